@@ -1,0 +1,1 @@
+"""What the agent does when a command is permitted: one file for each kind of action."""

@@ -1,0 +1,171 @@
+"""The executor: a command's way through the agent, from permit to signed receipt."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from solward.hosts.v1 import link_pb2
+
+from agent import VERSION
+from agent.actions.base import Act, Outcome, Tell
+from agent.actions.unit import DONE, UnitAct
+from agent.actions.vote import VoteAct
+from agent.allowlist import Allowlist
+from agent.host.node import Node
+from agent.host.systemd import Systemd
+from agent.identity import Identity
+from agent.journal import Journal, JournalError, Step
+from agent.permits import INSPECT, Refusal, check_allowed, check_signed
+from common.clock import now_ms
+from common.permits import sign_receipt
+
+log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
+
+
+class Executor:
+    """Carries out commands, one at a time: permit, journal, allowlist, preconditions, act, receipt."""
+
+    def __init__(
+        self,
+        systemd: Systemd,
+        journal: Journal,
+        allowlist: Allowlist,
+        identity: Callable[[], Identity],
+        worker: ThreadPoolExecutor,
+        make_room: Callable[[], None],
+        node: Node | None = None,
+        towers: Path = Path("towers"),
+    ) -> None:
+        self._systemd = systemd
+        self._journal = journal
+        self._allowlist = allowlist
+        self._identity = identity
+        self._worker = worker
+        self._make_room = make_room
+        self._node = node
+        self._towers = towers
+        self._one_at_a_time = asyncio.Lock()
+
+    async def carry_out(self, command: link_pb2.Command, tell: Tell) -> link_pb2.SignedReceipt | None:
+        """Carry out a command.
+
+        Returns: the signed receipt; None for a command that this host's control plane did not sign, which is
+            logged here and not answered.
+        """
+        try:
+            permit = check_signed(command, self._identity())
+        except Refusal as refusal:
+            log.error("command refused", reason=refusal.reason, why=refusal.message)
+            return None
+        if permit.action == INSPECT:
+            # It changes nothing: neither waits for its turn nor is remembered.
+            return await self._inspect(permit, command)
+        async with self._one_at_a_time:
+            return await self._once(permit, command, tell)
+
+    async def _once(self, permit: link_pb2.Permit, command: link_pb2.Command, tell: Tell) -> link_pb2.SignedReceipt:
+        known = await self._disk(self._journal.find, permit.operation, permit.step)
+        if known and known.request_sha256 != permit.request_sha256:
+            return self._refused(permit, Refusal("STEP_REUSED", "this step was begun before with another request"))
+        if known and known.receipt:
+            return known.receipt
+        try:
+            outcome, before, start_ms = await self._do(permit, command, known, tell)
+        except Refusal as refusal:
+            # Not remembered: nothing was done, so the same step may be asked for again.
+            return self._refused(permit, refusal)
+        receipt = self._sign(permit, outcome, before, start_ms)
+        try:
+            await self._disk(self._journal.end, permit, receipt)
+        except JournalError as error:
+            # It was done all the same. If we die now, the unit itself tells the next life that it was.
+            log.error("the receipt could not be kept", operation=permit.operation, error=str(error))
+        return receipt
+
+    async def _do(
+        self, permit: link_pb2.Permit, command: link_pb2.Command, known: Step | None, tell: Tell
+    ) -> tuple[Outcome, link_pb2.UnitState, int]:
+        request = link_pb2.ActionRequest.FromString(command.request)
+        act = self._act(request)
+        if known:
+            return await self._take_up(act, permit, command, known, tell)
+        check_allowed(permit, command, self._allowlist)
+        before = await act.look()
+        await act.precondition(before)
+        start_ms = now_ms()
+        await self._begin(permit, start_ms, before)
+        return await act.act(tell), before, start_ms
+
+    def _act(self, request: link_pb2.ActionRequest) -> Act:
+        if request.WhichOneof("action") == "vote":
+            return VoteAct(self._systemd, request.vote, self._node, self._allowlist.voters)
+        return UnitAct(self._systemd, request.unit, self._node, self._towers)
+
+    async def _inspect(self, permit: link_pb2.Permit, command: link_pb2.Command) -> link_pb2.SignedReceipt:
+        start_ms = now_ms()
+        try:
+            check_allowed(permit, command, self._allowlist)
+            if self._node is None:
+                raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator")
+        except Refusal as refusal:
+            return self._refused(permit, refusal)
+        return self._sign(permit, Outcome(DONE, node=await self._node.inspect()), None, start_ms)
+
+    async def _take_up(
+        self, act: Act, permit: link_pb2.Permit, command: link_pb2.Command, known: Step, tell: Tell
+    ) -> tuple[Outcome, link_pb2.UnitState, int]:
+        """Go on with a step that an earlier life of this agent began and did not live to finish."""
+        now = await act.look()
+        if act.already_done(known.before, now):
+            tell("an earlier attempt has done it; watching that it stays so")
+            return await act.see_through(now), known.before, known.start_unix_ms
+        check_allowed(permit, command, self._allowlist)
+        return await act.act(tell), known.before, known.start_unix_ms
+
+    async def _begin(self, permit: link_pb2.Permit, start_ms: int, before: link_pb2.UnitState) -> None:
+        try:
+            await self._disk(self._journal.begin, permit, start_ms, before)
+        except JournalError:
+            # Control before telemetry: the spool gives way on a full disk.
+            await self._disk(self._make_room)
+            try:
+                await self._disk(self._journal.begin, permit, start_ms, before)
+            except JournalError as error:
+                raise Refusal("JOURNAL_UNAVAILABLE", f"the step journal cannot be written ({error})") from None
+
+    def _refused(self, permit: link_pb2.Permit, refusal: Refusal) -> link_pb2.SignedReceipt:
+        log.warning("command refused", operation=permit.operation, reason=refusal.reason, why=refusal.message)
+        outcome = Outcome(link_pb2.RECEIPT_RESULT_REFUSED, refusal.reason, refusal.message)
+        return self._sign(permit, outcome, None, now_ms())
+
+    def _sign(
+        self, permit: link_pb2.Permit, outcome: Outcome, before: link_pb2.UnitState | None, start_ms: int
+    ) -> link_pb2.SignedReceipt:
+        identity = self._identity()
+        receipt = link_pb2.Receipt(
+            permit_id=permit.id,
+            operation=permit.operation,
+            step=permit.step,
+            host_uid=permit.host_uid,
+            action=permit.action,
+            request_sha256=permit.request_sha256,
+            result=outcome.result,
+            reason=outcome.reason,
+            message=outcome.message,
+            before=before,
+            after=outcome.after,
+            start_unix_ms=start_ms,
+            end_unix_ms=now_ms(),
+            job_ms=outcome.job_ms,
+            agent_version=VERSION,
+            node=outcome.node,
+            figures=outcome.figures,
+        )
+        return sign_receipt(identity.key, identity.serial, receipt)
+
+    async def _disk(self, call: Callable[..., Result], *arguments: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, call, *arguments)

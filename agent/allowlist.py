@@ -1,0 +1,88 @@
+"""The allowlist: what this host's root lets the agent do, whatever the control plane says."""
+
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+UnitName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9:_.@\\-]{1,240}\.service$")]
+Action = Annotated[str, msgspec.Meta(pattern=r"^validator\.(start|stop|restart|vote)$")]
+KeypairFile = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]{1,4000}$")]
+
+
+AdminMethod = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z]{1,64}$")]
+# What the admin helper passes where root lists nothing: it tells of the node and changes nothing.
+READS = (
+    "startProgress", "startTime", "pid", "rpcAddress", "contactInfo", "isGeneratingSnapshots",
+    "validatorAdmissionTicketStatus",
+)  # fmt: skip
+
+
+class AllowlistError(Exception):
+    """An allowlist that cannot be trusted or read; the agent then allows nothing and does not start."""
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    units: dict[UnitName, list[Action]]
+    voters: tuple[KeypairFile, ...] = ()
+    admin: tuple[AdminMethod, ...] = READS
+
+
+class Allowlist:
+    """Which actions are allowed on which unit.
+
+    Attributes:
+        voters: keypair files that voting may be turned on with.
+        admin: methods that the admin helper passes to the validator's socket.
+    """
+
+    def __init__(
+        self, units: dict[str, frozenset[str]], voters: tuple[str, ...] = (), admin: tuple[str, ...] = READS
+    ) -> None:
+        self.units = units
+        self.voters = voters
+        self.admin = admin
+
+    def allows(self, action: str, unit: str) -> bool:
+        """Whether an action may be done to a unit."""
+        return action in self.units.get(unit, ())
+
+
+def load(path: Path, owner: str) -> Allowlist:
+    """Read the allowlist.
+
+    Args:
+        path: the file.
+        owner: the user who must own it, and who alone may write it and its folder.
+
+    Raises: AllowlistError.
+    """
+    try:
+        owner_uid = pwd.getpwnam(owner).pw_uid
+        # Opened once and checked through the handle, so that what was checked is what is read.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except KeyError:
+        raise AllowlistError(f"the allowlist's owner {owner} is not a user of this host") from None
+    except OSError as error:
+        raise AllowlistError(f"the allowlist {path} cannot be opened: {error.strerror}") from None
+    with os.fdopen(handle, "rb") as file:
+        _refuse_foreign(os.fstat(file.fileno()), path, owner, owner_uid)
+        _refuse_foreign(path.parent.stat(), path.parent, owner, owner_uid)
+        content = file.read(1 << 20)
+    try:
+        parsed = msgspec.yaml.decode(content, type=_File)
+    except msgspec.MsgspecError as error:
+        raise AllowlistError(f"{path}: {error}") from None
+    return Allowlist({unit: frozenset(actions) for unit, actions in parsed.units.items()}, parsed.voters, parsed.admin)
+
+
+def _refuse_foreign(info: os.stat_result, path: Path, owner: str, owner_uid: int) -> None:
+    if info.st_uid not in (owner_uid, 0):
+        raise AllowlistError(f"{path} must belong to {owner}: chown {owner} {path}")
+    # In a sticky folder nobody else can put another file in this one's place.
+    sticky = stat.S_ISDIR(info.st_mode) and info.st_mode & stat.S_ISVTX
+    if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+        raise AllowlistError(f"{path} must not be writable by others: chmod go-w {path}")

@@ -1,0 +1,108 @@
+"""The composition root: the parts of the agent, in the order in which they come to life."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+from solward.hosts.v1 import link_pb2
+
+from agent import VERSION, allowlist
+from agent.actions.executor import Executor
+from agent.host.admin_rpc import AdminRpc
+from agent.host.node import Node
+from agent.host.node_rpc import NodeRpc
+from agent.host.systemd import Systemd
+from agent.identity import IdentityStore, prepare_state
+from agent.journal import Journal
+from agent.link.auto import AutoLink
+from agent.link.batcher import Batcher
+from agent.link.direct import DirectLink
+from agent.link.spool import Spool
+from agent.probes.base import Probe
+from agent.probes.unit import UnitWatch
+from agent.settings import Settings
+from common import sdnotify
+
+log = structlog.get_logger(__name__)
+
+# How long a command that is under way may go on after SIGTERM.
+FINISH_SECONDS = 30.0
+
+
+class Agent:
+    """The agent, put together but not yet running."""
+
+    def __init__(self, settings: Settings) -> None:
+        prepare_state(settings.state_dir)
+        allowed = allowlist.load(settings.allowlist, settings.allowlist_owner)
+        store = IdentityStore(settings.state_dir)
+        # One worker: SQLite files are written in order, and never on the loop.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="disk")
+        self._spool = Spool(settings.state_dir, settings.spool_megabytes * 1024 * 1024)
+        self._journal = Journal(settings.state_dir)
+        self._systemd = Systemd(settings.bus_address or None)
+        units = UnitWatch(self._systemd, list(allowed.units))
+        self._node = _node(settings)
+        executor = Executor(
+            self._systemd, self._journal, allowed, lambda: self._link.identity, self._worker, self._spool.make_room,
+            self._node, settings.state_dir / "towers",
+        )  # fmt: skip
+        about = link_pb2.Hello(knows_validator=self._node is not None, group=settings.group)
+        self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, about)
+        self._link = AutoLink(settings, store, direct, lambda: sdnotify.notify("STATUS=connected"))
+        self._batcher = Batcher(self._spool, self._worker, direct.spooled)
+        self._probes: list[Probe] = [units, *_probes(settings)]
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; a command under way is finished first."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        parts: list[Coroutine[Any, Any, None]] = [
+            self._link.run(),
+            self._batcher.run(),
+            sdnotify.watchdog(),
+            *(probe.run(self._batcher) for probe in self._probes),
+        ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(part) for part in parts]
+                sdnotify.notify("READY=1")
+                log.info("agent runs", version=VERSION, host=self._link.identity.host)
+                await stop.wait()
+                sdnotify.notify("STOPPING=1")
+                await self._direct.finish(FINISH_SECONDS)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._batcher.close_second()
+            await self._systemd.close()
+            if self._node:
+                self._node.rpc.close()
+            self._worker.shutdown()
+            self._spool.close()
+            self._journal.close()
+
+
+def _node(settings: Settings) -> Node | None:
+    if settings.validator is None or settings.rpc is None:
+        return None
+    return Node(settings.validator, NodeRpc(settings.rpc.url), AdminRpc(settings.validator.admin_socket))
+
+
+def _probes(settings: Settings) -> list[Probe]:
+    # Imported on demand: a host without an RPC endpoint need not carry an HTTP client in memory.
+    probes: list[Probe] = []
+    if settings.rpc:
+        from agent.probes.rpc import RpcMethod, RpcProbe, RpcTarget
+
+        methods = tuple(RpcMethod(method.name, method.params) for method in settings.rpc.methods)
+        probes.append(RpcProbe(RpcTarget(settings.rpc.url, methods, timeout_s=settings.rpc.timeout_seconds)))
+    if settings.kernel:
+        from agent.probes.kernel import KernelProbe
+
+        probes.append(KernelProbe())
+    return probes

@@ -1,0 +1,91 @@
+"""`solward-agent check`: everything that a start needs, looked at one by one, with what to do about it."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+
+from agent import allowlist
+from agent.host.systemd import Systemd, SystemdError
+from agent.identity import IdentityError, IdentityStore
+from agent.settings import Settings
+
+CONNECT_SECONDS = 5.0
+
+
+class Failed(Exception):
+    """Why a check did not pass."""
+
+
+Check = Callable[[Settings], Awaitable[str]]
+
+
+async def run(settings: Settings) -> bool:
+    """Print one line for each check; give whether all passed."""
+    passed = True
+    for name, check in _CHECKS:
+        try:
+            print(f"ok    {name}: {await check(settings)}")
+        except Failed as failure:
+            passed = False
+            print(f"FAIL  {name}: {failure}")
+    return passed
+
+
+async def _identity(settings: Settings) -> str:
+    try:
+        identity = IdentityStore(settings.state_dir).load()
+    except IdentityError as error:
+        raise Failed(str(error)) from None
+    trouble = identity.trouble()
+    if trouble:
+        raise Failed(trouble)
+    return f"{identity.host}, certificate until {identity.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+
+
+async def _allowlist(settings: Settings) -> str:
+    try:
+        allowed = allowlist.load(settings.allowlist, settings.allowlist_owner)
+    except allowlist.AllowlistError as error:
+        raise Failed(str(error)) from None
+    return ", ".join(f"{unit} ({', '.join(sorted(actions))})" for unit, actions in allowed.units.items()) or "nothing"
+
+
+async def _units(settings: Settings) -> str:
+    systemd = Systemd(settings.bus_address or None)
+    try:
+        allowed = allowlist.load(settings.allowlist, settings.allowlist_owner)
+        states = [await systemd.state(unit) for unit in allowed.units]
+    except allowlist.AllowlistError as error:
+        raise Failed(f"needs the allowlist ({error})") from None
+    except SystemdError as error:
+        raise Failed(f"{error.message} [{error.reason}]") from None
+    finally:
+        await systemd.close()
+    return ", ".join(f"{state.unit} is {state.active_state}/{state.sub_state}" for state in states) or "none to look at"
+
+
+async def _server(settings: Settings) -> str:
+    try:
+        identity = IdentityStore(settings.state_dir).load()
+    except IdentityError:
+        raise Failed("needs the identity") from None
+    context = ssl.create_default_context(cadata=identity.ca_pem.decode())
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(settings.server, settings.tls_port, ssl=context)
+    except ssl.SSLCertVerificationError as error:
+        raise Failed(
+            f"{settings.server}:{settings.tls_port} is not our control plane: {error.verify_message}"
+        ) from None
+    except (OSError, TimeoutError) as error:
+        raise Failed(f"{settings.server}:{settings.tls_port} cannot be reached ({error or 'no answer'})") from None
+    writer.close()
+    return f"{settings.server}:{settings.tls_port} answers with a certificate of our authority"
+
+
+_CHECKS: tuple[tuple[str, Check], ...] = (
+    ("identity", _identity),
+    ("allowlist", _allowlist),
+    ("units", _units),
+    ("control plane", _server),
+)

@@ -1,0 +1,1 @@
+"""The host as the agent reaches it: systemd over D-Bus."""

@@ -1,0 +1,140 @@
+"""Who the agent is: key, certificate and authority in one file, so that a renewal is one rename."""
+
+import datetime as dt
+import json
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from common.files import write_private
+from common.pki import key_pem, load_key, new_key, serial_hex, trouble
+
+FILE = "identity.json"
+
+
+class IdentityError(Exception):
+    """An identity that is missing or cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The agent's identity.
+
+    Attributes:
+        host: "hosts/{host}".
+        uid: the host's uid.
+        permit_keys: public keys (32 bytes each) whose permits the agent may act on.
+        exchange_token: the token of the last Welcome, to be shown in the next Hello.
+    """
+
+    host: str
+    uid: str
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+    ca: x509.Certificate
+    permit_keys: tuple[bytes, ...]
+    exchange_token: str = ""
+
+    @property
+    def serial(self) -> str:
+        """The certificate's serial number, hexadecimal."""
+        return serial_hex(self.certificate)
+
+    @property
+    def key_pem(self) -> bytes:
+        """The private key as PEM."""
+        return key_pem(self.key)
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """The certificate as PEM."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def ca_pem(self) -> bytes:
+        """The authority as PEM."""
+        return self.ca.public_bytes(serialization.Encoding.PEM)
+
+    def renew_at(self, jitter: float | None = None) -> dt.datetime:
+        """When to renew: at half of the certificate's life, give or take a tenth of it.
+
+        Args:
+            jitter: -1 to 1; random by default, so that a fleet does not renew in one moment.
+        """
+        begin, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
+        jitter = random.uniform(-1, 1) if jitter is None else jitter  # noqa: S311
+        return begin + (end - begin) * (0.5 + 0.1 * jitter)
+
+    def trouble(self) -> str | None:
+        """Say why the control plane would refuse this certificate now, or None."""
+        return trouble(self.certificate, self.ca, dt.datetime.now(dt.UTC))
+
+
+class IdentityStore:
+    """Keeps the identity in the state folder; a crash at any moment leaves the old one or the new, whole."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / FILE
+        self._pending = state_dir / "enroll.key"
+
+    def load(self) -> Identity:
+        """Load the identity; raise IdentityError when there is none that can be used."""
+        try:
+            content = json.loads(self._path.read_bytes())
+            return Identity(
+                host=content["host"],
+                uid=content["uid"],
+                key=load_key(content["key_pem"].encode()),
+                certificate=x509.load_pem_x509_certificate(content["certificate_pem"].encode()),
+                ca=x509.load_pem_x509_certificate(content["ca_pem"].encode()),
+                permit_keys=tuple(bytes.fromhex(key) for key in content["permit_keys"]),
+                exchange_token=content["exchange_token"],
+            )
+        except FileNotFoundError:
+            raise IdentityError(f"{self._path} is not there: run solward-agent enroll first") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IdentityError(f"{self._path} cannot be used ({error}): enroll again") from None
+
+    def save(self, identity: Identity) -> None:
+        """Store an identity in place of the one before."""
+        content = {
+            "host": identity.host,
+            "uid": identity.uid,
+            "key_pem": identity.key_pem.decode(),
+            "certificate_pem": identity.certificate_pem.decode(),
+            "ca_pem": identity.ca_pem.decode(),
+            "permit_keys": [key.hex() for key in identity.permit_keys],
+            "exchange_token": identity.exchange_token,
+        }
+        write_private(self._path, json.dumps(content).encode())
+
+    def save_exchange(self, identity: Identity, token: str) -> Identity:
+        """Store the token that a Welcome brought; whom to trust was settled when the host joined."""
+        updated = replace(identity, exchange_token=token)
+        self.save(updated)
+        return updated
+
+    def enrollment_key(self) -> ec.EllipticCurvePrivateKey:
+        """Give the key to enroll with: the same one again after a reply was lost."""
+        try:
+            return load_key(self._pending.read_bytes())
+        except (FileNotFoundError, ValueError):
+            key = new_key()
+            write_private(self._pending, key_pem(key))
+            return key
+
+    def enrolled(self, identity: Identity) -> None:
+        """Store the first identity; what an earlier one left behind is void."""
+        self.save(identity)
+        self._pending.unlink(missing_ok=True)
+
+
+def prepare_state(state_dir: Path) -> None:
+    """Make the state folder, readable by its owner only."""
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if state_dir.stat().st_mode & 0o077:
+        state_dir.chmod(0o700)

@@ -1,0 +1,57 @@
+"""The batcher: closes what the probes measured into one batch a second, and spools it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from solward.hosts.v1 import link_pb2
+
+from agent.link.spool import Spool
+from agent.probes.base import Series
+from common.clock import now_ms
+
+
+class Batcher:
+    """The probes' sink: readings of a second become one batch in the spool."""
+
+    def __init__(self, spool: Spool, worker: ThreadPoolExecutor, spooled: Callable[[], None]) -> None:
+        self._spool = spool
+        self._worker = worker
+        self._spooled = spooled
+        self._series: list[Series] = []
+        self._values: list[float] = []
+
+    def sample(self, series: Series, value: float) -> None:
+        """Record one value of a series in the second that is open now."""
+        self._series.append(series)
+        self._values.append(value)
+
+    async def run(self) -> None:
+        """Close a batch in the middle of every second until cancelled.
+
+        In the middle, since a batch belongs to the second in which it is closed: a moment early or late must not
+        put two batches into one second and none into the next.
+        """
+        while True:
+            await asyncio.sleep(until_middle(time.time()))
+            await self.close_second()
+
+    async def close_second(self) -> None:
+        """Spool what was measured since the last call."""
+        series, values = self._series, self._values
+        self._series, self._values = [], []
+        if not values:
+            return
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._worker, self._append, series, values, now_ms())
+        self._spooled()
+
+    def _append(self, series: list[Series], values: list[float], unix_ms: int) -> None:
+        batch = link_pb2.SampleBatch(unix_ms=unix_ms, series=map(self._spool.series_id, series), values=values)
+        self._spool.append(link_pb2.ConnectRequest(samples=batch))
+
+
+def until_middle(now: float) -> float:
+    """Give the time until the middle of the second after this one, all in seconds."""
+    return 1.5 - now % 1.0

@@ -1,0 +1,66 @@
+"""The permit gate: a command is acted on only if the control plane's key allows just this, here and now."""
+
+import hmac
+
+from solward.hosts.v1 import link_pb2
+
+from agent.allowlist import Allowlist
+from agent.identity import Identity
+from common.clock import now_ms
+from common.permits import open_permit, request_sha256
+
+# A permit may not live longer than this, whoever signed it.
+LONGEST_MS = 2 * 60 * 60 * 1000
+
+INSPECT = "validator.inspect"
+_VERBS = {
+    link_pb2.UNIT_VERB_START: "validator.start",
+    link_pb2.UNIT_VERB_STOP: "validator.stop",
+    link_pb2.UNIT_VERB_RESTART: "validator.restart",
+}
+
+
+class Refusal(Exception):
+    """Why a command is not carried out; nothing was changed."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+def check_signed(command: link_pb2.Command, identity: Identity) -> link_pb2.Permit:
+    """Check whose permit this is: signature, host and digest of the request; raise Refusal."""
+    permit = open_permit(command.permit, list(identity.permit_keys))
+    if permit is None:
+        raise Refusal("PERMIT_NOT_SIGNED", "the permit is not signed by a key of the control plane")
+    if permit.host_uid != identity.uid:
+        raise Refusal("PERMIT_FOR_ANOTHER_HOST", "the permit is for another host")
+    if not hmac.compare_digest(permit.request_sha256, request_sha256(command.request)):
+        raise Refusal("PERMIT_FOR_ANOTHER_REQUEST", "the permit is for another request")
+    return permit
+
+
+def check_allowed(permit: link_pb2.Permit, command: link_pb2.Command, allowlist: Allowlist) -> None:
+    """Check that the permit holds now and that root's allowlist agrees; raise Refusal."""
+    now = now_ms()
+    if now < permit.not_before_unix_ms:
+        raise Refusal("PERMIT_NOT_YET_VALID", "the permit does not hold yet: this host's clock is behind")
+    if now >= permit.expire_unix_ms or permit.expire_unix_ms - permit.not_before_unix_ms > LONGEST_MS:
+        raise Refusal("PERMIT_EXPIRED", "the permit is over: the command came too late, or the clock is ahead")
+    action, unit = _action_of(link_pb2.ActionRequest.FromString(command.request))
+    if not action or action != permit.action:
+        raise Refusal("ACTION_UNKNOWN", "the request is not for the action that the permit names")
+    # To look at a listed unit needs no leave of its own.
+    if not (unit in allowlist.units if action == INSPECT else allowlist.allows(action, unit)):
+        raise Refusal("NOT_ON_ALLOWLIST", f"this host's allowlist does not let {action} act on {unit!r}")
+
+
+def _action_of(request: link_pb2.ActionRequest) -> tuple[str, str]:
+    """Name the action that a request is for, and its unit; an empty name for none that this agent knows."""
+    kind = request.WhichOneof("action")
+    if kind == "inspect":
+        return INSPECT, request.inspect.unit
+    if kind == "vote":
+        return "validator.vote", request.vote.unit
+    return _VERBS.get(request.unit.verb, "") if kind == "unit" else "", request.unit.unit

@@ -1,0 +1,1 @@
+"""Probes: each measures one thing and hands readings to a sink."""

@@ -1,0 +1,102 @@
+"""The agent's settings: one YAML file, checked whole before anything starts."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+DEFAULT_FILE = Path("/etc/solward/agent.yaml")
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; the message names the field and what would be right."""
+
+
+class RpcMethod(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One JSON-RPC method to be measured."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-zA-Z][a-zA-Z0-9]{0,63}$")]
+    params: tuple[Any, ...] = ()
+
+
+class RpcSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The RPC endpoint beside the agent."""
+
+    url: Annotated[str, msgspec.Meta(pattern="^https?://")] = "http://127.0.0.1:8899"
+    methods: tuple[RpcMethod, ...] = (RpcMethod("getHealth"), RpcMethod("getSlot"), RpcMethod("getLatestBlockhash"))
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+
+
+class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The validator beside the agent: where it writes, and how it is spoken to besides `rpc.url`.
+
+    `admin_socket` is by default the helper's, which passes only what root listed; `<ledger>/admin.rpc` works for
+    an agent that runs as the validator's own user. `tower` and `snapshots` are by default the ledger.
+    """
+
+    ledger: Path
+    vote_account: Annotated[str, msgspec.Meta(pattern="^([1-9A-HJ-NP-Za-km-z]{32,44})?$")] = ""
+    admin_socket: Path = Path("/run/solward-admin/admin.sock")
+    tower: Path | None = None
+    snapshots: Path | None = None
+    accounts: tuple[Path, ...] = ()
+
+    @property
+    def tower_dir(self) -> Path:
+        """Where towers are kept."""
+        return self.tower or self.ledger
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """Every folder that the validator writes to."""
+        return tuple(dict.fromkeys((self.ledger, self.tower_dir, self.snapshots or self.ledger, *self.accounts)))
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Every setting of the agent.
+
+    `server` is the control plane's name; `mtls_port` and `tls_port` are its two doors. `allowlist_owner` is
+    the user who alone may write the allowlist: root, except on a machine without root's help. Hosts of one
+    `group` stand in for each other, and two of them are never restarted at once.
+    """
+
+    server: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+    mtls_port: Port = 7443
+    tls_port: Port = 7444
+    state_dir: Path = Path("/var/lib/solward-agent")
+    allowlist: Path = Path("/etc/solward/allowlist.yaml")
+    allowlist_owner: str = "root"
+    bus_address: str = ""
+    spool_megabytes: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
+    rpc: RpcSettings | None = None
+    validator: ValidatorSettings | None = None
+    group: Annotated[str, msgspec.Meta(pattern="^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""
+    kernel: bool = True
+    log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    log_format: Annotated[str, msgspec.Meta(pattern="^(json|text)$")] = "json"
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read the settings from a file, by default the one that SOLWARD_AGENT_CONFIG names or /etc/solward/agent.yaml.
+
+    Raises: SettingsError.
+    """
+    path = path or Path(os.environ.get("SOLWARD_AGENT_CONFIG", DEFAULT_FILE))
+    try:
+        settings = msgspec.yaml.decode(path.read_bytes(), type=Settings, dec_hook=_decode)
+    except OSError as error:
+        raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    if settings.validator and not settings.rpc:
+        raise SettingsError(f"{path}: validator needs rpc, whose url is the validator's own")
+    return settings
+
+
+def _decode(wanted: type, value: object) -> object:
+    if wanted is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"Expected `{wanted.__name__.lower()}`, got `{type(value).__name__}`")

@@ -1,0 +1,1 @@
+"""Handlers: one thin servicer for each noun of the contract; no SQL, no policy."""

@@ -1,0 +1,51 @@
+"""operations.v1: what was asked and how far it has come."""
+
+from collections.abc import AsyncIterator
+
+from solward.operations.v1 import operations_pb2 as pb
+from solward.operations.v1.operations_pb2_grpc import OperationsServiceServicer
+
+from controlplane.api.lookup import find_host
+from controlplane.api.paging import page_position, page_token
+from controlplane.guard.context import Context, caller, current_call
+from controlplane.operations.board import Board
+from controlplane.operations.engine import Engine
+from controlplane.store.hosts import HostRepository
+from controlplane.store.operations import OperationRepository
+
+DEFAULT_PAGE = 50
+
+
+class OperationsApi(OperationsServiceServicer):
+    """Serves OperationsService."""
+
+    def __init__(self, operations: OperationRepository, board: Board, engine: Engine, hosts: HostRepository) -> None:
+        self._operations = operations
+        self._board = board
+        self._engine = engine
+        self._hosts = hosts
+
+    async def ListOperations(self, request: pb.ListOperationsRequest, context: Context) -> pb.ListOperationsResponse:
+        host_uid = (await find_host(self._hosts, request.host)).uid if request.host else ""
+        position = page_position(request, int, str)
+        before = (position[0], position[1]) if position else None
+        size = request.page_size or DEFAULT_PAGE
+        found = await self._operations.page(host_uid, before, size + 1)
+        more = page_token(request, list(found[size - 1][0])) if len(found) > size else ""
+        return pb.ListOperationsResponse(operations=[operation for _, operation in found[:size]], next_page_token=more)
+
+    async def GetOperation(self, request: pb.GetOperationRequest, context: Context) -> pb.Operation:
+        return await self._board.get(_uid(request.name))
+
+    async def WatchOperation(self, request: pb.WatchOperationRequest, context: Context) -> AsyncIterator[pb.Operation]:
+        async for operation in self._board.watch(_uid(request.name)):
+            yield operation
+
+    async def ApproveOperation(self, request: pb.ApproveOperationRequest, context: Context) -> pb.Operation:
+        operation = await self._engine.approve(_uid(request.name), caller().name, request.plan_hash)
+        current_call().notes.update(operation=operation.name, plan_hash=operation.plan_hash)
+        return operation
+
+
+def _uid(name: str) -> str:
+    return name.partition("/")[2]

@@ -1,0 +1,50 @@
+"""rpc.v1: reports from the live ring."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from solward.rpc.v1 import rpc_pb2 as pb
+from solward.rpc.v1.rpc_pb2_grpc import RpcServiceServicer
+
+from common.clock import now_ms
+from controlplane.api.lookup import find_host
+from controlplane.guard.context import Context
+from controlplane.store.hosts import HostRepository
+from controlplane.telemetry.ingest import Ingest
+from controlplane.telemetry.rpc_report import report
+
+
+class RpcApi(RpcServiceServicer):
+    """Serves RpcService."""
+
+    def __init__(self, hosts: HostRepository, ingest: Ingest) -> None:
+        self._hosts = hosts
+        self._ingest = ingest
+        # Reports of this second: every viewer of the same question gets the same one.
+        self._reports: dict[tuple[str, str, int], pb.Metrics] = {}
+        self._second = 0
+
+    async def GetMetrics(self, request: pb.GetMetricsRequest, context: Context) -> pb.Metrics:
+        return self._report(await self._known(request.host), "", request.window_seconds)
+
+    async def GetLatency(self, request: pb.GetLatencyRequest, context: Context) -> pb.Metrics:
+        return self._report(await self._known(request.host), request.method, request.window_seconds)
+
+    async def WatchMetrics(self, request: pb.WatchMetricsRequest, context: Context) -> AsyncIterator[pb.Metrics]:
+        host = await self._known(request.host)
+        while True:
+            yield self._report(host, "", request.window_seconds)
+            await asyncio.sleep(1.0)
+
+    def _report(self, host: str, method: str, window_s: int) -> pb.Metrics:
+        second = now_ms() // 1000
+        if second != self._second:
+            self._reports.clear()
+            self._second = second
+        question = (host, method, window_s)
+        if question not in self._reports:
+            self._reports[question] = report(self._ingest, host, method, window_s)
+        return self._reports[question]
+
+    async def _known(self, name: str) -> str:
+        return (await find_host(self._hosts, name)).name if name else ""

@@ -1,0 +1,191 @@
+"""The composition root: the parts of the control plane, in the order in which they come to life."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from aiohttp import web
+from limits.aio.storage import MemoryStorage
+from solward.audit.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
+from solward.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
+from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
+from solward.hosts.v1.hosts_pb2_grpc import add_HostsServiceServicer_to_server
+from solward.hosts.v1.link_pb2_grpc import add_LinkServiceServicer_to_server
+from solward.operations.v1.operations_pb2_grpc import add_OperationsServiceServicer_to_server
+from solward.rpc.v1.rpc_pb2_grpc import add_RpcServiceServicer_to_server
+from solward.validator.v1.validator_pb2_grpc import add_ValidatorServiceServicer_to_server
+
+from common import sdnotify
+from controlplane.api.audit import AuditApi
+from controlplane.api.auth import AuthApi
+from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
+from controlplane.api.operations import OperationsApi
+from controlplane.api.rpc import RpcApi
+from controlplane.api.services import SERVICES
+from controlplane.api.validator import ValidatorApi
+from controlplane.audit.log import AuditLog, AuditSettings
+from controlplane.guard.audit import Audit, Refusals
+from controlplane.guard.chain import GuardChain
+from controlplane.guard.errors import Errors
+from controlplane.guard.observe import Observe
+from controlplane.guard.policy import Policy
+from controlplane.guard.principal import Authenticate
+from controlplane.guard.rate import RateLimit
+from controlplane.guard.second_factor import SecondFactor
+from controlplane.guard.standard import standard_table
+from controlplane.guard.table import read_table
+from controlplane.guard.validation import Validation
+from controlplane.identity.enrollment import Enrollment
+from controlplane.identity.installation import Installation
+from controlplane.identity.principals import Principals
+from controlplane.identity.second_factors import SecondFactors
+from controlplane.identity.sessions import Sessions
+from controlplane.links.dispatch import Dispatch
+from controlplane.links.registry import Links
+from controlplane.links.session import LinkSessions
+from controlplane.links.sweeper import Sweeper
+from controlplane.operations.board import Board
+from controlplane.operations.engine import Engine
+from controlplane.operations.gating import Gating
+from controlplane.operations.outside import OutsideView
+from controlplane.operations.unit import UnitWorkflow
+from controlplane.servers import Servers
+from controlplane.settings import Settings
+from controlplane.store.audit import AuditRepository
+from controlplane.store.database import close_engine, migrate, open_engine
+from controlplane.store.hosts import HostRepository
+from controlplane.store.operations import OperationRepository
+from controlplane.store.sessions import SessionRepository
+from controlplane.store.users import UserRepository
+from controlplane.telemetry.ingest import Ingest
+from controlplane.telemetry.prometheus import metrics_app
+from controlplane.telemetry.tracing import tracing
+from controlplane.web import gateway_site, serve_site
+
+log = structlog.get_logger(__name__)
+
+
+class App:
+    """The control plane, put together but not yet running."""
+
+    def __init__(self, settings: Settings, installation: Installation) -> None:
+        self.settings = settings
+        self._installation = installation
+        # Read first: a method without a policy must stop the start before anything else happens.
+        table = standard_table() | read_table(SERVICES)
+
+        self.engine = open_engine(settings.database())
+        users = UserRepository(self.engine)
+        stored_sessions = SessionRepository(self.engine)
+        hosts = HostRepository(self.engine)
+        stored_operations = OperationRepository(self.engine)
+
+        self.audit = AuditLog(
+            AuditRepository(self.engine),
+            mac_key=installation.audit_key,
+            signing_key=installation.checkpoint_key,
+            origin=settings.trust_domain,
+            settings=AuditSettings(checkpoint_interval_s=settings.checkpoint_seconds),
+        )
+        factors = SecondFactors(users, stored_sessions, installation.seed_key)
+        sessions = Sessions(users, stored_sessions, factors, installation.token_key, settings)
+        principals = Principals(users, hosts, sessions, settings.trust_domain)
+        enrollment = Enrollment(hosts, installation.ca, settings.trust_domain)
+
+        self.links = Links()
+        ingest = Ingest(settings.live_seconds)
+        dispatch = Dispatch(self.links, hosts, installation.permit_key)
+        self._sweeper = Sweeper(hosts, self.links)
+
+        board = Board(stored_operations)
+        self.operations = Engine(settings.data_dir, stored_operations, board)
+        self._outside = OutsideView(settings.solana_rpc_url.get_secret_value())
+        gating = Gating(hosts, self.links, dispatch, stored_operations, self._outside, settings.gates)
+        self._workflow = UnitWorkflow(
+            board, self.links, dispatch, gating, self.audit,
+            begin_within_s=settings.command_expire_seconds, ready_within_s=settings.ready_seconds,
+        )  # fmt: skip
+
+        rate = RateLimit(settings.rate_limits, MemoryStorage())
+        chain = GuardChain(
+            table,
+            (
+                Errors(),
+                Observe(),
+                Refusals(self.audit),
+                Authenticate(principals, installation.gateway_secret, rate),
+                rate,
+                Policy(),
+                SecondFactor(factors, required=settings.require_second_factor),
+                Validation(),
+                Audit(self.audit),
+            ),
+        )
+        auth_api = AuthApi(sessions, factors, stored_sessions, principals)
+        hosts_api = HostsApi(hosts, enrollment, installation.ca, self.links, ingest, principals)
+        enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch)
+        link_api = LinkApi(LinkSessions(hosts, self.links, ingest, dispatch, self.audit))
+        rpc_api = RpcApi(hosts, ingest)
+        validator_api = ValidatorApi(hosts, self.links, dispatch, self.operations, gating)
+        operations_api = OperationsApi(stored_operations, board, self.operations, hosts)
+        audit_api = AuditApi(self.audit)
+        self.servers = Servers(
+            settings,
+            installation,
+            chain,
+            (
+                lambda server: add_AuthServiceServicer_to_server(auth_api, server),
+                lambda server: add_HostsServiceServicer_to_server(hosts_api, server),
+                lambda server: add_EnrollmentServiceServicer_to_server(enrollment_api, server),
+                lambda server: add_LinkServiceServicer_to_server(link_api, server),
+                lambda server: add_RpcServiceServicer_to_server(rpc_api, server),
+                lambda server: add_ValidatorServiceServicer_to_server(validator_api, server),
+                lambda server: add_OperationsServiceServicer_to_server(operations_api, server),
+                lambda server: add_AuditServiceServicer_to_server(audit_api, server),
+            ),
+        )
+        self._metrics: web.Application = metrics_app(ingest, self.links)
+        self.metrics_port = self.gateway_port = 0
+
+    async def serve(self) -> None:
+        """Run until SIGTERM or SIGINT, then drain: calls under way end, and the audit log is closed last."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with self.running():
+            sdnotify.notify("READY=1")
+            log.info("serving", mtls=self.servers.mtls_port, tls=self.servers.tls_port, rest=self.gateway_port)
+            await stop.wait()
+            sdnotify.notify("STOPPING=1")
+            log.info("draining", seconds=self.settings.drain_seconds)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Bring every part to life, in this order, and end them in the opposite one."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(close_engine, self.engine)
+            await migrate(self.engine)
+            stack.enter_context(tracing("solward-controlplane", self.settings.otlp_endpoint))
+            await self.audit.start()
+            stack.push_async_callback(self.audit.close)
+            await stack.enter_async_context(self._outside)
+            await self.operations.start(self._workflow)
+            stack.callback(self.operations.stop)
+            await self.servers.start()
+            stack.push_async_callback(self.servers.stop)
+            stack.callback(self.links.drain)
+            metrics = serve_site(web.AppRunner(self._metrics, access_log=None), self.settings.metrics_listen)
+            self.metrics_port = await stack.enter_async_context(metrics)
+            gateway = gateway_site(self.settings, self._installation, f"127.0.0.1:{self.servers.tls_port}")
+            self.gateway_port = await stack.enter_async_context(gateway)
+            for background in (self._sweeper.run(), sdnotify.watchdog()):
+                stack.push_async_callback(_cancel, asyncio.create_task(background))
+            yield
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

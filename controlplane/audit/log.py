@@ -1,0 +1,418 @@
+"""The audit log as the control plane writes it: durable when `append` returns, one chain, signed heads."""
+
+import asyncio
+import builtins
+import collections
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import grpc
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from common import auditlog
+from common.auditlog import Checkpoint, Entry, Record
+from common.auditverify import Finding, Kind, State, Verifier
+from common.errors import SolwardError
+from common.merkle import Tree, consistency_proof, leaf_hash
+from controlplane.store.audit import AuditRepository
+
+_PAGE = 2000
+_COLUMN = 256
+# How many of the newest entries are kept in memory.
+_RECENT = 500
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """How the log is written.
+
+    Args:
+        queue_entries: how many entries may wait for the writer; more are refused at once.
+        batch_entries: how many entries one transaction takes at the most.
+        timeout_s: how long an entry may take to be durable, in seconds.
+        checkpoint_entries: after how many entries a checkpoint is signed.
+        checkpoint_interval_s: after how many seconds one is signed if there are new entries.
+    """
+
+    queue_entries: int = 4096
+    batch_entries: int = 256
+    timeout_s: float = 5.0
+    checkpoint_entries: int = 1000
+    checkpoint_interval_s: float = 60.0
+
+
+class Page(NamedTuple):
+    """One page of the log, the newest first.
+
+    Args:
+        entries: the entries.
+        before: where the next page begins, for `AuditLog.list`; None on the last page.
+    """
+
+    entries: list[Entry]
+    before: int | None
+
+
+class _Waiting(NamedTuple):
+    fields: dict[str, Any]
+    written: asyncio.Future[int]
+
+
+class AuditLog:
+    """The one writer of the audit log, and its reader.
+
+    Args:
+        repository: where it is stored.
+        mac_key: the key of the entries' codes.
+        signing_key: signs the checkpoints.
+        origin: names the log in its checkpoints; one line.
+        settings: how it is written.
+        clock_ms: gives the time, milliseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        repository: AuditRepository,
+        *,
+        mac_key: bytes,
+        signing_key: Ed25519PrivateKey,
+        origin: str,
+        settings: AuditSettings | None = None,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._repository = repository
+        self._mac_key = mac_key
+        self._mac = auditlog.Mac(mac_key)
+        self._signing_key = signing_key
+        self._origin = origin
+        self._settings = settings or AuditSettings()
+        self._clock_ms = clock_ms
+        self._public_key = signing_key.public_key()
+        self._raw_public_key = self._public_key.public_bytes_raw()
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(self._settings.queue_entries)
+        self._lock = asyncio.Lock()
+        self._checkpoint_due = asyncio.Event()
+        self._tree = Tree()
+        self._chain = auditlog.GENESIS
+        self._checkpointed = -1
+        # A write that failed may still have reached the store; the tail tells.
+        self._doubtful = False
+        self._recent: collections.deque[tuple[Entry, str, str]] = collections.deque(maxlen=_RECENT)
+        self._open = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def size(self) -> int:
+        """How many entries are durable."""
+        return self._tree.size
+
+    async def start(self) -> None:
+        """Read the stored log, check it against its last checkpoint, and begin to write.
+
+        Raises:
+            SolwardError: AUDIT_CORRUPT, the stored log is not what was written; AUDIT_UNAVAILABLE, it
+                cannot be read.
+        """
+        async with self._lock, _store("read"):
+            last = await self._repository.last_checkpoint(self._origin, self._raw_public_key)
+            await self._load(last)
+        self._checkpointed = last.size if last is not None else -1
+        self._open = True
+        self._tasks = [
+            asyncio.create_task(self._write_forever(), name="audit writer"),
+            asyncio.create_task(self._checkpoint_forever(), name="audit checkpoints"),
+        ]
+
+    async def close(self) -> None:
+        """Write what waits, sign a last checkpoint where the store allows, and stop."""
+        if not self._tasks:
+            return
+        self._open = False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._queue.join(), self._settings.timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        while not self._queue.empty():
+            _refuse([self._queue.get_nowait()], _unavailable("the audit log is closed"))
+        await self._checkpoint_if_new()
+
+    async def append(self, fields: Mapping[str, Any]) -> int:
+        """Write one entry; it is durable when this returns.
+
+        Args:
+            fields: what it says; values are made safe to show and bounded in length.
+
+        Returns:
+            The entry's sequence number.
+
+        Raises:
+            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: it is not known to be written, so what it records
+                must not be done.
+            ValueError: a field is named like one that the log writes itself.
+        """
+        waiting = _Waiting(auditlog.prepare(fields), asyncio.get_running_loop().create_future())
+        if not self._open:
+            raise _unavailable("the audit log is closed")
+        try:
+            self._queue.put_nowait(waiting)
+        except asyncio.QueueFull:
+            raise _unavailable("too many audit entries wait to be written") from None
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                return await waiting.written
+        except TimeoutError:
+            raise _unavailable("the audit entry could not be written in time") from None
+
+    async def checkpoint(self) -> Checkpoint:
+        """Sign the log as it stands, and keep the signature where this size has none yet.
+
+        Raises:
+            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: the store cannot keep it.
+        """
+        async with self._lock, _store("written"):
+            point = auditlog.sign(
+                self._signing_key,
+                origin=self._origin,
+                size=self._tree.size,
+                root=self._tree.root(),
+                time_ms=self._clock_ms(),
+            )
+            if point.size != self._checkpointed:
+                # Another writer, or a write believed lost, may have kept one for this size already.
+                with contextlib.suppress(IntegrityError):
+                    await self._repository.add_checkpoint(point)
+                self._checkpointed = point.size
+            return point
+
+    async def growth(self, held_size: int, point: Checkpoint) -> builtins.list[bytes]:
+        """Prove that the log only grew from an earlier size to a checkpoint; reads every entry.
+
+        Args:
+            held_size: how many entries the earlier checkpoint covered; 0 needs no proof.
+            point: the later checkpoint.
+
+        Returns:
+            The RFC 6962 consistency proof; none where the earlier size is not below the later one.
+        """
+        if not 0 < held_size < point.size:
+            return []
+        leaves: builtins.list[bytes] = []
+        while len(leaves) < point.size:
+            async with _store("read"):
+                entries = await self._repository.forward(len(leaves) + 1, min(_PAGE, point.size - len(leaves)))
+            if not entries:
+                raise _unavailable("the audit log could not be read to its end")
+            leaves += await asyncio.to_thread(lambda page: [leaf_hash(entry.body.encode()) for entry in page], entries)
+        return await asyncio.to_thread(consistency_proof, leaves, held_size)
+
+    async def list(self, *, limit: int = 50, before: int | None = None, principal: str = "", method: str = "") -> Page:
+        """Read entries, the newest first.
+
+        Args:
+            limit: how many at the most.
+            before: the `before` of the page before; None for the first page.
+            principal: only entries of this principal.
+            method: only entries of this method.
+
+        Raises:
+            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: the store cannot be read.
+        """
+        entries = self._newest(limit + 1, principal, method) if before is None else []
+        if len(entries) <= limit:
+            async with _store("read"):
+                entries = await self._repository.backward(before, limit + 1, principal, method)
+        more = len(entries) > limit
+        entries = entries[:limit]
+        return Page(entries, entries[-1].sequence if more and entries else None)
+
+    def _newest(self, limit: int, principal: str, method: str) -> builtins.list[Entry]:
+        """Read the newest entries from memory: they are what consoles ask for, again and again."""
+        wanted = (
+            entry for entry, by, called in reversed(self._recent) if principal in ("", by) and method in ("", called)
+        )
+        return [*itertools.islice(wanted, limit)]
+
+    async def export(self, from_sequence: int = 1) -> AsyncIterator[Record]:
+        """Read the log in order, each checkpoint after the entries it covers, a fresh one at the end.
+
+        Args:
+            from_sequence: the first entry wanted; 0 or 1 for all.
+
+        Raises:
+            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: the store cannot be read or written.
+        """
+        head = await self.checkpoint()
+        first = max(from_sequence, 1)
+        while first <= head.size:
+            async with _store("read"):
+                entries = await self._repository.forward(first, min(_PAGE, head.size - first + 1))
+                last = entries[-1].sequence if entries else head.size
+                points = await self._repository.checkpoints(
+                    first, min(last, head.size - 1), self._origin, self._raw_public_key
+                )
+            for record in _merge(entries, points):
+                yield record
+            first = last + 1
+        yield head
+
+    async def _load(self, last: Checkpoint | None) -> None:
+        verifier = Verifier(public_key=self._public_key, mac_key=self._mac_key)
+        finding = None if last is None else verifier.feed(last)
+        await self._take_over(verifier, 1, finding)
+
+    async def _reconcile(self) -> None:
+        """Take over what the store holds beyond what this log knows."""
+        state = State(self._tree.size, self._chain, tuple(self._tree.peaks))
+        verifier = Verifier(public_key=self._public_key, mac_key=self._mac_key, after=state)
+        stored = await self._repository.size()
+        finding = None
+        if stored < state.size:
+            message = f"the store lost entries {stored + 1} to {state.size}"
+            finding = Finding(Kind.TRUNCATED, stored + 1, message)
+        await self._take_over(verifier, state.size + 1, finding)
+        self._doubtful = False
+
+    async def _take_over(self, verifier: Verifier, first: int, finding: Finding | None) -> None:
+        while finding is None:
+            entries = await self._repository.forward(first, _PAGE)
+            if not entries:
+                finding = verifier.finish(closed=False)
+                break
+            first = entries[-1].sequence + 1
+            finding = await asyncio.to_thread(_feed, verifier, entries)
+        if finding is not None:
+            raise _corrupt(finding)
+        state = verifier.state
+        self._tree, self._chain = Tree(state.size, state.peaks), state.chain
+        # What another writer added is not in memory.
+        self._recent.clear()
+
+    async def _write_forever(self) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < self._settings.batch_entries and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            try:
+                # Whoever gave up waiting was told that nothing is written.
+                await self._write([waiting for waiting in batch if not waiting.written.done()])
+            except SolwardError as error:
+                _log.warning("audit_write_failed", reason=error.reason, error=error.message)
+                _refuse(batch, error)
+            except Exception as error:  # noqa: BLE001 - without the writer every change would be refused for good
+                _log.exception("audit_write_failed")
+                _refuse(batch, _unavailable(f"the audit entry could not be written: {error}"))
+            finally:
+                for _ in batch:
+                    self._queue.task_done()
+
+    async def _write(self, batch: Sequence[_Waiting]) -> None:
+        if not batch:
+            return
+        async with self._lock, _store("written"), asyncio.timeout(self._settings.timeout_s):
+            if self._doubtful:
+                await self._reconcile()
+            entries = self._seal(batch)
+            rows = [
+                (entry, _column(waiting.fields, "principal"), _column(waiting.fields, "method"))
+                for entry, waiting in zip(entries, batch, strict=True)
+            ]
+            self._doubtful = True
+            await self._repository.append(rows)
+            self._doubtful = False
+            self._grow(entries)
+            self._recent.extend(rows)
+        for entry, waiting in zip(entries, batch, strict=True):
+            if not waiting.written.done():
+                waiting.written.set_result(entry.sequence)
+
+    def _seal(self, batch: Sequence[_Waiting]) -> Sequence[Entry]:
+        entries = []
+        previous, now = self._chain, self._clock_ms()
+        for sequence, waiting in enumerate(batch, self._tree.size + 1):
+            entry = auditlog.seal(waiting.fields, sequence=sequence, time_ms=now, previous=previous, mac=self._mac)
+            entries.append(entry)
+            previous = entry.hash
+        return entries
+
+    def _grow(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._tree.append(leaf_hash(entry.body.encode()))
+        self._chain = entries[-1].hash
+        if self._tree.size - self._checkpointed >= self._settings.checkpoint_entries:
+            self._checkpoint_due.set()
+
+    async def _checkpoint_forever(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.checkpoint_interval_s):
+                    await self._checkpoint_due.wait()
+            self._checkpoint_due.clear()
+            await self._checkpoint_if_new()
+
+    async def _checkpoint_if_new(self) -> None:
+        if self._tree.size <= max(self._checkpointed, 0):
+            return
+        try:
+            await self.checkpoint()
+        except SolwardError as error:
+            _log.warning("audit_checkpoint_failed", reason=error.reason, error=error.message)
+
+
+def _feed(verifier: Verifier, entries: Sequence[Entry]) -> Finding | None:
+    records = iter(entries)
+    for entry in records:
+        finding = verifier.feed(entry, records)
+        if finding is not None:
+            return finding
+    return None
+
+
+def _merge(entries: Sequence[Entry], points: Sequence[Checkpoint]) -> Iterator[Record]:
+    after = {point.size: point for point in points}
+    for entry in entries:
+        yield entry
+        if entry.sequence in after:
+            yield after[entry.sequence]
+
+
+def _column(fields: Mapping[str, Any], name: str) -> str:
+    return str(fields.get(name, ""))[:_COLUMN]
+
+
+def _refuse(batch: Sequence[_Waiting], error: SolwardError) -> None:
+    for waiting in batch:
+        if not waiting.written.done():
+            waiting.written.set_exception(error)
+
+
+@contextlib.asynccontextmanager
+async def _store(verb: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        # The driver's own words: SQLAlchemy's show the statement too, with the entries of other callers.
+        words = error.orig if isinstance(error, DBAPIError) else error
+        raise _unavailable(f"the audit store cannot be {verb}: {words}") from error
+
+
+def _unavailable(message: str) -> SolwardError:
+    return SolwardError(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", message, retry_after_s=1.0)
+
+
+def _corrupt(finding: Finding) -> SolwardError:
+    return SolwardError(
+        grpc.StatusCode.DATA_LOSS,
+        "AUDIT_CORRUPT",
+        f"the stored audit log is not what was written: {finding.message}; restore it from a backup or "
+        "verify an export to see more",
+        {"kind": finding.kind.value, "sequence": str(finding.sequence)},
+    )

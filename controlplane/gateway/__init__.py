@@ -1,0 +1,1 @@
+"""REST over the same RPCs: routes, transcoding and errors, all from the descriptors."""

@@ -1,0 +1,138 @@
+"""Responses: a reply, an error, or a stream of replies."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import grpc
+import structlog
+from aiohttp import web
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
+from google.rpc import status_pb2
+
+from controlplane.gateway import errors, transcode
+from controlplane.gateway.errors import GatewayError
+from controlplane.gateway.routes import Route
+
+_OFF_LOOP_BYTES = 65_536
+_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?charset=[\w-]+)?", re.ASCII)
+_log = structlog.get_logger(__name__)
+
+
+def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Answer with JSON.
+
+    Args:
+        value: of JSON types.
+        status: the HTTP status.
+        headers: besides those of every response.
+    """
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def refusal(error: GatewayError) -> web.Response:
+    """Answer with an error of the gateway's own."""
+    status = error.status()
+    return as_json(errors.body_of(status), error.http_status, errors.headers_of(status) | error.headers)
+
+
+def failure(error: grpc.aio.AioRpcError) -> web.Response:
+    """Answer with the error that a call ended with."""
+    status = errors.status_from(error)
+    http_status = errors.HTTP_STATUS.get(status.code, 500)
+    return as_json(errors.body_of(status), http_status, errors.headers_of(status))
+
+
+async def reply(route: Route, message: Message) -> web.Response:
+    """Answer with the reply of a unary call.
+
+    Args:
+        route: the route that was called.
+        message: what the RPC answered.
+    """
+    raw = transcode.raw_reply(message)
+    if raw is not None:
+        content_type, data = raw
+        known = _CONTENT_TYPE.fullmatch(content_type)
+        return web.Response(body=data, headers={"Content-Type": content_type if known else "application/octet-stream"})
+    if message.ByteSize() > _OFF_LOOP_BYTES:
+        body = await asyncio.to_thread(transcode.write_reply, route, message)
+    else:
+        body = transcode.write_reply(route, message)
+    return web.Response(body=body, content_type="application/json")
+
+
+class Stream:
+    """Answers with the replies of a streaming call, one line of JSON or one event each.
+
+    Args:
+        request: what is answered; asks for events with "Accept: text/event-stream".
+        route: the route that was called.
+        write_s: how long the client may take to read one reply, in seconds.
+    """
+
+    def __init__(self, request: web.Request, route: Route, write_s: float) -> None:
+        self._request = request
+        self._route = route
+        self._write_s = write_s
+        self._events = "text/event-stream" in request.headers.get("Accept", "")
+        self._response = web.StreamResponse()
+
+    async def send(self, call: grpc.aio.UnaryStreamCall[Message, Message]) -> web.StreamResponse:
+        """Send everything that a call answers.
+
+        Args:
+            call: just begun; it is over when this returns or raises.
+
+        Raises:
+            AioRpcError: the call failed before its first message.
+        """
+        response = self._response
+        try:
+            message: Any = await call.read()
+            response.content_type = "text/event-stream" if self._events else "application/x-ndjson"
+            await response.prepare(self._request)
+            if self._request.method != "HEAD":
+                async with asyncio.timeout(None) as patience:
+                    await self._pump(call, message, patience)
+            return response
+        except TimeoutError:
+            # The client does not read, so nothing can be told to it.
+            if self._request.transport is not None:
+                self._request.transport.abort()
+            return response
+        finally:
+            call.cancel()
+
+    async def _pump(
+        self, call: grpc.aio.UnaryStreamCall[Message, Message], message: Any, patience: asyncio.Timeout
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        while message is not grpc.aio.EOF:
+            value, last = self._line(message)
+            patience.reschedule(loop.time() + self._write_s)
+            await self._write(value)
+            patience.reschedule(None)
+            if last:
+                break
+            try:
+                message = await call.read()
+            except grpc.aio.AioRpcError as error:
+                await self._write({"error": errors.body_of(errors.status_from(error))})
+                break
+        await self._response.write_eof()
+
+    def _line(self, message: Message) -> tuple[dict[str, Any], bool]:
+        try:
+            return {"result": transcode.reply_value(self._route, message)}, False
+        except (DecodeError, TypeError, ValueError, json_format.Error):
+            _log.exception("gateway_reply_unwritable", rpc=self._route.rpc)
+            status = status_pb2.Status(code=13, message="the gateway failed to write the reply")
+            return {"error": errors.body_of(status)}, True
+
+    async def _write(self, value: dict[str, Any]) -> None:
+        line = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        await self._response.write(b"data: " + line + b"\n\n" if self._events else line + b"\n")

@@ -1,0 +1,221 @@
+"""The gateway: an HTTP application that answers every bound RPC by calling the gRPC server."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health_pb2
+
+from controlplane.gateway import errors, headers, replies, transcode
+from controlplane.gateway.errors import GatewayError
+from controlplane.gateway.headers import Network
+from controlplane.gateway.routes import Match, Route, Routes
+from controlplane.gateway.templates import PathError
+
+_HEALTH = "/grpc.health.v1.Health/Check"
+_HEALTH_S = 5.0
+_OFF_LOOP_BYTES = 65_536
+_CLOSE = {"Connection": "close"}
+_log = structlog.get_logger(__name__)
+# aiohttp reports each malformed request as an error with its traceback; anyone could fill the log with them.
+_http_log = logging.getLogger(f"{__name__}.http")
+_http_log.setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one HTTP client may ask for.
+
+    Args:
+        body_bytes: the greatest body.
+        body_s: how long a body may take to arrive, in seconds.
+        unary_s: the deadline of a unary call without Grpc-Timeout, in seconds.
+        write_s: how long a client may take to read one message of a stream, in seconds.
+        headers_s: how long a connection may be without a whole request, in seconds.
+    """
+
+    body_bytes: int = 1 << 20
+    body_s: float = 15.0
+    unary_s: float = 30.0
+    write_s: float = 30.0
+    headers_s: float = 30.0
+
+
+def build_app(
+    channel: grpc.aio.Channel,
+    services: Sequence[ServiceDescriptor],
+    gateway_secret: str,
+    *,
+    trusted_proxies: Sequence[Network] = (),
+    limits: Limits | None = None,
+) -> web.Application:
+    """Make the application; other routes may be added to it and win over the RPCs'.
+
+    Args:
+        channel: to the gRPC server; the caller closes it.
+        services: whose RPCs are served.
+        gateway_secret: proves to the gRPC server that the client's address comes from here.
+        trusted_proxies: whose X-Forwarded-For is believed.
+        limits: what a client may ask for.
+
+    Raises:
+        RouteError: a binding cannot be served.
+    """
+    gateway = _Gateway(channel, Routes(services), gateway_secret, trusted_proxies, limits or Limits())
+    app = web.Application(middlewares=[gateway.serve], client_max_size=gateway.limits.body_bytes)
+    app.router.add_get("/health", gateway.health)
+    app.on_response_prepare.append(headers.harden)
+    return app
+
+
+def make_runner(app: web.Application, limits: Limits | None = None) -> web.AppRunner:
+    """Make the runner that serves the application with its limits on slow and hostile clients.
+
+    Args:
+        app: what `build_app` made.
+        limits: the same as given there.
+    """
+    return web.AppRunner(
+        app,
+        # A client that goes away must end its call.
+        handler_cancellation=True,
+        auto_decompress=False,
+        # Runs from the connection's start too, so it bounds slow headers.
+        keepalive_timeout=(limits or Limits()).headers_s,
+        lingering_time=1.0,
+        max_headers=64,
+        access_log=None,
+        logger=_http_log,
+    )
+
+
+class _Gateway:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        routes: Routes,
+        secret: str,
+        proxies: Sequence[Network],
+        limits: Limits,
+    ) -> None:
+        self.limits = limits
+        self._routes = routes
+        self._secret = secret
+        self._proxies = tuple(proxies)
+        self._calls = {id(route): _callable(channel, route) for route in routes.all}
+        self._check = channel.unary_unary(
+            _HEALTH,
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+
+    @web.middleware
+    async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request: by another route of the application where it has one, else by an RPC."""
+        try:
+            if request.match_info.http_exception is None:
+                return await handler(request)
+            return await self._call(request)
+        except GatewayError as error:
+            return replies.refusal(error)
+        except grpc.aio.AioRpcError as error:
+            return replies.failure(error)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception:  # noqa: BLE001 - the last resort: aiohttp's own answer would be no JSON
+            _log.exception("gateway_failed", method=request.method, path=request.path[:200])
+            return replies.refusal(GatewayError(grpc.StatusCode.INTERNAL, "GATEWAY_FAILED", "the gateway failed"))
+
+    async def health(self, request: web.Request) -> web.Response:
+        """Say whether the server, or the service of `?service=`, is ready."""
+        asked = health_pb2.HealthCheckRequest(service=request.query.get("service", ""))
+        try:
+            reply = await self._check(asked, timeout=_HEALTH_S, metadata=self._metadata(request))
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                return replies.as_json({"status": "SERVICE_UNKNOWN"}, 404)
+            return replies.as_json({"status": "NOT_SERVING"}, 503)
+        status = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
+        return replies.as_json({"status": status}, 200 if status == "SERVING" else 503)
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        match = self._find(request, path)
+        timeout = headers.timeout_of(request)
+        metadata = self._metadata(request)
+        body = await self._body(request)
+        if len(body) > _OFF_LOOP_BYTES:
+            message = await asyncio.to_thread(transcode.read_request, match, query, body)
+        else:
+            message = transcode.read_request(match, query, body)
+        call = self._calls[id(match.route)]
+        if match.route.streams:
+            stream = replies.Stream(request, match.route, self.limits.write_s)
+            return await stream.send(call(message, timeout=timeout, metadata=metadata))
+        if timeout is None:
+            timeout = self.limits.unary_s
+        return await replies.reply(match.route, await call(message, timeout=timeout, metadata=metadata))
+
+    def _find(self, request: web.Request, path: str) -> Match:
+        try:
+            found = self._routes.find(request.method, path)
+        except PathError as error:
+            raise errors.bad_request(str(error)) from None
+        if isinstance(found, Match):
+            return found
+        unrouted = request.match_info.http_exception
+        allowed = {*found, *getattr(unrouted, "allowed_methods", ())}
+        if not allowed:
+            raise GatewayError(grpc.StatusCode.NOT_FOUND, "PATH_UNKNOWN", "there is nothing at this path")
+        allow = ", ".join(sorted(allowed))
+        raise GatewayError(
+            grpc.StatusCode.UNIMPLEMENTED,
+            "METHOD_NOT_ALLOWED",
+            f"this path takes {allow}",
+            http_status=405,
+            headers={"Allow": allow},
+        )
+
+    def _metadata(self, request: web.Request) -> list[tuple[str, str]]:
+        address = headers.client_address(request, self._proxies)
+        own = [("solward-client-ip", address), ("solward-gateway-secret", self._secret)]
+        return headers.forwarded(request) + own
+
+    async def _body(self, request: web.Request) -> bytes:
+        headers.check_content(request)
+        if not request.body_exists:
+            return b""
+        if (request.content_length or 0) > self.limits.body_bytes:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self.limits.body_s):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise self._too_large() from None
+        except web.RequestPayloadError:
+            raise errors.bad_request("the body ends before its end") from None
+        except TimeoutError:
+            words = f"the body did not arrive within {self.limits.body_s:g} s"
+            code = grpc.StatusCode.DEADLINE_EXCEEDED
+            raise GatewayError(code, "BODY_TOO_SLOW", words, http_status=408, headers=_CLOSE) from None
+
+    def _too_large(self) -> GatewayError:
+        words = f"a body has at most {self.limits.body_bytes} bytes"
+        code = grpc.StatusCode.RESOURCE_EXHAUSTED
+        return GatewayError(code, "BODY_TOO_LARGE", words, http_status=413, headers=_CLOSE)
+
+
+def _callable(channel: grpc.aio.Channel, route: Route) -> Any:
+    make = channel.unary_stream if route.streams else channel.unary_unary
+    return make(
+        route.rpc,
+        request_serializer=route.request.SerializeToString,
+        response_deserializer=route.reply.FromString,
+    )

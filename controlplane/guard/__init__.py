@@ -1,0 +1,1 @@
+"""The guard chain: one file for each link that every call passes."""

@@ -1,0 +1,104 @@
+"""The call being served: who calls what, and what the guard has found so far."""
+
+import uuid
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc.aio
+from google.protobuf.message import Message
+from solward.policy.v1 import policy_pb2
+
+from common.digest import call_digest
+from controlplane.guard.roles import ANONYMOUS
+from controlplane.guard.table import MethodRule
+
+# What gRPC hands to every handler; the messages' types stand in the handler's own signature.
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose identity is proved, or the anonymous one.
+
+    Attributes:
+        kind: what kind of caller.
+        uid: the store's identifier; empty for the anonymous caller.
+        name: for people to read: a user's name or "hosts/{host}".
+        permissions: what it may do.
+        role: the role that gives them; empty where there is none.
+        session: names the session (or certificate) that a second factor is bound to.
+        expires_ms: when the credential ends, milliseconds since the epoch; 0 for never.
+    """
+
+    kind: policy_pb2.PrincipalKind
+    uid: str
+    name: str
+    permissions: frozenset[str]
+    role: str = ""
+    session: str = ""
+    expires_ms: int = 0
+
+
+NOBODY = Principal(policy_pb2.PRINCIPAL_KIND_ANONYMOUS, "", "anonymous", ANONYMOUS)
+
+
+@dataclass(slots=True)
+class Call:
+    """One call on its way through the guard; links fill it in from the top down."""
+
+    rule: MethodRule
+    context: Context
+    request: Message | None
+    peer: str
+    metadata: dict[str, str]
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    principal: Principal = NOBODY
+    # How many other people must approve what this call asks for, before it is done.
+    approvals: int = 0
+    # Set by the audit link once every other link has let the call pass.
+    allowed: bool = False
+    # What the handler wants the audit entry of the outcome to say besides.
+    notes: dict[str, object] = field(default_factory=dict)
+    _digest: str = ""
+
+    @property
+    def resource(self) -> str:
+        """The name of the resource acted on, as the request gives it; empty where there is none."""
+        name = self.rule.policy.resource_field
+        return str(getattr(self.request, name)) if name and self.request is not None else ""
+
+    @property
+    def digest(self) -> str:
+        """The digest of method and request; empty where requests come as a stream."""
+        if not self._digest and self.request is not None:
+            self._digest = call_digest(self.rule.name, self.request)
+        return self._digest
+
+
+_current: ContextVar[Call] = ContextVar("solward_call")
+
+
+def current_call() -> Call:
+    """Give the call that is being served; LookupError outside of one."""
+    return _current.get()
+
+
+def caller() -> Principal:
+    """Give the principal of the call that is being served."""
+    return _current.get().principal
+
+
+def enter_call(call: Call) -> None:
+    """Make this the call being served, for the current task."""
+    _current.set(call)
+
+
+def text_metadata(pairs: Sequence[tuple[str, str | bytes]] | None) -> dict[str, str]:
+    """Keep the text entries of the metadata; of a key that comes twice the value is the first."""
+    found: dict[str, str] = {}
+    for key, value in pairs or ():
+        if isinstance(value, str):
+            found.setdefault(key, value)
+    return found

@@ -1,0 +1,31 @@
+"""Outermost link: whatever went wrong leaves as one google.rpc.Status, and nothing internal leaks."""
+
+import asyncio
+
+import grpc
+import structlog
+
+from common.errors import STATUS_KEY, SolwardError
+from controlplane.guard.chain import Link
+from controlplane.guard.context import Call
+
+log = structlog.get_logger(__name__)
+
+
+class Errors(Link):
+    """Turns exceptions into statuses (AIP-193); an unexpected one is logged here and nowhere else."""
+
+    async def leave(self, call: Call, error: BaseException | None) -> None:
+        """End the call with the error's status."""
+        if error is None or isinstance(error, asyncio.CancelledError | GeneratorExit | grpc.aio.AbortError):
+            return
+        if not isinstance(error, SolwardError):
+            log.error("call failed unexpectedly", method=call.rule.name, call=call.id, exc_info=error)
+            error = SolwardError(
+                grpc.StatusCode.INTERNAL,
+                "INTERNAL",
+                f"the server failed on this call; its log says why under call {call.id}",
+                {"call": call.id},
+            )
+        packed = error.status().SerializeToString()
+        await call.context.abort(error.code, error.message, ((STATUS_KEY, packed),))

@@ -1,0 +1,22 @@
+"""Roles: which permissions each holds. Roles come from the store, never from a certificate or token."""
+
+VIEWER = frozenset(
+    {"auth.self", "hosts.read", "rpc.read", "validator.read", "operations.read", "audit.read", "health.read"}
+)
+
+OPERATOR = VIEWER | {
+    "validator.restart", "validator.start", "validator.stop", "validator.vote", "operations.approve",
+}  # fmt: skip
+
+ADMIN = OPERATOR | {"hosts.enroll", "hosts.revoke", "audit.export", "reflection.read"}
+
+ROLES: dict[str, frozenset[str]] = {"admin": ADMIN, "operator": OPERATOR, "viewer": VIEWER}
+
+# What a caller may do by being what it is.
+ANONYMOUS = frozenset({"auth.login", "link.enroll", "health.read"})
+AGENT = frozenset({"link.connect", "health.read"})
+
+
+def roles_with(permission: str) -> list[str]:
+    """List the roles that hold a permission, so that a refusal can say whom to ask for."""
+    return sorted(role for role, permissions in ROLES.items() if permission in permissions)

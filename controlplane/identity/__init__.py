@@ -1,0 +1,1 @@
+"""Who is who: the authority, enrollment, users, sessions and second factors."""

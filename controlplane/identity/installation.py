@@ -1,0 +1,119 @@
+"""One installation: its keys and certificates on disk, made once by `init` and loaded by `serve`."""
+
+import datetime as dt
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from common.files import write_private
+from common.pki import key_pem, load_key, new_key
+from controlplane.identity.ca import CertificateAuthority, certificate_pem
+from controlplane.settings import Settings
+
+
+class InstallationError(Exception):
+    """An installation that cannot be made or used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Everything secret of one control plane; it never leaves the process or the 0600 files."""
+
+    ca: CertificateAuthority
+    server_key_pem: bytes
+    server_chain_pem: bytes
+    permit_key: Ed25519PrivateKey
+    token_key: Ed25519PrivateKey
+    checkpoint_key: Ed25519PrivateKey
+    audit_key: bytes
+    seed_key: bytes
+    gateway_secret: str
+
+
+def exists(settings: Settings) -> bool:
+    """Whether an installation was begun in the data folder."""
+    return (settings.data_dir / "keys").exists() or (settings.data_dir / "pki").exists()
+
+
+def create(settings: Settings) -> Installation:
+    """Make the authority and every key.
+
+    Raises: InstallationError over an existing installation, which is left as it is.
+    """
+    if exists(settings):
+        raise InstallationError(f"{settings.data_dir} already holds an installation; nothing was changed")
+    for folder in (settings.data_dir, settings.data_dir / "pki", settings.data_dir / "keys"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    authority = CertificateAuthority.create(settings.trust_domain, _now())
+    write_private(_pki(settings, "ca.key"), key_pem(authority.key))
+    write_private(_pki(settings, "ca.pem"), authority.pem.encode())
+    for name in ("permit", "token", "checkpoint"):
+        write_private(_key(settings, name), _ed25519_pem(Ed25519PrivateKey.generate()))
+    for name in ("audit", "seed", "gateway"):
+        write_private(_key(settings, name), secrets.token_hex(32).encode())
+    return load(settings)
+
+
+def load(settings: Settings) -> Installation:
+    """Load the installation; the server's certificate is issued anew at every start.
+
+    Raises: InstallationError where it is missing, incomplete or readable by others.
+    """
+    if not exists(settings):
+        raise InstallationError(f"{settings.data_dir} holds no installation: run solward-controlplane init first")
+    try:
+        ca_key = load_key(_read(_pki(settings, "ca.key")))
+        authority = CertificateAuthority(x509.load_pem_x509_certificate(_read(_pki(settings, "ca.pem"))), ca_key)
+        server_key = new_key()
+        server = authority.issue_server(server_key.public_key(), settings.server_names, _now())
+        given = settings.audit_signing_key
+        return Installation(
+            ca=authority,
+            server_key_pem=key_pem(server_key),
+            server_chain_pem=(certificate_pem(server) + authority.pem).encode(),
+            permit_key=_ed25519(_read(_key(settings, "permit"))),
+            token_key=_ed25519(_read(_key(settings, "token"))),
+            checkpoint_key=_ed25519(_read(_key(settings, "checkpoint"))),
+            audit_key=given.get_secret_value().encode() if given else _read(_key(settings, "audit")),
+            seed_key=bytes.fromhex(_read(_key(settings, "seed")).decode()),
+            gateway_secret=_read(_key(settings, "gateway")).decode(),
+        )
+    except (OSError, ValueError) as error:
+        raise InstallationError(f"the installation in {settings.data_dir} cannot be used: {error}") from error
+
+
+def _pki(settings: Settings, name: str) -> Path:
+    return settings.data_dir / "pki" / name
+
+
+def _key(settings: Settings, name: str) -> Path:
+    return settings.data_dir / "keys" / f"{name}.key"
+
+
+def _read(path: Path) -> bytes:
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise ValueError(f"{path} has mode {mode:04o}; it must be 0600")
+    return path.read_bytes()
+
+
+def _ed25519_pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _ed25519(pem: bytes) -> Ed25519PrivateKey:
+    key = serialization.load_pem_private_key(pem, None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("a signing key is not Ed25519")
+    return key
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,99 @@
+"""Principals: whom a certificate or bearer token stands for, by the store's word at this moment."""
+
+import grpc
+from cryptography import x509
+from solward.policy.v1 import policy_pb2
+
+from common.clock import now_ms
+from common.errors import SolwardError
+from common.names import host_name
+from common.pki import CertificateInfo
+from controlplane.guard.context import Principal
+from controlplane.guard.roles import AGENT, ROLES
+from controlplane.identity.cache import ShortCache
+from controlplane.identity.sessions import Sessions
+from controlplane.store.hosts import ACTIVE, ENDED, NEXT, CertificateRow, HostRepository
+from controlplane.store.users import User, UserRepository
+
+# How long another replica's revocation may go unseen; within this process it is seen at once.
+CACHE_SECONDS = 2.0
+
+
+class Principals:
+    """Resolves credentials; answers are kept for a moment and forgotten on every change."""
+
+    def __init__(self, users: UserRepository, hosts: HostRepository, sessions: Sessions, trust_domain: str) -> None:
+        self._users = users
+        self._hosts = hosts
+        self._sessions = sessions
+        self._trust_domain = trust_domain
+        self._kept: ShortCache[bytes | str, Principal] = ShortCache(CACHE_SECONDS)
+
+    def forget(self) -> None:
+        """Look everybody up again: somebody was revoked, signed out or changed."""
+        self._kept.forget()
+
+    async def of_certificate(self, pem: bytes) -> Principal:
+        """Whom a client certificate stands for; TLS has checked its chain, at the handshake only."""
+        principal = await self._kept.get(pem, lambda: self._load_certificate(pem))
+        if now_ms() >= principal.expires_ms:
+            raise _refused("CERTIFICATE_EXPIRED", "the certificate is over: renew it and connect again")
+        return principal
+
+    async def of_token(self, token: str) -> Principal:
+        """Whom a bearer token stands for."""
+        principal = await self._kept.get(token, lambda: self._load_token(token))
+        if now_ms() >= principal.expires_ms:
+            raise _refused("TOKEN_EXPIRED", "the access token is over: refresh it or sign in again")
+        return principal
+
+    async def _load_token(self, token: str) -> Principal:
+        user, session, expires_ms = await self._sessions.check(token)
+        return _user(user, session.id, expires_ms)
+
+    async def _load_certificate(self, pem: bytes) -> Principal:
+        try:
+            info = CertificateInfo.of(x509.load_pem_x509_certificate(pem))
+        except ValueError as error:
+            raise _refused("CERTIFICATE_REFUSED", f"the certificate cannot be used: {error}") from None
+        row = await self._hosts.certificate(info.serial)
+        who = info.spiffe_id
+        if who.trust_domain != self._trust_domain or row is None or (row.kind, row.subject_uid) != (who.kind, who.uid):
+            raise _refused("CERTIFICATE_UNKNOWN", "the certificate was not issued by this control plane")
+        if row.state == ENDED:
+            raise _refused("CERTIFICATE_REVOKED", "the certificate was revoked or replaced: enroll the host again")
+        if now_ms() < info.not_before_ms:
+            raise _refused("CERTIFICATE_NOT_YET_VALID", "the certificate does not hold yet: check the clocks")
+        return await self._agent(row) if who.kind == "agent" else await self._person(row)
+
+    async def _agent(self, row: CertificateRow) -> Principal:
+        host = await self._hosts.by_uid(row.subject_uid)
+        if host is None or host.state != ACTIVE:
+            raise _refused("HOST_NOT_ACTIVE", "this host was cut off: enroll it again")
+        if row.state == NEXT:
+            await self._hosts.promote(row)
+            # The certificate before has just ended.
+            self.forget()
+        return Principal(
+            kind=policy_pb2.PRINCIPAL_KIND_AGENT,
+            uid=host.uid,
+            name=host_name(host.name),
+            permissions=AGENT,
+            session=f"cert:{row.serial}",
+            expires_ms=row.not_after_ms,
+        )
+
+    async def _person(self, row: CertificateRow) -> Principal:
+        user = await self._users.by_uid(row.subject_uid)
+        if user is None or user.disabled:
+            raise _refused("USER_DISABLED", "the certificate's user may not sign in")
+        return _user(user, f"cert:{row.serial}", row.not_after_ms)
+
+
+def _user(user: User, session: str, expires_ms: int) -> Principal:
+    permissions = ROLES.get(user.role, frozenset())
+    return Principal(policy_pb2.PRINCIPAL_KIND_USER, user.uid, user.name, permissions, user.role, session, expires_ms)
+
+
+def _refused(reason: str, message: str) -> SolwardError:
+    return SolwardError(grpc.StatusCode.UNAUTHENTICATED, reason, message)

@@ -1,0 +1,106 @@
+"""Second factors: a code is good once, confirms a session for 5 minutes, or proves one call."""
+
+import time
+
+import grpc
+import pyotp
+
+from common.clock import now_ms
+from common.errors import SolwardError
+from controlplane.identity.secrets import new_token, token_hash, unseal
+from controlplane.store.sessions import SessionRepository
+from controlplane.store.users import User, UserRepository
+
+RECENT_MS = 5 * 60 * 1000
+STEP_SECONDS = 30
+# Accepted steps either side of now, for clocks that differ.
+DRIFT_STEPS = 1
+# Failures before the account locks, and the first lock's length; each further one doubles it.
+FREE_FAILURES = 5
+FIRST_LOCK_MS = 30_000
+LONGEST_LOCK_MS = 60 * 60 * 1000
+
+
+class SecondFactors:
+    """Verifies authenticator codes (RFC 6238) and keeps what they proved."""
+
+    def __init__(self, users: UserRepository, sessions: SessionRepository, seed_key: bytes) -> None:
+        self._users = users
+        self._sessions = sessions
+        self._seed_key = seed_key
+
+    async def code_is_good(self, user: User, code: str) -> bool:
+        """Whether this is a current code of the user's that was not used before; using it spends it."""
+        authenticator = pyotp.TOTP(unseal(self._seed_key, user.uid, user.totp_seed))
+        now_step = int(time.time()) // STEP_SECONDS
+        matched = [
+            step
+            for step in range(now_step - DRIFT_STEPS, now_step + DRIFT_STEPS + 1)
+            if pyotp.utils.strings_equal(authenticator.generate_otp(step), code)
+        ]
+        return bool(matched) and await self._users.take_step(user.uid, matched[-1])
+
+    async def verify(self, user_uid: str, session_id: str, code: str, call_digest: str) -> tuple[str, int]:
+        """Verify a code for the session, or for one call.
+
+        Returns: the call's proof (empty for the session) and when it ends, milliseconds since the epoch.
+        Raises: SolwardError CODE_REFUSED or ACCOUNT_LOCKED.
+        """
+        user = await self._users.by_uid(user_uid)
+        if user is None or user.disabled:
+            raise code_refused()
+        await self.begin_attempt(user)
+        if not await self.code_is_good(user, code):
+            raise code_refused()
+        await self._users.set_failures(user.uid, 0, 0)
+        now = now_ms()
+        if not call_digest:
+            await self._sessions.confirm(session_id, now)
+            return "", now + RECENT_MS
+        proof = new_token("proof")
+        await self._sessions.add_proof(token_hash(proof), session_id, call_digest, now + RECENT_MS)
+        return proof, now + RECENT_MS
+
+    async def is_recent(self, session_id: str) -> bool:
+        """Whether the session proved its second factor within 5 minutes."""
+        session = await self._sessions.get(session_id)
+        return session is not None and 0 <= now_ms() - session.second_factor_ms < RECENT_MS
+
+    async def spend(self, proof: str, session_id: str, call_digest: str) -> bool:
+        """Use up a proof for the call it was made for."""
+        return await self._sessions.spend_proof(token_hash(proof), session_id, call_digest, now_ms())
+
+    async def begin_attempt(self, user: User) -> None:
+        """Count an attempt as failed until it succeeds, so that guesses side by side are all counted.
+
+        Raises: SolwardError ACCOUNT_LOCKED while too many failures lock the account.
+        """
+        if not await self._users.take_attempt(user.uid, now_ms(), _lock_ms):
+            latest = await self._users.by_uid(user.uid) or user
+            raise _locked(max(0.0, (latest.locked_until_ms - now_ms()) / 1000))
+
+
+def _lock_ms(failed: int) -> int:
+    """From the fifth failure on the account locks, for longer each time."""
+    excess = failed - FREE_FAILURES
+    return min(LONGEST_LOCK_MS, FIRST_LOCK_MS * 2 ** min(excess, 16)) if excess >= 0 else 0
+
+
+def _locked(wait_s: float) -> SolwardError:
+    return SolwardError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "ACCOUNT_LOCKED",
+        f"too many failed attempts; try again in {wait_s:.0f} s",
+        {"retry_after_seconds": f"{wait_s:.0f}"},
+        retry_after_s=wait_s,
+    )
+
+
+def code_refused() -> SolwardError:
+    """Say that a code was wrong, over or used before, without saying which."""
+    return SolwardError(
+        grpc.StatusCode.UNAUTHENTICATED,
+        "CODE_REFUSED",
+        "the code is wrong or was used already: wait for the next one (a code is good once), "
+        "and check that both clocks are right",
+    )

@@ -1,0 +1,153 @@
+"""Sessions of local users: password and code in, a short bearer token and a rotating refresh token out."""
+
+import uuid
+from dataclasses import dataclass
+
+import grpc
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from common.clock import now_ms
+from common.errors import SolwardError
+from controlplane.identity.second_factors import SecondFactors
+from controlplane.identity.secrets import new_token, password_matches, token_hash
+from controlplane.settings import Settings
+from controlplane.store.sessions import Session, SessionRepository
+from controlplane.store.users import User, UserRepository
+
+_AUDIENCE = "solward"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a caller holds of its session; times in milliseconds since the epoch."""
+
+    username: str
+    access: str
+    access_expires_ms: int
+    refresh: str
+    session_expires_ms: int
+
+
+class Sessions:
+    """Opens, renews, checks and ends sessions."""
+
+    def __init__(
+        self,
+        users: UserRepository,
+        sessions: SessionRepository,
+        factors: SecondFactors,
+        key: Ed25519PrivateKey,
+        settings: Settings,
+    ) -> None:
+        self._users = users
+        self._sessions = sessions
+        self._factors = factors
+        self._key = key
+        self._public = key.public_key()
+        self._issuer = settings.trust_domain
+        self._access_ms = settings.access_token_seconds * 1000
+        self._session_ms = settings.session_hours * 3_600_000
+        self._idle_ms = settings.refresh_idle_minutes * 60_000
+
+    async def login(self, username: str, password: str, code: str) -> Tokens:
+        """Open a session; raise LOGIN_REFUSED (never saying which part was wrong) or ACCOUNT_LOCKED."""
+        user = await self._users.by_name(username)
+        right = await password_matches(user.password_hash if user else None, password)
+        # Only who knows the password can lock the account by wrong codes, or spend a code: a stranger who guesses
+        # passwords is slowed down by address, and locks nobody out.
+        if user is None or not right or user.disabled:
+            raise _login_refused()
+        await self._factors.begin_attempt(user)
+        if not await self._factors.code_is_good(user, code):
+            raise _login_refused()
+        await self._users.set_failures(user.uid, 0, 0)
+        now = now_ms()
+        session = Session(uuid.uuid4().hex, user.uid, now + self._session_ms, None, now)
+        await self._sessions.open(session, now)
+        return await self._tokens(user, session, now)
+
+    async def refresh(self, token: str) -> Tokens:
+        """Trade a refresh token for a new pair; one used twice ends its whole session."""
+        now = now_ms()
+        used = await self._sessions.use_refresh(token_hash(token), now)
+        if used is None:
+            raise _session_over()
+        session_id, first_use = used
+        if not first_use:
+            await self._sessions.end(session_id, now)
+            raise SolwardError(
+                grpc.StatusCode.UNAUTHENTICATED,
+                "REFRESH_TOKEN_REUSED",
+                "this refresh token was used before or is over; its session was ended in case it was stolen: "
+                "sign in again",
+            )
+        session = await self._sessions.get(session_id)
+        user = await self._users.by_uid(session.user_uid) if session else None
+        if session is None or user is None or user.disabled or not _alive(session, now):
+            raise _session_over()
+        return await self._tokens(user, session, now)
+
+    async def end(self, session_id: str) -> None:
+        """End a session."""
+        await self._sessions.end(session_id, now_ms())
+
+    async def check(self, access_token: str) -> tuple[User, Session, int]:
+        """Find whom a bearer token stands for; raise SolwardError unless token, session and user are good.
+
+        Returns: the user, the session, and when the token ends in milliseconds since the epoch.
+        """
+        try:
+            claims = jwt.decode(
+                access_token,
+                self._public,
+                algorithms=["EdDSA"],
+                audience=_AUDIENCE,
+                issuer=self._issuer,
+                options={"require": ["exp", "iat", "sub", "sid"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise _unauthenticated("TOKEN_EXPIRED", "the access token is over: refresh it or sign in again") from None
+        except jwt.PyJWTError:
+            raise _unauthenticated("TOKEN_INVALID", "the access token is not one of this server") from None
+        session = await self._sessions.get(str(claims["sid"]))
+        if session is None or session.user_uid != claims["sub"] or not _alive(session, now_ms()):
+            raise _session_over()
+        user = await self._users.by_uid(session.user_uid)
+        if user is None or user.disabled:
+            raise _session_over()
+        return user, session, int(claims["exp"]) * 1000
+
+    async def _tokens(self, user: User, session: Session, now: int) -> Tokens:
+        expires = min(now + self._access_ms, session.expires_ms)
+        claims = {
+            "iss": self._issuer,
+            "aud": _AUDIENCE,
+            "sub": user.uid,
+            "sid": session.id,
+            "iat": now // 1000,
+            "exp": expires // 1000,
+        }
+        refresh = new_token("refresh")
+        idle = min(now + self._idle_ms, session.expires_ms)
+        await self._sessions.add_refresh(token_hash(refresh), session.id, idle)
+        access = jwt.encode(claims, self._key, algorithm="EdDSA")
+        return Tokens(user.name, access, expires, refresh, session.expires_ms)
+
+
+def _alive(session: Session, now: int) -> bool:
+    return session.ended_ms is None and now < session.expires_ms
+
+
+def _unauthenticated(reason: str, message: str) -> SolwardError:
+    return SolwardError(grpc.StatusCode.UNAUTHENTICATED, reason, message)
+
+
+def _login_refused() -> SolwardError:
+    return _unauthenticated(
+        "LOGIN_REFUSED", "name, password or code is wrong; a code is good once, so wait for the next one"
+    )
+
+
+def _session_over() -> SolwardError:
+    return _unauthenticated("SESSION_OVER", "the session is over: sign in again (ctl login)")

@@ -1,0 +1,1 @@
+"""The agents' live streams: who is connected, what comes up, what goes down."""

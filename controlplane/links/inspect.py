@@ -1,0 +1,42 @@
+"""Inspection: an agent looks at its validator for us, under a permit like any other command."""
+
+import uuid
+
+from solward.hosts.v1 import link_pb2
+
+from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
+
+LOOK_SECONDS = 15.0
+
+
+class InspectError(Exception):
+    """The agent did not look; `reason` is stable."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+async def inspect(dispatch: Dispatch, host_uid: str, unit: str) -> link_pb2.NodeReport:
+    """Have a host's agent look at its validator now.
+
+    Raises: InspectError HOST_OFFLINE, or the agent's own reason.
+    """
+    request = link_pb2.ActionRequest(inspect=link_pb2.InspectAction(unit=unit)).SerializeToString(deterministic=True)
+    order = Order(
+        operation=f"looks/{uuid.uuid4().hex}",
+        step="inspect",
+        host_uid=host_uid,
+        action="validator.inspect",
+        request=request,
+        begin_within_s=LOOK_SECONDS,
+        finish_within_s=LOOK_SECONDS,
+    )
+    try:
+        _, receipt = await dispatch.carry_out(order, lambda _: None)
+    except (NotDelivered, NoReceipt):
+        raise InspectError("HOST_OFFLINE", "the agent did not look at its validator in time") from None
+    if receipt.result != link_pb2.RECEIPT_RESULT_DONE:
+        raise InspectError(receipt.reason or "NOT_INSPECTED", receipt.message)
+    return receipt.node

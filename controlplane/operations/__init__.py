@@ -1,0 +1,1 @@
+"""Durable operations: plans, the engine, and one file for each kind of work."""

@@ -1,0 +1,98 @@
+"""The board: operations as they stand, and whoever watches them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import grpc
+from solward.operations.v1 import operations_pb2 as pb
+
+from common.clock import timestamp_now
+from common.errors import SolwardError
+from common.names import operation_name
+from controlplane.store.operations import OperationRepository
+
+DONE = (pb.OPERATION_STATE_SUCCEEDED, pb.OPERATION_STATE_FAILED, pb.OPERATION_STATE_PAUSED)
+# A watcher looks again this often, so that it also sees what another replica does.
+LOOK_SECONDS = 1.0
+
+
+class Board:
+    """Changes operations step by step and wakes their watchers."""
+
+    def __init__(self, operations: OperationRepository) -> None:
+        self._operations = operations
+        self._locks: dict[str, asyncio.Lock] = {}
+        # Operations that this process is at work on, as they stand in the store.
+        self._live: dict[str, pb.Operation] = {}
+        self._changed: dict[str, asyncio.Event] = {}
+
+    async def get(self, uid: str) -> pb.Operation:
+        """Find an operation; SolwardError OPERATION_NOT_FOUND if there is none."""
+        operation = self._live.get(uid) or await self._operations.get(uid)
+        if operation is None:
+            name = operation_name(uid)
+            raise SolwardError(grpc.StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND", f"there is no {name}", {"name": name})
+        return operation
+
+    async def change(self, uid: str, edit: Callable[[pb.Operation], None]) -> pb.Operation:
+        """Change an operation and store it."""
+        async with self._locks.setdefault(uid, asyncio.Lock()):
+            operation = pb.Operation()
+            operation.CopyFrom(await self.get(uid))
+            edit(operation)
+            await self._operations.save(operation)
+            self._live[uid] = operation
+        self._changed.pop(uid, asyncio.Event()).set()
+        if operation.state in DONE:
+            self._locks.pop(uid, None)
+            self._live.pop(uid, None)
+        return operation
+
+    async def change_step(self, uid: str, step_id: str, edit: Callable[[pb.Step], None]) -> pb.Operation:
+        """Change one step of an operation."""
+
+        def edit_step(operation: pb.Operation) -> None:
+            edit(next(step for step in operation.steps if step.id == step_id))
+
+        return await self.change(uid, edit_step)
+
+    async def begin_step(self, uid: str, step_id: str) -> None:
+        """Record that a step has begun, once."""
+
+        def edit(step: pb.Step) -> None:
+            if not step.HasField("start_time"):
+                step.start_time.CopyFrom(timestamp_now())
+
+        await self.change_step(uid, step_id, edit)
+
+    async def end_step(
+        self, uid: str, step_id: str, verdict: pb.Verdict, message: str, figures: Mapping[str, str]
+    ) -> None:
+        """Record what a step concluded."""
+
+        def edit(step: pb.Step) -> None:
+            step.verdict = verdict
+            step.message = message
+            step.figures.update(figures)
+            step.end_time.CopyFrom(timestamp_now())
+
+        await self.change_step(uid, step_id, edit)
+
+    async def watch(self, uid: str) -> AsyncIterator[pb.Operation]:
+        """Give the operation now and after every change, until it is done."""
+        last: pb.Operation | None = None
+        while True:
+            await self.get(uid)
+            event = self._changed.setdefault(uid, asyncio.Event())
+            operation = await self.get(uid)
+            if operation != last:
+                yield operation
+                last = operation
+            if operation.state in DONE:
+                self._changed.pop(uid, None)
+                return
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await event.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,45 @@
+"""How an operation ended, in words: its error, and its entry in the audit log."""
+
+import grpc
+from solward.operations.v1 import operations_pb2 as pb
+
+from common.errors import SolwardError
+
+
+def operation_error(operation: pb.Operation, verdict: int) -> SolwardError:
+    """Say which step stopped an operation, and why; a gate that was forced open stopped nothing."""
+    step = _stopped_at(operation)
+    reason, _, words = step.message.partition(": ")
+    if step.id.startswith("gate-") and verdict != pb.VERDICT_ERROR:
+        reason, words = f"{step.id.upper().replace('-', '_')}_NOT_PASSED", step.message
+    elif verdict == pb.VERDICT_ERROR:
+        reason, words = "STEP_ERROR", step.message or "the control plane failed on it several times; its log says why"
+    elif not words or not reason.isupper():
+        reason, words = "STEP_NOT_PASSED", step.message
+    return SolwardError(
+        grpc.StatusCode.FAILED_PRECONDITION, reason, f"step {step.id} did not pass: {words}", {"step": step.id}
+    )
+
+
+def outcome_entry(operation: pb.Operation) -> dict[str, object]:
+    """Make the audit entry of an operation's end."""
+    entry: dict[str, object] = {
+        "phase": "event",
+        "principal": operation.requester,
+        "method": operation.kind,
+        "resource": operation.host,
+        "operation": operation.name,
+        "code": pb.OperationState.Name(operation.state).removeprefix("OPERATION_STATE_"),
+    }
+    if operation.approvals:
+        entry["approvers"] = [approval.approver for approval in operation.approvals]
+    return entry | ({"message": operation.error.message} if operation.error.message else {})
+
+
+def _stopped_at(operation: pb.Operation) -> pb.Step:
+    begun = [step for step in operation.steps if step.HasField("start_time")] or [operation.steps[0]]
+    if not begun[-1].id.startswith("gate-"):
+        return begun[-1]
+    gates = [step for step in begun if step.id.startswith("gate-")]
+    order = (pb.VERDICT_FAIL, pb.VERDICT_ERROR, pb.VERDICT_INCONCLUSIVE)
+    return next((step for verdict in order for step in gates if step.verdict == verdict), begun[-1])

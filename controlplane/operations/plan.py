@@ -1,0 +1,199 @@
+"""Plans: what an operation will do, shown before it does it, with a hash that approvals and callers hold it to."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import grpc
+from solward.hosts.v1 import link_pb2
+from solward.operations.v1 import operations_pb2 as pb
+
+from common.errors import SolwardError
+from common.names import host_name
+from controlplane.links.registry import AgentLink, KnownHost, Links
+from controlplane.operations.gates import GATES, Gate, title
+from controlplane.store.hosts import HostRow
+
+DEFAULT_TIMEOUT_S = 300
+SETTLE_MS = 1000
+# How long a vote, or the lack of any, may take to show.
+PROOF_MS = 30_000
+
+_VERBS = {
+    "validator.start": (link_pb2.UNIT_VERB_START, "Start"),
+    "validator.stop": (link_pb2.UNIT_VERB_STOP, "Stop"),
+    "validator.restart": (link_pb2.UNIT_VERB_RESTART, "Restart"),
+}
+# What must hold before each act, of a node that its agent knows. A node that is down has no leader slots to miss.
+_GATES: dict[str, tuple[str, ...]] = {
+    "validator.start": ("disk",),
+    "validator.stop": tuple(gate for gate in GATES if gate not in ("snapshot", "sole-voter")),
+    "validator.restart": tuple(gate for gate in GATES if gate != "sole-voter"),
+}
+VOTE = "validator.vote"
+
+
+class Wish(NamedTuple):
+    """What a caller may ask for besides the act itself; times in seconds."""
+
+    timeout_s: int = 0
+    force: bool = False
+    wait_s: int = 0
+
+
+class UnitPlan(NamedTuple):
+    """What is to be done to a host's validator.
+
+    Attributes:
+        state: the unit's state that the plan was made for, "active/running".
+        request: a serialized ActionRequest.
+        gates: names of the gates that must pass first.
+        force: go on although they do not.
+        wait_s: how long they may take to pass.
+        ready: whether the node must catch up afterwards.
+    """
+
+    kind: str
+    host_uid: str
+    host: str
+    unit: str
+    state: str
+    request: bytes
+    timeout_s: int
+    gates: tuple[str, ...] = ()
+    force: bool = False
+    wait_s: int = 0
+    ready: bool = False
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the plan and the bytes of its request, timeout included: a plan that has changed has another."""
+        parts = [self.kind, self.host_uid, self.host, self.unit, self.state, self.request.hex()]
+        parts += [",".join(self.gates), str(self.force), str(self.wait_s), str(self.ready)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def operation(self, requester: str, reason: str, gates: Sequence[Gate] = ()) -> pb.Operation:
+        """Show the plan as an operation that has not begun, with its gates as they stand now if they were judged."""
+        return pb.Operation(
+            kind=self.kind,
+            host=host_name(self.host),
+            requester=requester,
+            state=pb.OPERATION_STATE_PLANNED,
+            plan_hash=self.hash,
+            reason=reason,
+            steps=[
+                pb.Step(id="check", title=f"Wait for the agent of {self.host}"),
+                *(_gate_step(name, gates) for name in self.gates),
+                pb.Step(id="act", title=self._act_title()),
+                pb.Step(id="verify", title=f"Verify that the agent sees {self.unit} {self._wanted}"),
+                *([pb.Step(id="ready", title=f"Wait until {self.host} has caught up")] if self.ready else []),
+            ],
+        )
+
+    @property
+    def _wanted(self) -> str:
+        return "inactive" if self.kind == "validator.stop" else "active"
+
+    def _act_title(self) -> str:
+        if self.kind == VOTE:
+            vote = link_pb2.ActionRequest.FromString(self.request).vote
+            if vote.enable:
+                return f"Turn voting on, with the voters that root listed on {self.host}"
+            return "Turn voting off until the next start; leader slots go on as before"
+        verb = _VERBS[self.kind][1]
+        if self.kind != "validator.restart" and self.state.partition("/")[0] == self._wanted:
+            return f"{verb} {self.unit}: it is already {self._wanted}, so nothing will change"
+        graceful = link_pb2.ActionRequest.FromString(self.request).unit.graceful
+        how = ", by its own exit," if graceful else ""
+        return f"{verb} {self.unit}{how} if it still is {self.state}, for at most {self.timeout_s} s"
+
+
+def plan_unit(kind: str, host: HostRow, links: Links, wish: Wish) -> UnitPlan:
+    """Plan a start, stop or restart of a host's validator.
+
+    Raises: SolwardError HOST_OFFLINE or ACTION_NOT_ALLOWED when it could not be carried out now.
+    """
+    link, report = _validator(kind, host, links)
+    unit, knows = report.state.unit, link.hello.knows_validator
+    timeout_s = wish.timeout_s or DEFAULT_TIMEOUT_S
+    action = link_pb2.UnitAction(
+        unit=unit,
+        verb=_VERBS[kind][0],
+        timeout_ms=timeout_s * 1000,
+        settle_ms=SETTLE_MS,
+        expected_invocation=report.state.invocation_id,
+        expected_active_state=report.state.active_state,
+        # A unit that is not running has no process to ask.
+        graceful=knows and kind != "validator.start" and report.state.main_pid > 0,
+        force=wish.force,
+    )
+    request = link_pb2.ActionRequest(unit=action).SerializeToString(deterministic=True)
+    gates = _GATES[kind] if knows and (action.graceful or kind == "validator.start") else ()
+    ready = knows and kind != "validator.stop"
+    state = f"{report.state.active_state}/{report.state.sub_state}"
+    return UnitPlan(
+        kind, host.uid, host.name, unit, state, request, timeout_s, gates, wish.force, wish.wait_s, ready
+    )  # fmt: skip
+
+
+def plan_vote(host: HostRow, links: Links, *, enable: bool) -> UnitPlan:
+    """Plan to turn a validator's voting on or off; raises as `plan_unit`, and VALIDATOR_UNKNOWN."""
+    link, report = _validator(VOTE, host, links)
+    if not link.hello.knows_validator:
+        raise SolwardError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "VALIDATOR_UNKNOWN",
+            f"the agent of {host_name(host.name)} knows no validator: root on that host names it in "
+            "/etc/solward/agent.yaml, under validator",
+            {"host": host_name(host.name)},
+        )
+    action = link_pb2.VoteAction(
+        unit=report.state.unit,
+        enable=enable,
+        expected_invocation=report.state.invocation_id,
+        proof_ms=PROOF_MS,
+    )
+    request = link_pb2.ActionRequest(vote=action).SerializeToString(deterministic=True)
+    state = f"{report.state.active_state}/{report.state.sub_state}"
+    gates = ("health", "sole-voter") if enable else ()
+    return UnitPlan(VOTE, host.uid, host.name, report.state.unit, state, request, DEFAULT_TIMEOUT_S, gates)
+
+
+def validator_unit(host: KnownHost) -> link_pb2.UnitReport | None:
+    """Find the host's validator: the first unit on its allowlist with any validator action, as last reported."""
+    return host.units.get(host.validator)
+
+
+def _gate_step(name: str, gates: Sequence[Gate]) -> pb.Step:
+    step = pb.Step(id=f"gate-{name}", title=title(name))
+    for gate in gates:
+        if gate.id == name:
+            step.verdict, step.message = gate.verdict, gate.message
+            step.figures.update(gate.figures)
+    return step
+
+
+def _validator(kind: str, host: HostRow, links: Links) -> tuple[AgentLink, link_pb2.UnitReport]:
+    known = links.get(host.uid)
+    if known is None or known.link is None:
+        raise SolwardError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "HOST_OFFLINE",
+            f"the agent of {host_name(host.name)} is not connected: look at solward-agent on that host",
+            {"host": host_name(host.name)},
+        )
+    report = validator_unit(known)
+    allowed = {entry.unit: entry.actions for entry in known.link.hello.allowed_units}
+    if report is None or kind not in allowed.get(report.state.unit, ()):
+        raise _not_allowed(kind, host)
+    return known.link, report
+
+
+def _not_allowed(kind: str, host: HostRow) -> SolwardError:
+    return SolwardError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "ACTION_NOT_ALLOWED",
+        f"the allowlist on {host_name(host.name)} does not let its validator be acted on by {kind}, or its agent "
+        "cannot see the unit: root on that host decides, in /etc/solward/allowlist.yaml",
+        {"host": host_name(host.name), "action": kind},
+    )

@@ -1,0 +1,291 @@
+"""What is done to a validator's unit, as a durable workflow: approval, gates, act, verification, readiness."""
+
+import asyncio
+
+import structlog
+from dbos import DBOS, DBOSConfiguredInstance
+from solward.hosts.v1 import link_pb2
+from solward.operations.v1 import operations_pb2 as pb
+
+from common.clock import timestamp_now
+from common.names import operation_name
+from controlplane.audit.log import AuditLog
+from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
+from controlplane.links.inspect import InspectError
+from controlplane.links.registry import Links
+from controlplane.operations.approvals import wait_for_approval
+from controlplane.operations.board import Board
+from controlplane.operations.gates import Gate, Scene, before_slot, together
+from controlplane.operations.gating import Gating
+from controlplane.operations.outcome import operation_error, outcome_entry
+from controlplane.operations.plan import UnitPlan
+from controlplane.operations.readiness import wait_until_ready
+from controlplane.operations.receipts import receipt_entry
+from controlplane.operations.teller import Teller
+
+log = structlog.get_logger(__name__)
+
+# How long an agent may take beyond systemd's own time before its receipt counts as lost.
+RECEIPT_MARGIN_S = 30.0
+# How long the agent's next report of the unit may take.
+REPORT_SECONDS = 10.0
+# Between two looks at gates that are waited for.
+GATE_SECONDS = 5.0
+# A look that fails is tried again before a person is asked.
+LOOKS = 3
+
+# A UnitPlan as DBOS keeps it; fields that a later version added may be missing at its end.
+Stored = tuple[object, ...]
+
+
+@DBOS.dbos_class()
+class UnitWorkflow(DBOSConfiguredInstance):
+    """Carries out a UnitPlan; a killed control plane goes on where it stopped, and nothing is done twice."""
+
+    def __init__(
+        self,
+        board: Board,
+        links: Links,
+        dispatch: Dispatch,
+        gating: Gating,
+        audit: AuditLog,
+        *,
+        begin_within_s: float,
+        ready_within_s: float,
+    ) -> None:
+        self._board = board
+        self._links = links
+        self._dispatch = dispatch
+        self._gating = gating
+        self._audit = audit
+        self._begin_within_s = begin_within_s
+        self._ready_within_s = ready_within_s
+        super().__init__(config_name="unit")
+
+    @DBOS.workflow()
+    async def run(self, uid: str, plan: Stored) -> None:
+        """Wait, judge and act, each once; then verify and close, which may be done again without harm."""
+        wanted = UnitPlan(*plan)  # type: ignore[arg-type]
+        try:
+            verdict = await self.approved(uid)
+            request = wanted.request
+            if verdict == pb.VERDICT_PASS:
+                verdict, request = await self.gated(uid, plan)
+            if verdict == pb.VERDICT_PASS:
+                verdict = await self.carry_out(uid, plan, request)
+            if verdict == pb.VERDICT_PASS:
+                verdict = await self._verify(uid, wanted)
+            if verdict == pb.VERDICT_PASS and wanted.ready:
+                verdict = await self._ready(uid, wanted, request)
+        except Exception:
+            # Tried a few times already: an operation must end, or it would keep its host for ever.
+            log.exception("an operation cannot go on", operation=operation_name(uid))
+            verdict = pb.VERDICT_ERROR
+        await self._close(uid, verdict)
+        await self.record(uid)
+
+    @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
+    async def approved(self, uid: str) -> int:
+        """Wait for other people's approval, where it is required."""
+        operation = await self._board.get(uid)
+        if not operation.approvals_required:
+            return int(pb.VERDICT_PASS)
+        await self._board.begin_step(uid, "approve")
+        verdict, message = await wait_for_approval(self._board, uid)
+        return await self._end(uid, "approve", verdict, message)
+
+    @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
+    async def gated(self, uid: str, plan: Stored) -> tuple[int, bytes]:
+        """Wait for the agent, and for the gates to pass.
+
+        Its end is remembered, since the request that it gives is what the agent is held to: the node's identity,
+        and the slot from which it is too late to begin.
+        """
+        wanted = UnitPlan(*plan)  # type: ignore[arg-type]
+        verdict = await self._check(uid, wanted)
+        if verdict != pb.VERDICT_PASS or not wanted.gates:
+            return verdict, wanted.request
+        for name in wanted.gates:
+            await self._board.begin_step(uid, f"gate-{name}")
+        judged = await self._judge(uid, wanted)
+        if judged is None:
+            return int(pb.VERDICT_ERROR), wanted.request
+        scene, gates = judged
+        for gate in gates:
+            await self._end(uid, f"gate-{gate.id}", gate.verdict, gate.message, **gate.figures)
+        verdict = int(pb.VERDICT_PASS if wanted.force else together(gates))
+        return verdict, _narrowed(wanted.request, scene)
+
+    async def _judge(self, uid: str, wanted: UnitPlan) -> tuple[Scene, list[Gate]] | None:
+        left_s, failures = float(wanted.wait_s), 0
+        while True:
+            try:
+                scene, gates = await self._gating.judge(wanted, operation_name(uid))
+            except InspectError as error:
+                failures += 1
+                if failures >= LOOKS:
+                    message = f"{error.reason}: {error.message}"
+                    await self._end(uid, f"gate-{wanted.gates[0]}", pb.VERDICT_ERROR, message)
+                    return None
+                continue
+            if together(gates) == pb.VERDICT_PASS or wanted.force or left_s <= 0:
+                return scene, gates
+            for gate in gates:
+                await self._say(uid, f"gate-{gate.id}", gate.message)
+            await asyncio.sleep(min(left_s, GATE_SECONDS))
+            left_s -= GATE_SECONDS
+
+    @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
+    async def carry_out(self, uid: str, plan: Stored, request: bytes) -> int:
+        """Have the agent act.
+
+        The step whose end DBOS must remember: done again, it would get the agent's first receipt.
+        """
+        await self._board.begin_step(uid, "act")
+        wanted = UnitPlan(*plan)  # type: ignore[arg-type]
+        teller = Teller(lambda message: self._say(uid, "act", message))
+        try:
+            signed, receipt = await self._dispatch.carry_out(self._order(uid, wanted, request), teller.tell)
+        except NotDelivered:
+            why = "HOST_OFFLINE: the command was not delivered; nothing was done"
+            return await self._end(uid, "act", pb.VERDICT_FAIL, why)
+        except NoReceipt:
+            why = "RECEIPT_MISSING: the command was sent, but what was done is not known"
+            return await self._end(uid, "act", pb.VERDICT_INCONCLUSIVE, why)
+        finally:
+            await teller.close()
+        return await self._keep(uid, signed, receipt)
+
+    async def _check(self, uid: str, wanted: UnitPlan) -> int:
+        # The unit itself is looked at by the agent, at the last moment; here it may have been acted on already.
+        await self._board.begin_step(uid, "check")
+        try:
+            # After a restart of the control plane, agents are still on their way back.
+            await self._links.wait_until(
+                lambda: bool((host := self._links.get(wanted.host_uid)) and host.link), self._begin_within_s
+            )
+        except TimeoutError:
+            return await self._end(uid, "check", pb.VERDICT_FAIL, "HOST_OFFLINE: the agent is not connected")
+        return await self._end(uid, "check", pb.VERDICT_PASS, "connected")
+
+    def _order(self, uid: str, wanted: UnitPlan, request: bytes) -> Order:
+        return Order(
+            operation=operation_name(uid),
+            step="act",
+            host_uid=wanted.host_uid,
+            action=wanted.kind,
+            request=request,
+            begin_within_s=self._begin_within_s,
+            finish_within_s=wanted.timeout_s + RECEIPT_MARGIN_S,
+        )
+
+    async def _verify(self, uid: str, wanted: UnitPlan) -> int:
+        await self._board.begin_step(uid, "verify")
+        after = await self._after(uid)
+        try:
+            await self._links.wait_until(lambda: self._agrees(wanted, after), REPORT_SECONDS)
+        except TimeoutError:
+            why = f"the agent's report of {wanted.unit} does not agree with its receipt"
+            return await self._end(uid, "verify", pb.VERDICT_INCONCLUSIVE, why)
+        seen = f"{wanted.unit} is {after.active_state}/{after.sub_state}"
+        return await self._end(uid, "verify", pb.VERDICT_PASS, seen, pid=str(after.main_pid))
+
+    async def _ready(self, uid: str, wanted: UnitPlan, request: bytes) -> int:
+        await self._board.begin_step(uid, "ready")
+        after = await self._after(uid)
+        identity = link_pb2.ActionRequest.FromString(request).unit.expected_identity
+        teller = Teller(lambda message: self._say(uid, "ready", message))
+        try:
+            found = await wait_until_ready(
+                self._gating, wanted, identity, after, self._ready_within_s,
+                lambda: self._gone(wanted, after), teller.tell,
+            )  # fmt: skip
+        finally:
+            await teller.close()
+        # Forced means that nobody waits for an outside view.
+        inconclusive = found.verdict == pb.VERDICT_INCONCLUSIVE
+        verdict = pb.VERDICT_PASS if wanted.force and inconclusive else found.verdict
+        return await self._end(uid, "ready", verdict, found.message, **found.figures)
+
+    async def _after(self, uid: str) -> link_pb2.UnitState:
+        operation = await self._board.get(uid)
+        return next(step for step in operation.steps if step.id == "act").receipt.after
+
+    def _gone(self, wanted: UnitPlan, after: link_pb2.UnitState) -> str:
+        """Say what has become of a unit that is no longer the run that was started; empty while it is."""
+        host = self._links.get(wanted.host_uid)
+        report = host.units.get(wanted.unit) if host and host.link else None
+        if report is None or report.state.invocation_id == after.invocation_id:
+            return ""
+        return (
+            f"UNIT_DIED: {wanted.unit} did not stay up: it is {report.state.active_state}/{report.state.sub_state} now"
+        )
+
+    def _agrees(self, plan: UnitPlan, after: link_pb2.UnitState) -> bool:
+        host = self._links.get(plan.host_uid)
+        report = host.units.get(plan.unit) if host and host.link else None
+        return report is not None and (report.state.active_state, report.state.invocation_id) == (
+            after.active_state,
+            after.invocation_id,
+        )
+
+    async def _close(self, uid: str, verdict: int) -> None:
+        def edit(operation: pb.Operation) -> None:
+            if verdict == pb.VERDICT_PASS:
+                operation.state = pb.OPERATION_STATE_SUCCEEDED
+            else:
+                failed = verdict == pb.VERDICT_FAIL
+                operation.state = pb.OPERATION_STATE_FAILED if failed else pb.OPERATION_STATE_PAUSED
+                operation.error.CopyFrom(operation_error(operation, verdict).status())
+            operation.end_time.CopyFrom(timestamp_now())
+
+        await self._board.change(uid, edit)
+
+    @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
+    async def record(self, uid: str) -> None:
+        """Put the operation's outcome on record; an audit store that is down for a while is waited for."""
+        operation = await self._board.get(uid)
+        entry = outcome_entry(operation)
+        await self._audit.append(entry)
+        log.info("operation ended", operation=operation.name, kind=operation.kind, host=operation.host,
+                 state=entry["code"])  # fmt: skip
+
+    async def _keep(self, uid: str, signed: link_pb2.SignedReceipt, receipt: link_pb2.Receipt) -> int:
+        # On record first: a receipt that the operation shows is one that the audit log holds.
+        await self._audit.append(receipt_entry(await self._board.get(uid), signed, receipt))
+
+        def show(step: pb.Step) -> None:
+            step.signed_receipt.CopyFrom(signed)
+            step.receipt.CopyFrom(receipt)
+
+        await self._board.change_step(uid, "act", show)
+        took_ms = receipt.end_unix_ms - receipt.start_unix_ms
+        figures = dict(receipt.figures) | {"took_ms": str(took_ms)}
+        if receipt.result == link_pb2.RECEIPT_RESULT_DONE:
+            message = f"done in {took_ms} ms"
+            figures["job_ms"] = f"{receipt.job_ms:.1f}"
+            return await self._end(uid, "act", pb.VERDICT_PASS, message, **figures)
+        if receipt.result not in (link_pb2.RECEIPT_RESULT_REFUSED, link_pb2.RECEIPT_RESULT_FAILED):
+            why = "RECEIPT_UNKNOWN: the receipt's result is none that this version knows"
+            return await self._end(uid, "act", pb.VERDICT_INCONCLUSIVE, why)
+        return await self._end(uid, "act", pb.VERDICT_FAIL, f"{receipt.reason}: {receipt.message}", **figures)
+
+    async def _say(self, uid: str, step_id: str, message: str) -> None:
+        def edit(step: pb.Step) -> None:
+            if step.verdict == pb.VERDICT_UNSPECIFIED:
+                step.message = message
+
+        await self._board.change_step(uid, step_id, edit)
+
+    async def _end(self, uid: str, step: str, verdict: pb.Verdict, message: str, **figures: str) -> int:
+        await self._board.end_step(uid, step, verdict, message, figures)
+        return int(verdict)
+
+
+def _narrowed(request: bytes, scene: Scene) -> bytes:
+    """Hold an act to what its gates have seen: this identity, and not later than its own leader slots allow."""
+    wanted = link_pb2.ActionRequest.FromString(request)
+    if wanted.WhichOneof("action") == "unit" and wanted.unit.graceful:
+        wanted.unit.expected_identity = scene.node.identity
+        wanted.unit.before_slot = before_slot(scene)
+    return wanted.SerializeToString(deterministic=True)

@@ -1,0 +1,179 @@
+"""Settings: one YAML file and SOLWARD_* variables (which win), every one checked before anything starts."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from limits import parse as parse_rate
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as SourceError,
+)
+
+from common.names import TRUST_DOMAIN
+
+DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; the message names each one and what would be right."""
+
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()) or not 0 <= int(port) <= 65535:
+        raise ValueError("must be HOST:PORT, for example 0.0.0.0:7443")
+    return text
+
+
+def _rate(text: str) -> str:
+    try:
+        parse_rate(text)
+    except ValueError:
+        raise ValueError('must be a rate such as "100/second" or "10/minute"') from None
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Rate = Annotated[str, AfterValidator(_rate)]
+
+
+class RateLimits(BaseModel, extra="forbid"):
+    """How often one caller may call methods of each rate class."""
+
+    credential: Rate = "20/minute"
+    read: Rate = "100/second"
+    write: Rate = "10/second"
+    stream: Rate = "10/second"
+
+
+class GateLimits(BaseModel, extra="forbid"):
+    """What must hold before a validator may go down."""
+
+    idle_minutes: Annotated[float, Field(ge=0, le=120)] = 10
+    behind_slots: Annotated[int, Field(ge=0, le=10_000)] = 50
+    delinquent_percent: Annotated[float, Field(gt=0, le=100)] = 5
+    snapshot_age_slots: Annotated[int, Field(ge=1)] = 2500
+    free_gigabytes: Annotated[float, Field(ge=0)] = 20
+
+
+def _url(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("must be an http or https URL")
+    return text
+
+
+class Settings(BaseSettings):
+    """Every setting of the control plane."""
+
+    model_config = SettingsConfigDict(env_prefix="SOLWARD_", env_nested_delimiter="__", extra="forbid")
+
+    data_dir: Path = Field(Path("/var/lib/solward-controlplane"), description="state, keys and certificates")
+    trust_domain: str = Field("solward.internal", description="of every certificate's SPIFFE id")
+    server_names: list[str] = Field(
+        ["localhost", "127.0.0.1", "::1"], min_length=1, description="DNS names and addresses of this server"
+    )
+    mtls_listen: Address = Field("0.0.0.0:7443", description="gRPC for holders of a client certificate")
+    tls_listen: Address = Field("0.0.0.0:7444", description="gRPC with bearer tokens, and enrollment")
+    gateway_listen: Address = Field("127.0.0.1:3000", description="REST over HTTPS")
+    metrics_listen: Address = Field("127.0.0.1:3050", description="Prometheus, without authentication")
+    database_url: str = Field(
+        "", description="SQLAlchemy URL of the state; empty: SQLite in data_dir (operations stay there always)"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the log on standard error")
+    log_format: Literal["json", "text"] = Field("json", description="JSON lines, or text for a terminal")
+    reflection: bool = Field(True, description="offer gRPC reflection to signed-in callers")
+    require_second_factor: bool = Field(True, description="off only for a laboratory; the start says so loudly")
+    access_token_seconds: int = Field(600, ge=60, le=3600, description="life of a bearer token")
+    session_hours: int = Field(12, ge=1, le=168, description="life of a session, however much it is used")
+    refresh_idle_minutes: int = Field(60, ge=5, le=1440, description="a session unused for so long ends")
+    live_seconds: int = Field(900, ge=60, le=3600, description="how far back the live ring reaches")
+    command_expire_seconds: int = Field(120, ge=5, le=3600, description="a command not begun by then is void")
+    drain_seconds: float = Field(10, ge=0, le=120, description="how long calls may go on after SIGTERM")
+    checkpoint_seconds: float = Field(60, gt=0, le=3600, description="between signed audit checkpoints")
+    rate_limits: RateLimits = Field(RateLimits(), description="calls of one caller, by rate class")
+    solana_rpc_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
+        SecretStr(""), description="a Solana RPC outside the fleet, by which nodes are judged too; its key is a secret"
+    )
+    gates: GateLimits = Field(GateLimits(), description="what must hold before a validator may go down")
+    ready_seconds: int = Field(3600, ge=5, le=86_400, description="how long a started validator may take to catch up")
+    otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty: none")
+    audit_signing_key: SecretStr | None = Field(None, description="HMAC key of the audit log; default: made by init")
+
+    @field_validator("trust_domain")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        if not TRUST_DOMAIN.fullmatch(value):
+            raise ValueError("must be lower-case letters, digits, dots and hyphens")
+        return value
+
+    @field_validator("audit_signing_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let variables win over the file."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, _file())
+
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'solward.db'}"
+
+
+def _file() -> Path | None:
+    named = os.environ.get("SOLWARD_CONFIG")
+    path = Path(named) if named else DEFAULT_FILE
+    return path if named or path.exists() else None
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings, or raise SettingsError that names every wrong one."""
+    path = _file()
+    if path and not path.is_file():
+        raise SettingsError(f"SOLWARD_CONFIG names {path}, which is not a file")
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+    except SourceError as error:
+        raise SettingsError(f"{error}: it must be JSON") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"{path} is not a YAML file of settings: {error}") from None
+    _refuse_unknown_variables()
+    return settings
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = "__".join(str(part) for part in problem["loc"])
+        what = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"  {name} (SOLWARD_{name.upper()}): {what}")
+    return "the settings cannot be used:\n" + "\n".join(lines)
+
+
+def _refuse_unknown_variables() -> None:
+    # A misspelt variable would otherwise be a setting that silently stays at its default.
+    known = {"CONFIG", "AGENT_CONFIG", *(name.upper() for name in Settings.model_fields)}
+    for variable in os.environ:
+        stem = variable.removeprefix("SOLWARD_").split("__")[0].upper()
+        if variable.startswith("SOLWARD_") and stem not in known:
+            raise SettingsError(f"{variable} is not a setting; known are SOLWARD_{', SOLWARD_'.join(sorted(known))}")

@@ -1,0 +1,1 @@
+"""The state store: tables, migrations, and one repository for each noun."""

@@ -1,0 +1,48 @@
+"""The state store: one async engine, and migrations that bring its tables up to date."""
+
+import asyncio
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """Open the store; nothing is read or written yet. Its errors never show the values of a statement."""
+    if not url.startswith("sqlite"):
+        return create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
+    # Each connection is a thread: few are kept, and none is opened and thrown away under load.
+    engine = create_async_engine(url, connect_args={"timeout": 3}, pool_size=4, max_overflow=0, hide_parameters=True)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _pragmas(connection, _record) -> None:  # type: ignore[no-untyped-def]
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # An audit entry that was acknowledged must survive a power cut.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    return engine
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the tables to this version; refuses a store that is newer than the program."""
+    async with engine.begin() as connection:
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def close_engine(engine: AsyncEngine) -> None:
+    """Close every connection, also when the caller is being cancelled."""
+    await asyncio.shield(engine.dispose())

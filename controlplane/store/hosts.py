@@ -1,0 +1,184 @@
+"""Rows of hosts, their join tokens and their certificates."""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from controlplane.store.tables import certificates, hosts, join_tokens
+
+PENDING, ACTIVE, REVOKED, QUARANTINED = "pending", "active", "revoked", "quarantined"
+NEXT, CURRENT, ENDED = "next", "current", "ended"
+
+
+class HostRow(NamedTuple):
+    """One host."""
+
+    uid: str
+    name: str
+    state: str
+    exchange_current: str
+    exchange_next: str
+    agent_version: str
+    clock_skew_s: float
+    last_seen_ms: int
+    created_ms: int
+    host_group: str
+
+
+class CertificateRow(NamedTuple):
+    """One issued certificate; the serial is hexadecimal."""
+
+    serial: str
+    kind: str
+    subject_uid: str
+    public_key_der: bytes
+    not_before_ms: int
+    not_after_ms: int
+    state: str
+
+
+class JoinRow(NamedTuple):
+    """One join token with the host it is for."""
+
+    hash: str
+    host_uid: str
+    expires_ms: int
+    used_ms: int | None
+    used_key_hash: str
+    certificate_pem: str
+
+
+_HOST = [hosts.c[name] for name in HostRow._fields]
+_CERTIFICATE = [certificates.c[name] for name in CertificateRow._fields]
+_JOIN = [join_tokens.c[name] for name in JoinRow._fields]
+_LIVE = hosts.c.retired.is_(False)
+
+
+class HostRepository:
+    """Reads and writes hosts."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def by_name(self, name: str) -> HostRow | None:
+        """Find the live host of a name."""
+        return await self._host(and_(hosts.c.name == name, _LIVE))
+
+    async def by_uid(self, uid: str) -> HostRow | None:
+        """Find a host, retired or not."""
+        return await self._host(hosts.c.uid == uid)
+
+    async def page(self, after: str, size: int) -> list[HostRow]:
+        """List live hosts in name order, after a name."""
+        statement = select(*_HOST).where(_LIVE, hosts.c.name > after).order_by(hosts.c.name).limit(size)
+        async with self._engine.connect() as connection:
+            return [HostRow(*row) for row in await connection.execute(statement)]
+
+    async def in_group(self, group: str) -> list[HostRow]:
+        """List the active hosts of a group, in name order."""
+        wanted = (_LIVE, hosts.c.state == ACTIVE, hosts.c.host_group == group)
+        async with self._engine.connect() as connection:
+            return [
+                HostRow(*row) for row in await connection.execute(select(*_HOST).where(*wanted).order_by(hosts.c.name))
+            ]
+
+    async def replace(self, uid: str, name: str, now: int) -> None:
+        """Begin a name anew under a new uid; the old row is retired and its certificates end."""
+        old = select(hosts.c.uid).where(hosts.c.name == name)
+        async with self._engine.begin() as connection:
+            ended = update(certificates).where(certificates.c.subject_uid.in_(old)).values(state=ENDED)
+            await connection.execute(ended)
+            await connection.execute(update(hosts).where(hosts.c.name == name).values(retired=True))
+            row = {"uid": uid, "name": name, "state": PENDING, "created_ms": now}
+            await connection.execute(insert(hosts).values(**row))
+
+    async def set_state(self, uid: str, state: str) -> None:
+        """Change a host's state; a host that is cut off loses its certificates with it."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(hosts).where(hosts.c.uid == uid).values(state=state))
+            if state in (REVOKED, QUARANTINED):
+                ended = update(certificates).where(certificates.c.subject_uid == uid)
+                await connection.execute(ended.values(state=ENDED))
+
+    async def seen(self, uid: str, now: int, **values: Any) -> None:
+        """Record that a host's agent was heard of, with what it said of itself."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(hosts).where(hosts.c.uid == uid).values(last_seen_ms=now, **values))
+
+    async def seen_all(self, uids: list[str], now: int) -> None:
+        """Record that the agents of these hosts are connected."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(hosts).where(hosts.c.uid.in_(uids)).values(last_seen_ms=now))
+
+    async def states(self) -> dict[str, str]:
+        """Give every live host's state by uid."""
+        async with self._engine.connect() as connection:
+            return {
+                row.uid: row.state for row in await connection.execute(select(hosts.c.uid, hosts.c.state).where(_LIVE))
+            }
+
+    async def add_join_token(self, token_hash: str, host_uid: str, expires_ms: int) -> None:
+        """Store a join token, hashed; tokens made before for the host are void."""
+        async with self._engine.begin() as connection:
+            voided = update(join_tokens).where(join_tokens.c.host_uid == host_uid, join_tokens.c.used_ms.is_(None))
+            await connection.execute(voided.values(expires_ms=0))
+            row = {"hash": token_hash, "host_uid": host_uid, "expires_ms": expires_ms}
+            await connection.execute(insert(join_tokens).values(**row))
+
+    async def join_token(self, token_hash: str) -> JoinRow | None:
+        """Find a join token."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(select(*_JOIN).where(join_tokens.c.hash == token_hash))).first()
+        return JoinRow(*row) if row else None
+
+    async def join(self, token: JoinRow, key_hash: str, pem: str, certificate: CertificateRow, now: int) -> bool:
+        """Use up a join token for one certificate, all or nothing; False if another call was first."""
+        taken = update(join_tokens).where(
+            join_tokens.c.hash == token.hash, join_tokens.c.used_ms.is_(None), join_tokens.c.expires_ms > now
+        )
+        async with self._engine.begin() as connection:
+            values = {"used_ms": now, "used_key_hash": key_hash, "certificate_pem": pem}
+            if (await connection.execute(taken.values(**values))).rowcount != 1:
+                return False
+            await connection.execute(insert(certificates).values(created_ms=now, **certificate._asdict()))
+            joined = update(hosts).where(hosts.c.uid == token.host_uid, hosts.c.state == PENDING)
+            await connection.execute(joined.values(state=ACTIVE, exchange_current="", exchange_next=""))
+        return True
+
+    async def add_certificate(self, certificate: CertificateRow, now: int) -> None:
+        """Store a certificate; one that was issued next before, but never used, ends."""
+        same = and_(certificates.c.subject_uid == certificate.subject_uid, certificates.c.state == NEXT)
+        async with self._engine.begin() as connection:
+            await connection.execute(update(certificates).where(same).values(state=ENDED))
+            await connection.execute(insert(certificates).values(created_ms=now, **certificate._asdict()))
+
+    async def certificate(self, serial: str) -> CertificateRow | None:
+        """Find a certificate by its serial."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(select(*_CERTIFICATE).where(certificates.c.serial == serial))).first()
+        return CertificateRow(*row) if row else None
+
+    async def current_certificate(self, subject_uid: str) -> CertificateRow | None:
+        """Find the certificate that a subject uses, or has been given and not used yet."""
+        mine = and_(certificates.c.subject_uid == subject_uid, certificates.c.state != ENDED)
+        statement = select(*_CERTIFICATE).where(mine).order_by(certificates.c.state).limit(1)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(statement)).first()
+        return CertificateRow(*row) if row else None
+
+    async def promote(self, certificate: CertificateRow) -> None:
+        """A next certificate was used: it becomes the current one, and the one before ends."""
+        mine = certificates.c.subject_uid == certificate.subject_uid
+        async with self._engine.begin() as connection:
+            ended = update(certificates).where(mine, certificates.c.state == CURRENT).values(state=ENDED)
+            await connection.execute(ended)
+            current = update(certificates).where(
+                certificates.c.serial == certificate.serial, certificates.c.state == NEXT
+            )
+            await connection.execute(current.values(state=CURRENT))
+
+    async def _host(self, condition: Any) -> HostRow | None:
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(select(*_HOST).where(condition))).first()
+        return HostRow(*row) if row else None

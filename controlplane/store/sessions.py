@@ -1,0 +1,91 @@
+"""Rows of sessions, their refresh tokens, and proofs for single calls."""
+
+from typing import NamedTuple
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from controlplane.store.tables import call_proofs, refresh_tokens, sessions
+
+
+class Session(NamedTuple):
+    """One session."""
+
+    id: str
+    user_uid: str
+    expires_ms: int
+    ended_ms: int | None
+    second_factor_ms: int
+
+
+_COLUMNS = [sessions.c[name] for name in Session._fields]
+
+
+class SessionRepository:
+    """Reads and writes sessions."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def open(self, session: Session, now: int) -> None:
+        """Store a new session."""
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(sessions).values(created_ms=now, **session._asdict()))
+
+    async def get(self, session_id: str) -> Session | None:
+        """Find a session."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(select(*_COLUMNS).where(sessions.c.id == session_id))).first()
+        return Session(*row) if row else None
+
+    async def end(self, session_id: str, now: int) -> None:
+        """End a session; its refresh tokens end with it."""
+        statement = update(sessions).where(sessions.c.id == session_id, sessions.c.ended_ms.is_(None))
+        async with self._engine.begin() as connection:
+            await connection.execute(statement.values(ended_ms=now))
+
+    async def confirm(self, session_id: str, now: int) -> None:
+        """Record that the session proved its second factor."""
+        statement = update(sessions).where(sessions.c.id == session_id)
+        async with self._engine.begin() as connection:
+            await connection.execute(statement.values(second_factor_ms=now))
+
+    async def add_refresh(self, token_hash: str, session_id: str, expires_ms: int) -> None:
+        """Store a refresh token, hashed."""
+        row = {"hash": token_hash, "session_id": session_id, "expires_ms": expires_ms}
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(refresh_tokens).values(**row))
+
+    async def use_refresh(self, token_hash: str, now: int) -> tuple[str, bool] | None:
+        """Use a refresh token.
+
+        Returns: its session's id, and whether this was its first use in time; None for an unknown token.
+        """
+        fresh = update(refresh_tokens).where(
+            refresh_tokens.c.hash == token_hash,
+            refresh_tokens.c.used_ms.is_(None),
+            refresh_tokens.c.expires_ms > now,
+        )
+        owner = select(refresh_tokens.c.session_id).where(refresh_tokens.c.hash == token_hash)
+        async with self._engine.begin() as connection:
+            taken = (await connection.execute(fresh.values(used_ms=now))).rowcount == 1
+            session_id = (await connection.execute(owner)).scalar()
+        return (session_id, taken) if session_id else None
+
+    async def add_proof(self, proof_hash: str, session_id: str, call_digest: str, expires_ms: int) -> None:
+        """Store a proof for one call, hashed."""
+        row = {"hash": proof_hash, "session_id": session_id, "call_digest": call_digest, "expires_ms": expires_ms}
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(call_proofs).values(**row))
+
+    async def spend_proof(self, proof_hash: str, session_id: str, call_digest: str, now: int) -> bool:
+        """Use up a proof if it is of this session and call, in time and unspent; atomic over replicas."""
+        statement = update(call_proofs).where(
+            call_proofs.c.hash == proof_hash,
+            call_proofs.c.session_id == session_id,
+            call_proofs.c.call_digest == call_digest,
+            call_proofs.c.expires_ms > now,
+            call_proofs.c.used_ms.is_(None),
+        )
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement.values(used_ms=now))).rowcount == 1

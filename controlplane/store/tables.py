@@ -1,0 +1,166 @@
+"""Every table of the control plane's state; migrations under migrations/ make them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# Times are milliseconds since the epoch, so that SQLite and PostgreSQL sort and compare them alike.
+
+users = Table(
+    "users",
+    metadata,
+    Column("uid", String(32), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    # Encrypted with the key in keys/seed.key; a copy of the database alone yields no code.
+    Column("totp_seed", LargeBinary, nullable=False),
+    # The last time step whose code was accepted: a code is good once.
+    Column("totp_last_step", BigInteger, nullable=False, default=0),
+    Column("role", String(63), nullable=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("failed_logins", Integer, nullable=False, default=0),
+    Column("locked_until_ms", BigInteger, nullable=False, default=0),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_uid", String(32), ForeignKey("users.uid"), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("second_factor_ms", BigInteger, nullable=False, default=0),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("session_id", String(32), ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+)
+
+# A verified code for one call: good once, for the session and call digest that it was made for.
+call_proofs = Table(
+    "call_proofs",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("session_id", String(64), nullable=False),
+    Column("call_digest", String(64), nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    # A name used again gets a new row and uid; only one row of a name is not retired.
+    Column("uid", String(32), primary_key=True),
+    Column("name", String(63), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("retired", Boolean, nullable=False, default=False),
+    # Hashed; the agent holds the token itself.
+    Column("exchange_current", String(64), nullable=False, default=""),
+    Column("exchange_next", String(64), nullable=False, default=""),
+    Column("agent_version", String(64), nullable=False, default=""),
+    # Hosts of one group stand in for each other; as the agent last said.
+    Column("host_group", String(63), nullable=False, default=""),
+    Column("clock_skew_s", Float, nullable=False, default=0.0),
+    Column("last_seen_ms", BigInteger, nullable=False, default=0),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+Index(
+    "hosts_live_name",
+    hosts.c.name,
+    unique=True,
+    sqlite_where=hosts.c.retired.is_(False),
+    postgresql_where=hosts.c.retired.is_(False),
+)
+
+join_tokens = Table(
+    "join_tokens",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("host_uid", String(32), ForeignKey("hosts.uid"), nullable=False, index=True),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+    # Who used it and what it got: the same key may ask again for a while, in case the reply was lost.
+    Column("used_key_hash", String(64), nullable=False, default=""),
+    Column("certificate_pem", Text, nullable=False, default=""),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("subject_uid", String(32), nullable=False, index=True),
+    Column("public_key_der", LargeBinary, nullable=False),
+    Column("not_before_ms", BigInteger, nullable=False),
+    Column("not_after_ms", BigInteger, nullable=False),
+    # "next" until its first use, "current" after it, "ended" when replaced or revoked.
+    Column("state", String(8), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("uid", String(32), primary_key=True),
+    Column("kind", String(63), nullable=False),
+    Column("host_uid", String(32), nullable=False, index=True),
+    Column("requester", String(128), nullable=False),
+    Column("state", Integer, nullable=False),
+    # The whole Operation message as it stands, serialized.
+    Column("record", LargeBinary, nullable=False),
+    Column("request_key", String(192), unique=True),
+    Column("created_ms", BigInteger, nullable=False, index=True),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+
+# One operation at a time works on a host (2 is OPERATION_STATE_RUNNING).
+Index(
+    "operations_busy_host",
+    operations.c.host_uid,
+    unique=True,
+    sqlite_where=operations.c.state == 2,
+    postgresql_where=operations.c.state == 2,
+)
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    # Copies of what the body says, to filter by; the body alone is signed.
+    Column("principal", String(256), nullable=False, index=True),
+    Column("method", String(256), nullable=False, index=True),
+    Column("body", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+)
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)

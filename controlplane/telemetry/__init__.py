@@ -1,0 +1,1 @@
+"""Telemetry: the live ring, what is made of it, and the exporters."""

@@ -1,0 +1,113 @@
+"""Ingest: where every batch arrives; it fills the live ring and feeds the exporters."""
+
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter
+from solward.hosts.v1 import link_pb2
+
+from common.clock import now_ms
+from controlplane.telemetry.live import HostRing
+from controlplane.telemetry.sums import LATENCY, ColumnRows, LatencyHistograms, Totals
+
+# How far ahead of ours an agent's clock is believed.
+AHEAD_MS = 60_000
+
+# Methods of one host that have a histogram, and label sets of one host that are totalled.
+MAX_METHODS = 128
+MAX_TOTALS = 512
+
+# Counts that are totalled for Prometheus, with the labels that matter.
+TOTALLED = {"solana_rpc_requests": ("method",), "solana_rpc_errors": ("method", "class")}
+
+_SAMPLES = Counter("solward_ingest_samples", "Samples that arrived.")
+_BATCHES = Counter("solward_ingest_batches", "Batches that arrived, by what became of them.", ("outcome",))
+
+
+@dataclass(slots=True)
+class HostFeed:
+    """What the control plane holds of one host's telemetry.
+
+    Attributes:
+        spool_id: the agent's spool that sequence numbers count within.
+        sequence: the greatest number such that it and all before it arrived.
+        ring: the live samples.
+        latencies: the columns of the ring that have a histogram.
+        totals: the columns of the ring that are totalled.
+    """
+
+    ring: HostRing
+    spool_id: str = ""
+    sequence: int = 0
+    latencies: ColumnRows = field(default_factory=ColumnRows)
+    totals: ColumnRows = field(default_factory=ColumnRows)
+
+
+class Ingest:
+    """Takes batches in, each once, in whatever order streams bring them."""
+
+    def __init__(self, live_seconds: int) -> None:
+        self._live_seconds = live_seconds
+        self.feeds: dict[str, HostFeed] = {}
+        self.histograms = LatencyHistograms()
+        self.totals = Totals()
+
+    def open(self, host: str, hello: link_pb2.Hello) -> int:
+        """Begin a stream of a host; give the sequence number after which it should resume."""
+        feed = self.feeds.setdefault(host, HostFeed(HostRing(self._live_seconds)))
+        if feed.spool_id != hello.spool_id:
+            feed.spool_id = hello.spool_id
+            feed.sequence = 0
+        # What the agent no longer holds cannot be waited for.
+        feed.sequence = max(feed.sequence, hello.first_sequence - 1)
+        feed.ring.forget_ids()
+        return feed.sequence
+
+    def samples(self, host: str, batch: link_pb2.SampleBatch) -> int:
+        """Take in a sample batch; give the sequence number to acknowledge."""
+        feed = self.feeds[host]
+        # Definitions count even in a batch that came before: later batches speak of its ids.
+        for definition in batch.definitions:
+            self._define(host, feed, definition)
+        if not _is_next(feed, batch.sequence):
+            return feed.sequence
+        now = now_ms()
+        # A clock that is ahead must not reserve the time until ours has caught up.
+        batch.unix_ms = min(batch.unix_ms, now + AHEAD_MS)
+        columns, values = feed.ring.write(batch, now)
+        _SAMPLES.inc(len(batch.values))
+        self.histograms.observe(*feed.latencies.pick(columns, values))
+        self.totals.add(*feed.totals.pick(columns, values))
+        return feed.sequence
+
+    def events(self, host: str, batch: link_pb2.EventBatch) -> int:
+        """Take in an event batch; give the sequence number to acknowledge."""
+        feed = self.feeds[host]
+        _is_next(feed, batch.sequence)
+        return feed.sequence
+
+    def forget(self, host: str) -> None:
+        """Drop what is held of a host that was cut off."""
+        self.feeds.pop(host, None)
+        self.histograms.forget_host(host)
+        self.totals.forget_host(host)
+
+    def _define(self, host: str, feed: HostFeed, definition: link_pb2.SeriesDefinition) -> None:
+        key = feed.ring.define(definition)
+        if key is None:
+            return
+        labels = definition.labels
+        if definition.name == LATENCY and "method" in labels and feed.latencies.count < MAX_METHODS:
+            feed.latencies.set(feed.ring.column(key), self.histograms.row(host, labels["method"]))
+        elif definition.name in TOTALLED and feed.totals.count < MAX_TOTALS:
+            values = tuple(labels.get(label, "") for label in TOTALLED[definition.name])
+            feed.totals.set(feed.ring.column(key), self.totals.row(host, definition.name, values))
+
+
+def _is_next(feed: HostFeed, sequence: int) -> bool:
+    if sequence <= feed.sequence:
+        _BATCHES.labels("duplicate").inc()
+        return False
+    # Streams are ordered, so a gap means that the agent dropped what lay between, and counted it.
+    feed.sequence = sequence
+    _BATCHES.labels("new").inc()
+    return True

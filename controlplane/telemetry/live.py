@@ -1,0 +1,134 @@
+"""The live ring: the last minutes of every series of every host, one numpy matrix a host."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Counter
+from solward.hosts.v1 import link_pb2
+
+# A host with more series than this has run wild; the rest is dropped and counted.
+MAX_SERIES = 4096
+# The greatest value that is kept, either side of zero.
+GREATEST = 1e15
+
+_DROPPED = Counter("solward_ingest_dropped_samples", "Samples that were not kept, by reason.", ("reason",))
+
+# Series that count what happened within a second.
+COUNTED = frozenset({"solana_rpc_requests", "solana_rpc_errors", "solana_rpc_skipped", "solana_rpc_connect_errors"})
+
+SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
+Floats = NDArray[np.float64]
+
+
+class HostRing:
+    """One host's recent samples; rows are seconds of the source's clock, columns are series.
+
+    A window is counted back from the host's own newest second, so that a wrong clock on a host shifts
+    nothing but its own age.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+        self._values = np.full((seconds, 64), np.nan, dtype=np.float32)
+        self._stamps = np.zeros(seconds, dtype=np.int64)
+        self._columns: dict[SeriesKey, int] = {}
+        self._ids = np.full(64, -1, dtype=np.int64)
+        # Which columns hold counts of a second rather than a state.
+        self._counts = np.zeros(64, dtype=np.bool_)
+        self.newest_second = 0
+        self.received_ms = 0
+
+    @property
+    def series(self) -> Iterable[tuple[SeriesKey, int]]:
+        """Every known series with its column."""
+        return self._columns.items()
+
+    def column(self, key: SeriesKey) -> int:
+        """Give a known series' column."""
+        return self._columns[key]
+
+    def forget_ids(self) -> None:
+        """A new stream defines its ids anew."""
+        self._ids.fill(-1)
+
+    def define(self, definition: link_pb2.SeriesDefinition) -> SeriesKey | None:
+        """Learn what an id of this stream means; None, and its samples are dropped, past MAX_SERIES."""
+        key = (definition.name, tuple(sorted(definition.labels.items())))
+        column = self._columns.get(key)
+        if column is None:
+            if len(self._columns) >= MAX_SERIES:
+                return None
+            column = len(self._columns)
+            self._columns[key] = column
+            self._grow_columns(column + 1)
+            self._counts[column] = definition.name in COUNTED
+        self._grow_ids(definition.id + 1)
+        self._ids[definition.id] = column
+        return key
+
+    def write(self, batch: link_pb2.SampleBatch, received_ms: int) -> tuple[NDArray[np.int64], Floats]:
+        """Store one batch.
+
+        Returns: the columns and finite values that were kept, side by side.
+        """
+        ids = np.array(batch.series, dtype=np.int64)
+        values = np.array(batch.values, dtype=np.float64)
+        length = min(len(ids), len(values))
+        ids, values = ids[:length], values[:length]
+        # NaN compares false; what no probe measures would overflow the ring's narrower numbers.
+        known = (ids < len(self._ids)) & (np.abs(values) <= GREATEST)
+        columns = np.where(known, self._ids[np.where(known, ids, 0)], -1)
+        kept = columns >= 0
+        if not kept.all():
+            _DROPPED.labels("unknown_or_out_of_range").inc(int(length - kept.sum()))
+            columns, values = columns[kept], values[kept]
+        second = batch.unix_ms // 1000
+        row = self._open_row(second)
+        if row is None:
+            _DROPPED.labels("too_old_for_live").inc(length)
+        else:
+            self._fill(row, columns, values)
+        self.received_ms = received_ms
+        return columns, values
+
+    def _fill(self, row: int, columns: NDArray[np.int64], values: Floats) -> None:
+        line = self._values[row]
+        counted = self._counts[columns]
+        line[columns[~counted]] = values[~counted]
+        # Two batches may fall into one second: latencies replace each other, counts add up.
+        counts = columns[counted]
+        line[counts] = np.nan_to_num(line[counts])
+        np.add.at(line, counts, values[counted].astype(np.float32))
+
+    def window(self, columns: list[int], seconds: int) -> Floats:
+        """The last seconds of some series, oldest first: shape (seconds, len(columns)), NaN where nothing came."""
+        wanted = np.arange(self.newest_second - seconds + 1, self.newest_second + 1)
+        rows = wanted % self._seconds
+        block = self._values[np.ix_(rows, np.array(columns, dtype=np.int64))].astype(np.float64)
+        block[self._stamps[rows] != wanted] = np.nan
+        return block
+
+    def _open_row(self, second: int) -> int | None:
+        if second <= self.newest_second - self._seconds:
+            return None
+        row = int(second % self._seconds)
+        if self._stamps[row] != second:
+            self._values[row].fill(np.nan)
+            self._stamps[row] = second
+        self.newest_second = max(self.newest_second, second)
+        return row
+
+    def _grow_columns(self, needed: int) -> None:
+        have = self._values.shape[1]
+        if needed > have:
+            wider = np.full((self._seconds, max(needed, have * 2)), np.nan, dtype=np.float32)
+            wider[:, :have] = self._values
+            self._values = wider
+            self._counts = np.concatenate([self._counts, np.zeros(wider.shape[1] - have, dtype=np.bool_)])
+
+    def _grow_ids(self, needed: int) -> None:
+        if needed > len(self._ids):
+            longer = np.full(max(needed, len(self._ids) * 2), -1, dtype=np.int64)
+            longer[: len(self._ids)] = self._ids
+            self._ids = longer

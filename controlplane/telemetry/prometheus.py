@@ -1,0 +1,90 @@
+"""The Prometheus page: Solana metrics of the fleet, and the control plane's own."""
+
+import asyncio
+from collections.abc import Iterator
+
+from aiohttp import web
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from controlplane.links.registry import Links
+from controlplane.telemetry.ingest import TOTALLED, Ingest
+from controlplane.telemetry.sums import LATENCY
+
+_STATES = ("active", "inactive", "failed", "activating", "deactivating", "unknown")
+
+
+class FleetCollector(Collector):
+    """Reads the live state at scrape time."""
+
+    def __init__(self, ingest: Ingest, links: Links) -> None:
+        self._ingest = ingest
+        self._links = links
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every fleet metric."""
+        latency = HistogramMetricFamily(
+            LATENCY, "Latency of JSON-RPC calls that were answered.", labels=("host", "method")
+        )
+        for host, method, buckets, total in self._ingest.histograms.read():
+            latency.add_metric((host, method), buckets, total)
+        yield latency
+        yield self._total("solana_rpc_requests", "JSON-RPC calls made.", TOTALLED["solana_rpc_requests"])
+        yield self._total("solana_rpc_errors", "JSON-RPC calls that failed.", TOTALLED["solana_rpc_errors"])
+        yield self._status()
+        connected = GaugeMetricFamily("solward_host_connected", "1 while the agent's stream is open.", labels=("host",))
+        for known in self._links.known():
+            connected.add_metric((known.name,), float(known.connected))
+        yield connected
+
+    def _total(self, name: str, what: str, labels: tuple[str, ...]) -> Metric:
+        total = CounterMetricFamily(name, what, labels=("host", *labels))
+        for values, value in self._ingest.totals.read(name):
+            total.add_metric(values, value)
+        return total
+
+    def _status(self) -> Metric:
+        status = GaugeMetricFamily(
+            "solana_validator_status",
+            "State of the validator's unit: 1 for the state it is in; unknown while its agent is not connected.",
+            labels=("host", "unit", "state"),
+        )
+        for host in self._links.known():
+            for report in host.units.values():
+                now = report.state.active_state if host.connected else "unknown"
+                for state in _STATES:
+                    status.add_metric((host.name, report.state.unit, state), float(state == now))
+        return status
+
+
+def metrics_app(ingest: Ingest, links: Links) -> web.Application:
+    """Build the application that serves GET /metrics."""
+    fleet = CollectorRegistry(auto_describe=False)
+    fleet.register(FleetCollector(ingest, links))
+
+    async def page(_request: web.Request) -> web.Response:
+        # The fleet's part reads what the loop writes, so it stays on the loop; rendering does not.
+        families = list(fleet.collect())
+        body = await asyncio.to_thread(_render, families)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get("/metrics", page)
+    return app
+
+
+def _render(families: list[Metric]) -> bytes:
+    return generate_latest(_Fixed(families)) + generate_latest(REGISTRY)
+
+
+class _Fixed(CollectorRegistry):
+    """A registry of metrics that were collected already."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        super().__init__(auto_describe=False)
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._families)

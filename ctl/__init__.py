@@ -1,0 +1,6 @@
+"""`ctl`: the operator's command line."""
+
+import os
+
+# Failed connections are explained in words; gRPC reads this when it is first imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -1,0 +1,75 @@
+"""The command tree; a command's module is imported only when it is run, so that help is instant."""
+
+import importlib
+
+import click
+
+# name: (module, summary). Summaries stand here so that `ctl --help` imports nothing.
+COMMANDS = {
+    "login": ("session", "Sign in to a control plane."),
+    "logout": ("session", "End the session."),
+    "status": ("session", "Who am I, on which control plane, and is all well?"),
+    "context": ("context", "Choose between control planes."),
+    "hosts": ("hosts", "List, enroll and revoke hosts."),
+    "rpc": ("rpc", "Latency and errors of Solana RPC methods."),
+    "validator": ("validator", "Start, stop and restart validators."),
+    "operations": ("operations", "What was asked and how far it has come."),
+    "audit": ("audit", "Read, export and verify the audit log."),
+    "completion": ("completion", "Print a completion script for your shell."),
+}
+
+
+HELP = """Operate Solana validators and RPC hosts through a Solward control plane.
+
+\b
+Exit codes:
+    0  done
+    1  failed, or declined
+    2  usage
+    3  not signed in
+    4  not allowed, or a wrong code
+    5  not found
+    6  not possible now
+    7  unreachable
+    8  audit log not intact
+    9  too many calls
+  130  interrupted
+"""
+
+
+class Tree(click.Group):
+    """A group whose commands live in modules of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name every command, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"ctl.commands.{COMMANDS[cmd_name][0]}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their summaries, importing none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.command(cls=Tree, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option("0.1.0", prog_name="ctl")
+@click.option("--context", "context_name", metavar="NAME", help="Use this context instead of the current one.")
+@click.pass_context
+def cli(ctx: click.Context, context_name: str | None) -> None:
+    """Keep the name of the context for the command."""
+    ctx.obj = context_name
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="ctl")
+
+
+if __name__ == "__main__":
+    main()

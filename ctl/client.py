@@ -1,0 +1,196 @@
+"""The client: calls with the session's token, renews it, asks for second factors, and explains failures."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from solward.auth.v1 import auth_pb2
+
+from common.clock import now_ms
+from common.diagnose import diagnose
+from common.digest import call_digest
+from common.errors import info_of, status_of
+from ctl import contexts, exits
+from ctl.contexts import Context
+from ctl.output import safe
+from ctl.prompts import ask
+
+Reply = TypeVar("Reply", bound=Message)
+Result = TypeVar("Result")
+
+CALL_SECONDS = 20.0
+# An access token that ends within this is renewed before it is used.
+EARLY_MS = 15_000
+PROOF_KEY = "solward-second-factor"
+AUTH = "solward.auth.v1.AuthService"
+
+_EXIT_BY_CODE = {
+    grpc.StatusCode.INVALID_ARGUMENT: exits.USAGE,
+    grpc.StatusCode.UNAUTHENTICATED: exits.NOT_SIGNED_IN,
+    grpc.StatusCode.PERMISSION_DENIED: exits.NOT_ALLOWED,
+    grpc.StatusCode.NOT_FOUND: exits.NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION: exits.NOT_POSSIBLE,
+    grpc.StatusCode.ABORTED: exits.NOT_POSSIBLE,
+    grpc.StatusCode.ALREADY_EXISTS: exits.NOT_POSSIBLE,
+    grpc.StatusCode.UNAVAILABLE: exits.UNREACHABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: exits.UNREACHABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: exits.TOO_MANY,
+}
+
+_OPTIONS = {
+    "page_size": "--limit",
+    "window_seconds": "--window",
+    "timeout_seconds": "--timeout",
+    "wait_seconds": "--wait",
+}
+
+
+class Client:
+    """An open channel to one control plane."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        credentials = grpc.ssl_channel_credentials(context.ca_pem.encode())
+        self._channel = grpc.aio.secure_channel(
+            context.server, credentials, options=(("grpc.max_receive_message_length", 16 * 1024 * 1024),)
+        )
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
+    async def call(self, method: str, request: Message, reply: type[Reply]) -> Reply:
+        """Call a unary method; asks for a second factor when the server does.
+
+        Args:
+            method: full name, "package.Service/Method".
+            request: the request.
+            reply: the type of the answer.
+        """
+        try:
+            return await self.attempt(method, request, reply)
+        except grpc.aio.AioRpcError as error:
+            info = info_of(status_of(error))
+            if info.reason != "SECOND_FACTOR_REQUIRED":
+                raise
+            proof = await self._prove(method, request, info)
+        return await self.attempt(method, request, reply, proof)
+
+    async def attempt(self, method: str, request: Message, reply: type[Reply], proof: str = "") -> Reply:
+        """Call a unary method once."""
+        invoke = self._channel.unary_unary(f"/{method}", _serialize, reply.FromString)
+        metadata = [*await self._authorization(method), *([(PROOF_KEY, proof)] if proof else [])]
+        answer: Reply = await invoke(request, metadata=metadata, timeout=CALL_SECONDS)
+        return answer
+
+    async def stream(self, method: str, request: Message, reply: type[Reply]) -> AsyncIterator[Reply]:
+        """Call a method that answers with a stream."""
+        invoke = self._channel.unary_stream(f"/{method}", _serialize, reply.FromString)
+        async for message in invoke(request, metadata=await self._authorization(method)):
+            yield message
+
+    async def watch(self, method: str, request: Message, reply: type[Reply]) -> AsyncIterator[Reply]:
+        """As `stream`, of a method that shows how things stand: opened again when the access token ends."""
+        while True:
+            try:
+                async for message in self.stream(method, request, reply):
+                    yield message
+                return
+            except grpc.aio.AioRpcError as error:
+                if info_of(status_of(error)).reason != "TOKEN_EXPIRED":
+                    raise
+            self.context.access_expires_ms = 0
+
+    async def _authorization(self, method: str) -> list[tuple[str, str]]:
+        if method in (f"{AUTH}/Login", f"{AUTH}/RefreshSession"):
+            return []
+        context = self.context
+        if not context.access_token:
+            exits.fail("not signed in", exits.NOT_SIGNED_IN, _login(context))
+        if context.access_expires_ms - now_ms() < EARLY_MS:
+            request = auth_pb2.RefreshSessionRequest(refresh_token=context.refresh_token)
+            self.keep(await self.attempt(f"{AUTH}/RefreshSession", request, auth_pb2.Session))
+        return [("authorization", f"Bearer {context.access_token}")]
+
+    def keep(self, session: auth_pb2.Session) -> None:
+        """Store a session's tokens in the context."""
+        self.context.username = session.username
+        self.context.access_token = session.access_token
+        self.context.access_expires_ms = session.access_expire_time.ToMilliseconds()
+        self.context.refresh_token = session.refresh_token
+        contexts.save(self.context)
+
+    async def _prove(self, method: str, request: Message, info: error_details_pb2.ErrorInfo) -> str:
+        digest = ""
+        if info.metadata["factor"] == "PER_CALL":
+            digest = call_digest(method, request)
+            # A code confirms what this program asked for, not what somebody else says it did.
+            if digest != info.metadata["call_digest"]:
+                exits.fail("the server asks to confirm another call than this one", exits.NOT_ALLOWED)
+        resource = getattr(request, "host", "") or getattr(request, "name", "")
+        what = f"{method.rpartition('/')[2]} {resource}".strip() if digest else "this session"
+        code = ask(f"Code of your authenticator, to confirm {what}")
+        verify = auth_pb2.VerifySecondFactorRequest(totp_code=code, call_digest=digest)
+        verified = await self.attempt(f"{AUTH}/VerifySecondFactor", verify, auth_pb2.SecondFactorProof)
+        return str(verified.proof)
+
+
+def run(name: str | None, work: Callable[[Client], Coroutine[Any, Any, Result]]) -> Result:
+    """Run a command's coroutine with a client, and leave with a clear error when it fails.
+
+    Args:
+        name: the context, by default the current one.
+        work: called with the open client.
+    """
+    context = contexts.load(name)
+    return run_with(context, work)
+
+
+def run_with(context: Context, work: Callable[[Client], Coroutine[Any, Any, Result]]) -> Result:
+    """As `run`, on a context that is not stored yet."""
+
+    async def main() -> Result:
+        async with Client(context) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(main())
+    except grpc.aio.AioRpcError as error:
+        raise _failure(error, context) from None
+    except KeyboardInterrupt:
+        raise SystemExit(exits.INTERRUPTED) from None
+
+
+def _failure(error: grpc.aio.AioRpcError, context: Context) -> exits.Failure:
+    status = status_of(error)
+    info = info_of(status)
+    code = _EXIT_BY_CODE.get(error.code(), exits.FAILED)
+    if error.code() is grpc.StatusCode.UNAVAILABLE and not info.reason:
+        # TLS refusals are mute: look for ourselves.
+        return exits.Failure(diagnose(context.server, context.ca_pem), code)
+    reason = info.reason or error.code().name
+    if reason == "CODE_REFUSED":
+        code = exits.NOT_ALLOWED
+    hint = _login(context) if code == exits.NOT_SIGNED_IN and reason != "LOGIN_REFUSED" else ""
+    return exits.Failure(safe(f"{_in_options(status.message)} [{reason}]"), code, hint)
+
+
+def _in_options(message: str) -> str:
+    """Name fields of a request as the options that fill them."""
+    return re.sub(r"\b(" + "|".join(_OPTIONS) + r")\b", lambda match: _OPTIONS[match.group()], message)
+
+
+def _login(context: Context) -> str:
+    return f"ctl --context {context.name} login"
+
+
+def _serialize(message: Message) -> bytes:
+    # The digest of a call is taken over the deterministic serialization.
+    return message.SerializeToString(deterministic=True)

@@ -1,0 +1,66 @@
+"""rpc: latency and errors of Solana RPC methods."""
+
+import click
+from rich.live import Live
+from solward.rpc.v1 import rpc_pb2 as pb
+
+from ctl import names
+from ctl.client import Client, run
+from ctl.output import Form, as_data, console, found_nothing, output_option, print_data, print_line
+from ctl.views.rpc import metrics_table
+
+SERVICE = "solward.rpc.v1.RpcService"
+
+
+@click.group()
+def rpc() -> None:
+    """Latency and errors of Solana RPC methods."""
+
+
+@rpc.command(short_help="Show latency percentiles and error rates.")
+@click.option("--host", default="", help="Only this host.")
+@click.option("--method", default="", help="Only this JSON-RPC method.")
+@click.option(
+    "--window", "window_s", type=click.IntRange(1, 900), default=60, show_default=True, help="How many seconds back."
+)
+@click.option("--watch", is_flag=True, help="Keep the view live.")
+@output_option
+@click.pass_obj
+def latency(context: str | None, host: str, method: str, window_s: int, watch: bool, form: Form) -> None:
+    """Show latency percentiles and error rates, for every host and method."""
+    name = names.host(host)
+
+    async def once(client: Client) -> pb.Metrics:
+        if method:
+            one = pb.GetLatencyRequest(method=method, host=name, window_seconds=window_s)
+            return await client.call(f"{SERVICE}/GetLatency", one, pb.Metrics)
+        request = pb.GetMetricsRequest(host=name, window_seconds=window_s)
+        return await client.call(f"{SERVICE}/GetMetrics", request, pb.Metrics)
+
+    async def live(client: Client) -> None:
+        request = pb.WatchMetricsRequest(host=name, window_seconds=window_s)
+        if form != "table":
+            async for metrics in client.watch(f"{SERVICE}/WatchMetrics", request, pb.Metrics):
+                print_line(as_data(_only(metrics, method)), form)
+            return
+        with Live(console=console, auto_refresh=False) as view:
+            async for metrics in client.watch(f"{SERVICE}/WatchMetrics", request, pb.Metrics):
+                view.update(metrics_table(metrics, method), refresh=True)
+
+    if watch:
+        run(context, live)
+        return
+    metrics = run(context, once)
+    if form == "table":
+        console.print(metrics_table(metrics, method))
+    else:
+        print_data(as_data(metrics), form)
+    found_nothing(not metrics.methods, "see ctl hosts list, and leave out --method for the methods that are probed")
+
+
+def _only(metrics: pb.Metrics, method: str) -> pb.Metrics:
+    if method:
+        rows = [row for row in metrics.methods if row.method == method]
+        del metrics.methods[:]
+        metrics.methods.extend(rows)
+    return metrics

@@ -1,0 +1,133 @@
+"""login, logout, status."""
+
+import datetime as dt
+from typing import TextIO
+
+import click
+import grpc
+from cryptography import x509
+from google.protobuf.empty_pb2 import Empty
+from solward.auth.v1 import auth_pb2
+from solward.hosts.v1 import hosts_pb2
+
+from ctl import contexts, exits
+from ctl import names as typed
+from ctl.client import AUTH, Client, run, run_with
+from ctl.commands.hosts import all_hosts, troubles
+from ctl.contexts import Context
+from ctl.held import hold_newest
+from ctl.output import Form, as_data, cell, output_option, print_data, print_pairs, when
+from ctl.prompts import ask
+
+
+@click.command()
+@click.option("--server", metavar="HOST[:PORT]", help="The control plane's TLS address (port 7444 if not given).")
+@click.option("--ca-file", type=click.File("r"), help="Its certificate authority, as init made it.")
+@click.option("--user", "username", help="Your name.")
+@click.option(
+    "--name", default="", help="What to call this control plane here; by default, the current one, or default."
+)
+@click.pass_obj
+def login(
+    context_name: str | None, server: str | None, ca_file: TextIO | None, username: str | None, name: str
+) -> None:
+    """Sign in to a control plane.
+
+    Server and authority are needed the first time only. Where there is no terminal, password and code are
+    read from standard input, a line each.
+    """
+    name = context_name or name or ("" if server else contexts.current_name()) or "default"
+    context = _context(name, server, ca_file)
+
+    async def work(client: Client) -> auth_pb2.Session:
+        user = username or context.username or ask("User")
+        password = ask("Password", hide=True)
+        code = ask("Code of your authenticator")
+        request = auth_pb2.LoginRequest(username=user, password=password, totp_code=code)
+        session = await client.attempt(f"{AUTH}/Login", request, auth_pb2.Session)
+        client.keep(session)
+        await hold_newest(client)
+        return session
+
+    session = run_with(context, work)
+    contexts.use(name)
+    click.echo(f"signed in to {context.server} as {session.username}, until {when(session.session_expire_time)} UTC")
+
+
+@click.command()
+@click.pass_obj
+def logout(context_name: str | None) -> None:
+    """End the session; its tokens are refused from then on."""
+
+    async def work(client: Client) -> None:
+        await client.attempt(f"{AUTH}/Logout", auth_pb2.LogoutRequest(), Empty)
+        client.keep(auth_pb2.Session(username=client.context.username))
+
+    run(context_name, work)
+    click.echo("signed out")
+
+
+@click.command()
+@output_option
+@click.pass_obj
+def status(context_name: str | None, form: Form) -> None:
+    """Say who you are, on which control plane, and whether all is well."""
+
+    async def work(client: Client) -> tuple[auth_pb2.Caller, list[hosts_pb2.Host] | None, str]:
+        caller = await client.call(f"{AUTH}/GetCaller", auth_pb2.GetCallerRequest(), auth_pb2.Caller)
+        try:
+            fleet = await all_hosts(client)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
+                raise
+            fleet = None
+        return caller, fleet, client.context.server
+
+    caller, fleet, server = run(context_name, work)
+    wrong = troubles(fleet or [], dt.datetime.now(dt.UTC))
+    counts = {
+        "active": sum(host.state == hosts_pb2.HOST_STATE_ACTIVE for host in fleet or []),
+        "connected": sum(host.connected for host in fleet or []),
+    }
+    if form != "table":
+        seen = {"server": server, "hosts": counts if fleet is not None else None, "troubles": wrong}
+        print_data(as_data(caller) | seen, form)
+        return
+    pairs = [
+        ("server", cell(server)),
+        ("user", cell(caller.username)),
+        ("role", cell(caller.role)),
+        ("permissions", cell(", ".join(caller.permissions))),
+        ("second factor until", when(caller.second_factor_expire_time, " UTC")),
+    ]
+    if fleet is not None:
+        offline = counts["active"] - counts["connected"]
+        pairs.append(("hosts", f"{counts['connected']} connected, {offline} offline"))
+        pairs += [("not well", f"[red]{cell(what)}[/]") for what in wrong] or [("all well", "[green]yes[/]")]
+    print_pairs(pairs)
+
+
+def _context(name: str, server: str | None, ca_file: TextIO | None) -> Context:
+    known = contexts.load(name) if name in contexts.names() else None
+    if known is None and (server is None or ca_file is None):
+        exits.fail(
+            f"{name!r} is new: say where it is and whom to trust", exits.USAGE,
+            "ctl login --server HOST:7444 --ca-file ca.pem --user NAME",
+        )  # fmt: skip
+    context = known or Context(name, "", "")
+    server = typed.server(server) if server else None
+    # Another server or authority is another control plane: what was pinned of the old one does not hold.
+    if (server and server != context.server) or ca_file:
+        context = Context(name, server or context.server, _authority(ca_file) if ca_file else context.ca_pem)
+    return context
+
+
+def _authority(file: TextIO) -> str:
+    try:
+        pem = file.read()
+        x509.load_pem_x509_certificate(pem.encode())
+    except ValueError:
+        exits.fail(
+            f"{file.name} holds no PEM certificate", exits.USAGE, "--ca-file takes the control plane's pki/ca.pem"
+        )
+    return pem

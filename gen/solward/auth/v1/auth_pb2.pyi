@@ -1,0 +1,81 @@
+import datetime
+
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from solward.policy.v1 import policy_pb2 as _policy_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class LoginRequest(_message.Message):
+    __slots__ = ("username", "password", "totp_code")
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    TOTP_CODE_FIELD_NUMBER: _ClassVar[int]
+    username: str
+    password: str
+    totp_code: str
+    def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ..., totp_code: _Optional[str] = ...) -> None: ...
+
+class RefreshSessionRequest(_message.Message):
+    __slots__ = ("refresh_token",)
+    REFRESH_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    refresh_token: str
+    def __init__(self, refresh_token: _Optional[str] = ...) -> None: ...
+
+class LogoutRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class VerifySecondFactorRequest(_message.Message):
+    __slots__ = ("totp_code", "call_digest")
+    TOTP_CODE_FIELD_NUMBER: _ClassVar[int]
+    CALL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    totp_code: str
+    call_digest: str
+    def __init__(self, totp_code: _Optional[str] = ..., call_digest: _Optional[str] = ...) -> None: ...
+
+class SecondFactorProof(_message.Message):
+    __slots__ = ("proof", "expire_time")
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    proof: str
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, proof: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Session(_message.Message):
+    __slots__ = ("username", "access_token", "access_expire_time", "refresh_token", "session_expire_time")
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SESSION_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    username: str
+    access_token: str
+    access_expire_time: _timestamp_pb2.Timestamp
+    refresh_token: str
+    session_expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, username: _Optional[str] = ..., access_token: _Optional[str] = ..., access_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., refresh_token: _Optional[str] = ..., session_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetCallerRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Caller(_message.Message):
+    __slots__ = ("username", "kind", "role", "permissions", "second_factor_expire_time")
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FACTOR_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    username: str
+    kind: _policy_pb2.PrincipalKind
+    role: str
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    second_factor_expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, username: _Optional[str] = ..., kind: _Optional[_Union[_policy_pb2.PrincipalKind, str]] = ..., role: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., second_factor_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

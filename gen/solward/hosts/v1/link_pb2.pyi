@@ -1,0 +1,430 @@
+from solward.policy.v1 import policy_pb2 as _policy_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class UnitVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UNIT_VERB_UNSPECIFIED: _ClassVar[UnitVerb]
+    UNIT_VERB_START: _ClassVar[UnitVerb]
+    UNIT_VERB_STOP: _ClassVar[UnitVerb]
+    UNIT_VERB_RESTART: _ClassVar[UnitVerb]
+
+class ReceiptResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RECEIPT_RESULT_UNSPECIFIED: _ClassVar[ReceiptResult]
+    RECEIPT_RESULT_DONE: _ClassVar[ReceiptResult]
+    RECEIPT_RESULT_REFUSED: _ClassVar[ReceiptResult]
+    RECEIPT_RESULT_FAILED: _ClassVar[ReceiptResult]
+UNIT_VERB_UNSPECIFIED: UnitVerb
+UNIT_VERB_START: UnitVerb
+UNIT_VERB_STOP: UnitVerb
+UNIT_VERB_RESTART: UnitVerb
+RECEIPT_RESULT_UNSPECIFIED: ReceiptResult
+RECEIPT_RESULT_DONE: ReceiptResult
+RECEIPT_RESULT_REFUSED: ReceiptResult
+RECEIPT_RESULT_FAILED: ReceiptResult
+
+class ConnectRequest(_message.Message):
+    __slots__ = ("hello", "samples", "events", "receipt", "progress", "unit")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    samples: SampleBatch
+    events: EventBatch
+    receipt: SignedReceipt
+    progress: CommandProgress
+    unit: UnitReport
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., samples: _Optional[_Union[SampleBatch, _Mapping]] = ..., events: _Optional[_Union[EventBatch, _Mapping]] = ..., receipt: _Optional[_Union[SignedReceipt, _Mapping]] = ..., progress: _Optional[_Union[CommandProgress, _Mapping]] = ..., unit: _Optional[_Union[UnitReport, _Mapping]] = ...) -> None: ...
+
+class ConnectResponse(_message.Message):
+    __slots__ = ("welcome", "ack", "command")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    ACK_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    ack: Ack
+    command: Command
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("agent_version", "protocol", "spool_id", "first_sequence", "exchange_token", "unix_ms", "dropped_samples", "allowed_units", "knows_validator", "group")
+    AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    SPOOL_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EXCHANGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_UNITS_FIELD_NUMBER: _ClassVar[int]
+    KNOWS_VALIDATOR_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    agent_version: str
+    protocol: int
+    spool_id: str
+    first_sequence: int
+    exchange_token: str
+    unix_ms: int
+    dropped_samples: int
+    allowed_units: _containers.RepeatedCompositeFieldContainer[AllowedUnit]
+    knows_validator: bool
+    group: str
+    def __init__(self, agent_version: _Optional[str] = ..., protocol: _Optional[int] = ..., spool_id: _Optional[str] = ..., first_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ..., dropped_samples: _Optional[int] = ..., allowed_units: _Optional[_Iterable[_Union[AllowedUnit, _Mapping]]] = ..., knows_validator: _Optional[bool] = ..., group: _Optional[str] = ...) -> None: ...
+
+class AllowedUnit(_message.Message):
+    __slots__ = ("unit", "actions")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    actions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, unit: _Optional[str] = ..., actions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("acked_sequence", "exchange_token", "unix_ms")
+    ACKED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EXCHANGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    acked_sequence: int
+    exchange_token: str
+    unix_ms: int
+    def __init__(self, acked_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ...) -> None: ...
+
+class Ack(_message.Message):
+    __slots__ = ("sequence",)
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    def __init__(self, sequence: _Optional[int] = ...) -> None: ...
+
+class SeriesDefinition(_message.Message):
+    __slots__ = ("id", "name", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    name: str
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class SampleBatch(_message.Message):
+    __slots__ = ("sequence", "unix_ms", "definitions", "series", "values")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    unix_ms: int
+    definitions: _containers.RepeatedCompositeFieldContainer[SeriesDefinition]
+    series: _containers.RepeatedScalarFieldContainer[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, sequence: _Optional[int] = ..., unix_ms: _Optional[int] = ..., definitions: _Optional[_Iterable[_Union[SeriesDefinition, _Mapping]]] = ..., series: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class EventBatch(_message.Message):
+    __slots__ = ("sequence", "unix_ms", "events")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    unix_ms: int
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, sequence: _Optional[int] = ..., unix_ms: _Optional[int] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("kind", "unix_ms", "message", "attributes")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    unix_ms: int
+    message: str
+    attributes: _containers.ScalarMap[str, str]
+    def __init__(self, kind: _Optional[str] = ..., unix_ms: _Optional[int] = ..., message: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Command(_message.Message):
+    __slots__ = ("permit", "request")
+    PERMIT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    permit: SignedPermit
+    request: bytes
+    def __init__(self, permit: _Optional[_Union[SignedPermit, _Mapping]] = ..., request: _Optional[bytes] = ...) -> None: ...
+
+class SignedPermit(_message.Message):
+    __slots__ = ("permit", "signature")
+    PERMIT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    permit: bytes
+    signature: bytes
+    def __init__(self, permit: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Permit(_message.Message):
+    __slots__ = ("id", "host_uid", "action", "request_sha256", "operation", "step", "not_before_unix_ms", "expire_unix_ms")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    HOST_UID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_SHA256_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    host_uid: str
+    action: str
+    request_sha256: bytes
+    operation: str
+    step: str
+    not_before_unix_ms: int
+    expire_unix_ms: int
+    def __init__(self, id: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., not_before_unix_ms: _Optional[int] = ..., expire_unix_ms: _Optional[int] = ...) -> None: ...
+
+class ActionRequest(_message.Message):
+    __slots__ = ("unit", "inspect", "vote")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    INSPECT_FIELD_NUMBER: _ClassVar[int]
+    VOTE_FIELD_NUMBER: _ClassVar[int]
+    unit: UnitAction
+    inspect: InspectAction
+    vote: VoteAction
+    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ...) -> None: ...
+
+class InspectAction(_message.Message):
+    __slots__ = ("unit",)
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    def __init__(self, unit: _Optional[str] = ...) -> None: ...
+
+class VoteAction(_message.Message):
+    __slots__ = ("unit", "enable", "expected_invocation", "proof_ms")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    ENABLE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_INVOCATION_FIELD_NUMBER: _ClassVar[int]
+    PROOF_MS_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    enable: bool
+    expected_invocation: str
+    proof_ms: int
+    def __init__(self, unit: _Optional[str] = ..., enable: _Optional[bool] = ..., expected_invocation: _Optional[str] = ..., proof_ms: _Optional[int] = ...) -> None: ...
+
+class NodeReport(_message.Message):
+    __slots__ = ("unix_ms", "version", "identity", "vote_account", "start_progress", "pid", "health", "slot", "epoch", "slot_index", "slots_in_epoch", "next_leader_slot", "slot_ms", "delinquent_percent", "full_snapshot_slot", "incremental_snapshot_slot", "fastboot", "makes_snapshots", "disks", "tower", "voting_enabled", "last_vote", "vote_account_node", "troubles")
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    VOTE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    START_PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SLOT_INDEX_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_IN_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_LEADER_SLOT_FIELD_NUMBER: _ClassVar[int]
+    SLOT_MS_FIELD_NUMBER: _ClassVar[int]
+    DELINQUENT_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    FULL_SNAPSHOT_SLOT_FIELD_NUMBER: _ClassVar[int]
+    INCREMENTAL_SNAPSHOT_SLOT_FIELD_NUMBER: _ClassVar[int]
+    FASTBOOT_FIELD_NUMBER: _ClassVar[int]
+    MAKES_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    DISKS_FIELD_NUMBER: _ClassVar[int]
+    TOWER_FIELD_NUMBER: _ClassVar[int]
+    VOTING_ENABLED_FIELD_NUMBER: _ClassVar[int]
+    LAST_VOTE_FIELD_NUMBER: _ClassVar[int]
+    VOTE_ACCOUNT_NODE_FIELD_NUMBER: _ClassVar[int]
+    TROUBLES_FIELD_NUMBER: _ClassVar[int]
+    unix_ms: int
+    version: str
+    identity: str
+    vote_account: str
+    start_progress: str
+    pid: int
+    health: str
+    slot: int
+    epoch: int
+    slot_index: int
+    slots_in_epoch: int
+    next_leader_slot: int
+    slot_ms: float
+    delinquent_percent: float
+    full_snapshot_slot: int
+    incremental_snapshot_slot: int
+    fastboot: bool
+    makes_snapshots: bool
+    disks: _containers.RepeatedCompositeFieldContainer[Disk]
+    tower: Tower
+    voting_enabled: bool
+    last_vote: int
+    vote_account_node: str
+    troubles: _containers.RepeatedCompositeFieldContainer[Trouble]
+    def __init__(self, unix_ms: _Optional[int] = ..., version: _Optional[str] = ..., identity: _Optional[str] = ..., vote_account: _Optional[str] = ..., start_progress: _Optional[str] = ..., pid: _Optional[int] = ..., health: _Optional[str] = ..., slot: _Optional[int] = ..., epoch: _Optional[int] = ..., slot_index: _Optional[int] = ..., slots_in_epoch: _Optional[int] = ..., next_leader_slot: _Optional[int] = ..., slot_ms: _Optional[float] = ..., delinquent_percent: _Optional[float] = ..., full_snapshot_slot: _Optional[int] = ..., incremental_snapshot_slot: _Optional[int] = ..., fastboot: _Optional[bool] = ..., makes_snapshots: _Optional[bool] = ..., disks: _Optional[_Iterable[_Union[Disk, _Mapping]]] = ..., tower: _Optional[_Union[Tower, _Mapping]] = ..., voting_enabled: _Optional[bool] = ..., last_vote: _Optional[int] = ..., vote_account_node: _Optional[str] = ..., troubles: _Optional[_Iterable[_Union[Trouble, _Mapping]]] = ...) -> None: ...
+
+class Disk(_message.Message):
+    __slots__ = ("path", "free_bytes", "total_bytes")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    free_bytes: int
+    total_bytes: int
+    def __init__(self, path: _Optional[str] = ..., free_bytes: _Optional[int] = ..., total_bytes: _Optional[int] = ...) -> None: ...
+
+class Tower(_message.Message):
+    __slots__ = ("path", "age_ms", "signed")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    age_ms: int
+    signed: bool
+    def __init__(self, path: _Optional[str] = ..., age_ms: _Optional[int] = ..., signed: _Optional[bool] = ...) -> None: ...
+
+class Trouble(_message.Message):
+    __slots__ = ("source", "reason", "message")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    reason: str
+    message: str
+    def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class UnitAction(_message.Message):
+    __slots__ = ("unit", "verb", "timeout_ms", "settle_ms", "expected_invocation", "expected_active_state", "graceful", "force", "before_slot", "expected_identity")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    VERB_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    SETTLE_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_INVOCATION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_ACTIVE_STATE_FIELD_NUMBER: _ClassVar[int]
+    GRACEFUL_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_SLOT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    verb: UnitVerb
+    timeout_ms: int
+    settle_ms: int
+    expected_invocation: str
+    expected_active_state: str
+    graceful: bool
+    force: bool
+    before_slot: int
+    expected_identity: str
+    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[UnitVerb, str]] = ..., timeout_ms: _Optional[int] = ..., settle_ms: _Optional[int] = ..., expected_invocation: _Optional[str] = ..., expected_active_state: _Optional[str] = ..., graceful: _Optional[bool] = ..., force: _Optional[bool] = ..., before_slot: _Optional[int] = ..., expected_identity: _Optional[str] = ...) -> None: ...
+
+class UnitState(_message.Message):
+    __slots__ = ("unit", "load_state", "active_state", "sub_state", "invocation_id", "main_pid", "restarts", "exit_status", "result")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    LOAD_STATE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_STATE_FIELD_NUMBER: _ClassVar[int]
+    SUB_STATE_FIELD_NUMBER: _ClassVar[int]
+    INVOCATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MAIN_PID_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    load_state: str
+    active_state: str
+    sub_state: str
+    invocation_id: str
+    main_pid: int
+    restarts: int
+    exit_status: int
+    result: str
+    def __init__(self, unit: _Optional[str] = ..., load_state: _Optional[str] = ..., active_state: _Optional[str] = ..., sub_state: _Optional[str] = ..., invocation_id: _Optional[str] = ..., main_pid: _Optional[int] = ..., restarts: _Optional[int] = ..., exit_status: _Optional[int] = ..., result: _Optional[str] = ...) -> None: ...
+
+class UnitReport(_message.Message):
+    __slots__ = ("state", "unix_ms")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    state: UnitState
+    unix_ms: int
+    def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., unix_ms: _Optional[int] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("permit_id", "operation", "step", "host_uid", "action", "request_sha256", "result", "reason", "message", "before", "after", "start_unix_ms", "end_unix_ms", "job_ms", "agent_version", "node", "figures")
+    class FiguresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PERMIT_ID_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    HOST_UID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_SHA256_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    START_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    END_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    JOB_MS_FIELD_NUMBER: _ClassVar[int]
+    AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    permit_id: str
+    operation: str
+    step: str
+    host_uid: str
+    action: str
+    request_sha256: bytes
+    result: ReceiptResult
+    reason: str
+    message: str
+    before: UnitState
+    after: UnitState
+    start_unix_ms: int
+    end_unix_ms: int
+    job_ms: float
+    agent_version: str
+    node: NodeReport
+    figures: _containers.ScalarMap[str, str]
+    def __init__(self, permit_id: _Optional[str] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., result: _Optional[_Union[ReceiptResult, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., before: _Optional[_Union[UnitState, _Mapping]] = ..., after: _Optional[_Union[UnitState, _Mapping]] = ..., start_unix_ms: _Optional[int] = ..., end_unix_ms: _Optional[int] = ..., job_ms: _Optional[float] = ..., agent_version: _Optional[str] = ..., node: _Optional[_Union[NodeReport, _Mapping]] = ..., figures: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class SignedReceipt(_message.Message):
+    __slots__ = ("receipt", "signature", "certificate_serial")
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_SERIAL_FIELD_NUMBER: _ClassVar[int]
+    receipt: bytes
+    signature: bytes
+    certificate_serial: str
+    def __init__(self, receipt: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., certificate_serial: _Optional[str] = ...) -> None: ...
+
+class CommandProgress(_message.Message):
+    __slots__ = ("operation", "step", "message")
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    operation: str
+    step: str
+    message: str
+    def __init__(self, operation: _Optional[str] = ..., step: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...

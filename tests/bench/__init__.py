@@ -1,0 +1,1 @@
+"""Benchmarks: every figure the project holds itself to, measured on this machine."""

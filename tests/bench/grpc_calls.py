@@ -1,0 +1,143 @@
+"""Calls: the full guard chain with audit, over gRPC with mTLS and over REST."""
+
+import asyncio
+import ssl
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import grpc
+import grpc.aio
+import yaml
+from solward.audit.v1 import audit_pb2
+
+from tests.bench.rows import Row, quantile, row
+from tests.bench.setup import HIGH_LIMITS, certify_admin, installation, mtls_channel
+from tests.support.cluster import Cluster, cluster
+
+METHOD = "/solward.audit.v1.AuditService/ListEntries"
+REQUEST = audit_pb2.ListEntriesRequest(page_size=1)
+SECONDS = 10.0
+IN_FLIGHT = 32
+WHAT = "AuditService/ListEntries of one entry: every guard link, one durable audit entry a call"
+
+Call = Callable[[], Awaitable[None]]
+
+
+async def run() -> list[Row]:
+    """Measure calls against a control plane in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with cluster(Path(folder), rate_limits=HIGH_LIMITS, log_level="warning") as plane:
+            admin = await certify_admin(plane)
+            ca_pem = installation(plane).ca.pem
+            async with mtls_channel(plane.mtls_port, ca_pem, admin) as channel:
+                call = _grpc_call(channel)
+                await _closed_loop(call, 2.0)
+                rate = await _closed_loop(call, SECONDS)
+                paced = await _open_loop(call, 500, SECONDS)
+            return [
+                row(
+                    "grpc_call_p99_ms",
+                    quantile(paced, 0.99) * 1000,
+                    "ms",
+                    "<= 10",
+                    f"500 calls/s for {SECONDS:.0f} s, mTLS; {WHAT}",
+                ),
+                row("grpc_calls_per_s", rate, "1/s", ">= 1500", f"{IN_FLIGHT} in flight, mTLS; {WHAT}"),
+                *await _rest(plane, ca_pem),
+            ]
+
+
+async def _rest(plane: Cluster, ca_pem: str) -> list[Row]:
+    await plane.sign_in()
+    context = yaml.safe_load((plane.folder / "config" / "solward" / "contexts" / "default.yaml").read_text())
+    bearer = f"Bearer {context['access_token']}"
+    tls = ssl.create_default_context(cadata=ca_pem)
+    url = f"https://127.0.0.1:{plane.rest_port}/v1/auditEntries?pageSize=1"
+    credentials = grpc.ssl_channel_credentials(ca_pem.encode())
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": bearer}) as session,
+        grpc.aio.secure_channel(f"localhost:{plane.tls_port}", credentials) as channel,
+    ):
+        grpc_call = _grpc_call(channel, (("authorization", bearer),))
+
+        async def rest_call() -> None:
+            async with session.get(url, ssl=tls) as answer:
+                await answer.read()
+                if answer.status != 200:
+                    raise RuntimeError(await answer.text())
+
+        await _one_by_one([rest_call, grpc_call], 50)
+        rest, plain = await _one_by_one([rest_call, grpc_call], 500)
+        paced = await _open_loop(rest_call, 300, SECONDS)
+    ratio = quantile(rest, 0.5) / quantile(plain, 0.5)
+    medians = f"{quantile(rest, 0.5) * 1000:.2f} ms against {quantile(plain, 0.5) * 1000:.2f} ms"
+    return [
+        row(
+            "rest_over_grpc_median_ratio",
+            ratio,
+            "",
+            "<= 2",
+            f"500 calls of each, one at a time, in turn: {medians}; both TLS and bearer token",
+        ),
+        row(
+            "rest_call_p99_ms", quantile(paced, 0.99) * 1000, "ms", "<= 15", f"300 calls/s for {SECONDS:.0f} s; {WHAT}"
+        ),
+    ]
+
+
+def _grpc_call(channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...] = ()) -> Call:
+    invoke = channel.unary_unary(
+        METHOD, audit_pb2.ListEntriesRequest.SerializeToString, audit_pb2.ListEntriesResponse.FromString
+    )
+
+    async def call() -> None:
+        await invoke(REQUEST, metadata=metadata)
+
+    return call
+
+
+async def _closed_loop(call: Call, seconds: float) -> float:
+    """Keep IN_FLIGHT calls under way; give calls a second."""
+    end = time.perf_counter() + seconds
+    count = 0
+
+    async def worker() -> None:
+        nonlocal count
+        while time.perf_counter() < end:
+            await call()
+            count += 1
+
+    began = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+    return count / (time.perf_counter() - began)
+
+
+async def _open_loop(call: Call, rate: int, seconds: float) -> list[float]:
+    """Begin calls on a fixed schedule; give each one's time from when it was due, in seconds."""
+    took: list[float] = []
+
+    async def one(due: float) -> None:
+        await call()
+        took.append(time.perf_counter() - due)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(rate * seconds)):
+            due = began + number / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            group.create_task(one(due))
+    return took
+
+
+async def _one_by_one(calls: list[Call], count: int) -> list[list[float]]:
+    """Make calls of each kind in turn; give the seconds that each took."""
+    took: list[list[float]] = [[] for _ in calls]
+    for _ in range(count):
+        for times, call in zip(took, calls, strict=True):
+            began = time.perf_counter()
+            await call()
+            times.append(time.perf_counter() - began)
+    return took

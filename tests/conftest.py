@@ -1,0 +1,28 @@
+"""Fixtures of every test."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support.plane import Plane, control_plane
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("solward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("solward")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("SOLWARD_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
+    """A fresh control plane in this process."""
+    async with control_plane(tmp_path) as running:
+        yield running

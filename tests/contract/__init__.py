@@ -1,0 +1,1 @@
+"""Contracts: one suite, run on every backend of an interface."""

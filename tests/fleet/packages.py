@@ -1,0 +1,96 @@
+"""The packages as hosts get them: built once, installed by apt, and what they leave behind."""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from tests.fleet.base import STAMP
+from tests.fleet.fleet import ACTIONS, AGENT, STATE, USER, Host
+from tests.fleet.machine import SOURCE, Machine
+from tests.support.cluster import ROOT, UNIT, Cluster, run_program
+
+DEBS = ROOT / "build" / "deb"
+# A unit that needs nothing of the release that it runs on.
+PLAIN_UNIT = """[Unit]
+Description=Stands in for a validator
+[Service]
+ExecStart=/bin/sleep infinity
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+class Built(NamedTuple):
+    """Packages of one build, as a host sees them."""
+
+    agent: str
+    newer_agent: str
+
+
+async def built() -> Built:
+    """Build the packages if their sources have changed, and the agent's once more under a higher version."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build" / "deb.lock").open("w") as lock:
+        # Another test process may be at it.
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        for argv in (
+            ["make", "--silent", "deb"],
+            ["/usr/bin/python3", "tools/make_deb.py", "99.0.0", "build/deb/newer"],
+        ):
+            ran = await run_program(argv, os.environ)
+            assert ran.code == 0, ran
+    (agent,) = DEBS.glob("solward-agent_*.deb")
+    (newer,) = (DEBS / "newer").glob("solward-agent_*.deb")
+    return Built(*(f"{SOURCE}/{path.relative_to(ROOT)}" for path in (agent, newer)))
+
+
+async def apt(machine: Machine, *arguments: str) -> str:
+    """Run apt in a host, which has no network to fetch from."""
+    argv = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", *arguments)
+    ran = await machine.run(*argv)
+    return ran.out + ran.err
+
+
+def configure(host: Host, plane: Cluster, **more: object) -> None:
+    """Write what root would: settings and the allowlist."""
+    settings = {"server": "127.0.0.1", "mtls_port": host.wire.port, "tls_port": plane.tls_port, **more}
+    host.machine.write("/etc/solward/agent.yaml", yaml.safe_dump(settings))
+    allowed = {"units": {UNIT: [*ACTIONS, "validator.vote"]}, "admin": ["startProgress", "startTime", "pid", "exit"]}
+    host.machine.write("/etc/solward/allowlist.yaml", yaml.safe_dump(allowed))
+    host.machine.write("/etc/solward/ca.pem", plane.ca_file.read_text())
+
+
+async def enroll(host: Host, plane: Cluster) -> None:
+    """Join with the packaged agent, as its own user, and start its service."""
+    token = (await plane.ctl_json("hosts", "enroll", host.name))["token"]
+    argv = ("solward-agent", "enroll", "--host", host.name, "--ca-file", "/etc/solward/ca.pem")
+    await host.machine.run(*argv, user=USER, answer=token)
+    host.keep_account()
+    await host.machine.run("chown", "-R", f"{USER}:{USER}", f"/{STATE}")
+    await host.machine.run("systemctl", "start", AGENT)
+    await plane.until_connected(host.name)
+
+
+async def traces(machine: Machine) -> list[str]:
+    """List what is left of Solward on a host: files, users, groups, units."""
+    argv = ("find", "/etc", "/usr", "/var/lib", "/var/cache", "/run", "/home", "-iname", "*solward*")
+    listed = (await machine.run(*argv, check=False)).out.split()
+    # The stamp of the root that this host began from is the tests' own.
+    found = [path for path in listed if path != f"/{STAMP}"]
+    for database in ("passwd", "group"):
+        found += [line for line in (await machine.run("getent", database)).out.split() if "solward" in line]
+    for listing in ("list-units", "list-unit-files"):
+        ran = await machine.run("systemctl", listing, "--all", "--no-legend", "--plain", "solward*", check=False)
+        found += ran.out.splitlines()
+    return found
+
+
+def mode_of(machine: Machine, path: str) -> tuple[int, str]:
+    """Give a file's mode and owner."""
+    info = Path(machine.root, path.lstrip("/")).lstat()
+    names = {line.split(":")[2]: line.split(":")[0] for line in (machine.root / "etc/passwd").read_text().splitlines()}
+    return info.st_mode & 0o7777, names[str(info.st_uid)]

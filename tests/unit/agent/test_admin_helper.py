@@ -1,0 +1,104 @@
+"""The admin helper: listed methods pass to the real wire, nothing else does, whatever is sent."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.admin_helper import MAX_REQUEST, AdminHelper, listening_socket
+from agent.allowlist import Allowlist
+from agent.host.admin_rpc import AdminError, AdminRpc
+from tests.peers.fixtures import validator_peer
+
+ALLOWED = Allowlist({}, ("/etc/voter.json",), ("startProgress", "pid", "addAuthorizedVoter"))
+
+
+@asynccontextmanager
+async def helped(folder: Path, ledger: Path) -> AsyncIterator[Path]:
+    path = folder / "admin.sock"
+    listener = listening_socket(path)
+    task = asyncio.create_task(AdminHelper(ledger, ALLOWED).serve(listener))
+    try:
+        yield path
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        listener.close()
+
+
+async def reason(admin: AdminRpc, method: str, *params: object) -> str:
+    with pytest.raises(AdminError) as caught:
+        await admin.call(method, *params)
+    return caught.value.reason
+
+
+async def test_listed_methods_pass_and_no_other(tmp_path: Path) -> None:
+    async with validator_peer() as peer, helped(tmp_path, peer.ledger) as path:
+        admin = AdminRpc(path)
+        assert await admin.call("startProgress") == "Running"
+        assert await admin.call("pid") == peer.process.pid
+        assert await reason(admin, "exit") == "ADMIN_METHOD_UNKNOWN"
+        assert await reason(admin, "setIdentity", "/x", True, True) == "ADMIN_METHOD_UNKNOWN"
+        assert await reason(admin, "addAuthorizedVoter", "/home/sol/staked.json") == "ADMIN_REFUSED"
+        # The listed file is passed on, and the validator says that it is not there.
+        assert await reason(admin, "addAuthorizedVoter", "/etc/voter.json") == "ADMIN_REFUSED"
+        assert peer.process.returncode is None
+    assert path.stat().st_mode & 0o777 == 0o660
+
+
+async def test_validator_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+    async with helped(tmp_path, tmp_path / "none") as path:
+        assert await reason(AdminRpc(path), "pid") == "ADMIN_REFUSED"
+
+
+@given(st.binary(max_size=200) | st.recursive(st.none() | st.text(), st.lists).map(lambda v: json.dumps(v).encode()))
+def test_whatever_is_sent_is_answered_and_nothing_is_passed(line: bytes) -> None:
+    answer = asyncio.run(AdminHelper(Path("/nowhere"), ALLOWED).answer(line))
+    assert answer["error"]["code"] in (-32700, -32600, -32601)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"jsonrpc": "2.0", "id": 1, "method": "exit\u0000", "params": []},
+        {"jsonrpc": "2.0", "id": 1, "method": ["pid"], "params": []},
+        {"jsonrpc": "2.0", "id": 1, "method": "pid", "params": {}},
+        {"jsonrpc": "2.0", "id": True, "method": "pid"},
+        {"jsonrpc": "1.0", "id": 1, "method": "pid"},
+        {"jsonrpc": "2.0", "id": 1, "method": "addAuthorizedVoter", "params": ["/etc/voter.json", "/etc/shadow"]},
+        {"jsonrpc": "2.0", "id": 1, "method": "addAuthorizedVoter", "params": [["/etc/voter.json"]]},
+    ],
+)
+async def test_crooked_requests_are_refused(asked: dict[str, object]) -> None:
+    answer = await AdminHelper(Path("/nowhere"), ALLOWED).answer(json.dumps(asked).encode())
+    assert answer["error"]["code"] in (-32600, -32601)
+
+
+async def test_first_key_wins_for_nobody(tmp_path: Path) -> None:
+    # Of a key that comes twice we read the last, and what goes on is written anew from what we read.
+    line = b'{"jsonrpc":"2.0","id":1,"method":"exit","params":[],"method":"pid"}'
+    async with validator_peer() as peer:
+        answer = await AdminHelper(peer.ledger, ALLOWED).answer(line)
+        assert answer["result"] == peer.process.pid
+        assert peer.process.returncode is None
+
+
+async def test_endless_line_ends_its_connection_only(tmp_path: Path) -> None:
+    async with validator_peer() as peer, helped(tmp_path, peer.ledger) as path:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"x" * (MAX_REQUEST * 3))
+        assert await reader.read() == b""
+        writer.close()
+        assert await AdminRpc(path).call("startProgress") == "Running"
+
+
+def test_without_systemd_or_a_path_there_is_nothing_to_listen_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_PID", "1")
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    with pytest.raises(ValueError, match="--socket"):
+        listening_socket(None)

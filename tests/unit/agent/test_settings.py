@@ -1,0 +1,78 @@
+"""The agent's settings: read whole, or refused with the name of what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.settings import SettingsError, load
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "agent.yaml"
+
+
+def test_the_server_alone_is_enough(file: Path) -> None:
+    file.write_text("server: plane.example\n")
+    settings = load(file)
+    assert (settings.server, settings.mtls_port, settings.tls_port) == ("plane.example", 7443, 7444)
+    assert settings.state_dir == Path("/var/lib/solward-agent")
+    assert settings.allowlist_owner == "root"
+    assert settings.rpc is None
+
+
+def test_every_setting_is_read(file: Path) -> None:
+    file.write_text(
+        "server: s\nmtls_port: 1\ntls_port: 65535\nstate_dir: /s\nallowlist: /a\nallowlist_owner: o\nkernel: false\n"
+        "bus_address: unix:path=/b\nspool_megabytes: 10000\nlog_level: debug\nlog_format: text\n"
+        "rpc: {url: 'https://h:1', timeout_seconds: 0.5, methods: [{name: getBlock, params: [1, {a: b}]}]}\n"
+    )
+    settings = load(file)
+    assert settings.rpc
+    assert (settings.rpc.url, settings.rpc.timeout_seconds) == ("https://h:1", 0.5)
+    assert [(method.name, method.params) for method in settings.rpc.methods] == [("getBlock", (1, {"a": "b"}))]
+    assert (settings.spool_megabytes, settings.allowlist, settings.kernel) == (10_000, Path("/a"), False)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("", "object"),
+        ("mtls_port: 1", "server"),
+        ("server: ''", "server"),
+        ("server: 7", "server"),
+        ("server: s\nmtls_port: 0", "mtls_port"),
+        ("server: s\ntls_port: 65536", "tls_port"),
+        ("server: s\nmtls_port: '7443'", "mtls_port"),
+        ("server: s\nspool_megabytes: 0", "spool_megabytes"),
+        ("server: s\nlog_level: loud", "log_level"),
+        ("server: s\nlog_format: xml", "log_format"),
+        ("server: s\nserverr: s", "serverr"),
+        ("server: s\nrpc: {url: 'ftp://h'}", "rpc.url"),
+        ("server: s\nrpc: {timeout_seconds: 0}", "rpc.timeout_seconds"),
+        ("server: s\nrpc: {timeout_seconds: .nan}", "rpc.timeout_seconds"),
+        ("server: s\nrpc: {methods: [{name: 'a b'}]}", "rpc.methods"),
+        ("server: s\nrpc: {methods: [{nam: getSlot}]}", "rpc.methods"),
+        ("server: s\nstate_dir: 7", "state_dir"),
+        ("[]", "array"),
+        ("server: [", ""),
+        ("server: !!python/name:os.system", ""),
+    ],
+)
+def test_what_is_wrong_is_named(file: Path, line: str, named: str) -> None:
+    file.write_text(line)
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+    assert str(file) in str(caught.value)
+    assert named in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOLWARD_AGENT_CONFIG", str(file))
+    with pytest.raises(SettingsError, match=r"agent\.yaml cannot be read"):
+        load()
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match=r"agent\.yaml"):
+        load()
+    file.write_text("server: named-by-variable")
+    assert load().server == "named-by-variable"

@@ -1,0 +1,430 @@
+"""Each link of the guard, alone."""
+
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc.aio import AbortError
+from limits.aio.storage import MemoryStorage
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import REGISTRY
+from solward.auth.v1 import auth_pb2
+from solward.policy.v1 import policy_pb2
+from solward.validator.v1 import validator_pb2
+from structlog.testing import capture_logs
+
+from common.errors import STATUS_KEY, SolwardError, info_of
+from controlplane.guard.audit import Audit, Refusals
+from controlplane.guard.chain import Link
+from controlplane.guard.context import NOBODY, Call, Principal
+from controlplane.guard.errors import Errors
+from controlplane.guard.observe import Observe
+from controlplane.guard.policy import Policy
+from controlplane.guard.principal import CLIENT_IP_KEY, GATEWAY_SECRET_KEY, Authenticate
+from controlplane.guard.rate import RateLimit
+from controlplane.guard.roles import ADMIN, AGENT, ANONYMOUS, OPERATOR, ROLES, VIEWER, roles_with
+from controlplane.guard.second_factor import PROOF_KEY, SecondFactor
+from controlplane.settings import RateLimits
+from tests.support.calls import FakeContext, call, person
+
+NO = SolwardError(
+    grpc.StatusCode.NOT_FOUND, "GONE", "it is gone", {"what": "it"}, (("name", "is gone"),), retry_after_s=1.5
+)
+
+
+async def refusal(link: Link, made: Call) -> SolwardError:
+    with pytest.raises(SolwardError) as caught:
+        await link.enter(made)
+    return caught.value
+
+
+# Errors
+
+
+async def test_errors_sends_one_status_with_all_its_details() -> None:
+    made, context = call(), FakeContext()
+    made.context = context  # type: ignore[assignment]
+    with pytest.raises(AbortError):
+        await Errors().leave(made, NO)
+    assert context.aborted
+    code, words, trailing = context.aborted
+    assert (code, words) == (grpc.StatusCode.NOT_FOUND, "it is gone")
+    ((key, packed),) = trailing
+    assert key == STATUS_KEY
+    status = status_pb2.Status.FromString(packed)
+    assert (status.code, status.message) == (5, "it is gone")
+    assert info_of(status) == error_details_pb2.ErrorInfo(reason="GONE", domain="solward", metadata={"what": "it"})
+    kinds = [detail.TypeName() for detail in status.details]
+    assert kinds == ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"]
+
+
+async def test_errors_logs_what_nobody_foresaw_and_says_nothing_of_it() -> None:
+    made, context = call(), FakeContext()
+    made.context = context  # type: ignore[assignment]
+    with capture_logs() as logs, pytest.raises(AbortError):
+        await Errors().leave(made, ValueError("the password is hunter2"))
+    assert context.aborted
+    assert context.aborted[0] is grpc.StatusCode.INTERNAL
+    assert "hunter2" not in repr(context.aborted)
+    assert made.id in context.aborted[1]
+    assert (logs[0]["call"], logs[0]["log_level"]) == (made.id, "error")
+
+
+@pytest.mark.parametrize("quiet", [None, AbortError(), GeneratorExit()])
+async def test_errors_leaves_alone_what_is_no_error_of_ours(quiet: BaseException | None) -> None:
+    made, context = call(), FakeContext()
+    made.context = context  # type: ignore[assignment]
+    await Errors().leave(made, quiet)
+    assert context.aborted is None
+
+
+# Observe
+
+
+def counted(method: str, code: str) -> float:
+    return REGISTRY.get_sample_value("solward_grpc_call_seconds_count", {"method": method, "code": code}) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(None, "OK"), (NO, "NOT_FOUND"), (ValueError(), "INTERNAL"), (GeneratorExit(), "CANCELLED")]
+)
+async def test_observe_counts_and_traces_each_outcome(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException | None, code: str
+) -> None:
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    observe, before = Observe(), counted("toy.v1.Toys/Play", code)
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    made = call(metadata={"traceparent": parent})
+    await observe.enter(made)
+    await observe.leave(made, error)
+    assert counted("toy.v1.Toys/Play", code) == before + 1
+    (span,) = spans.get_finished_spans()
+    assert span.context is not None
+    assert f"{span.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
+    assert span.attributes == {"rpc.grpc.status": code}
+    assert not observe._started
+
+
+# Authenticate
+
+
+class Doorman:
+    """In place of Principals: knows one certificate and one token."""
+
+    async def of_certificate(self, pem: bytes) -> Principal:
+        if pem != b"good":
+            raise SolwardError(grpc.StatusCode.UNAUTHENTICATED, "CERTIFICATE_REFUSED", "no")
+        return person(uid="c" * 32)
+
+    async def of_token(self, token: str) -> Principal:
+        if token != "good":
+            raise SolwardError(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "no")
+        return person(uid="t" * 32)
+
+
+def authenticate(credential: str = "100/second") -> Authenticate:
+    rate = RateLimit(RateLimits(credential=credential, read="100/second"), MemoryStorage())
+    return Authenticate(Doorman(), "the secret", rate)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("pem", "header", "uid"),
+    [
+        (b"", "", ""),
+        (b"good", "", "c" * 32),
+        (b"", "Bearer good", "t" * 32),
+        (b"", "bearer good", "t" * 32),
+        (b"", "Basic good", ""),
+        (b"", "Bearer", ""),
+        (b"good", "Basic x", "c" * 32),
+    ],
+)
+async def test_principal_is_who_the_credential_says(pem: bytes, header: str, uid: str) -> None:
+    made = call(metadata={"authorization": header}, context=FakeContext(pem))
+    await authenticate().enter(made)
+    assert made.principal.uid == uid
+
+
+@pytest.mark.parametrize(
+    ("pem", "header", "reason"),
+    [
+        (b"bad", "", "CERTIFICATE_REFUSED"),
+        (b"", "Bearer bad", "TOKEN_INVALID"),
+        (b"good", "Bearer good", "TWO_CREDENTIALS"),
+    ],
+)
+async def test_bad_credential_is_refused_and_leaves_nobody(pem: bytes, header: str, reason: str) -> None:
+    made = call(metadata={"authorization": header}, context=FakeContext(pem))
+    assert (await refusal(authenticate(), made)).reason == reason
+    assert made.principal is NOBODY
+
+
+async def test_bad_credentials_are_counted_against_the_address() -> None:
+    link = authenticate("2/minute")
+    reasons = [(await refusal(link, call(metadata={"authorization": "Bearer bad"}))).reason for _ in range(4)]
+    assert reasons == ["TOKEN_INVALID", "TOKEN_INVALID", "RATE_LIMITED", "RATE_LIMITED"]
+    good = call(metadata={"authorization": "Bearer good"})
+    await link.enter(good)
+    assert good.principal.uid == "t" * 32
+
+
+@pytest.mark.parametrize(("secret", "peer"), [("the secret", "203.0.113.7"), ("guess", "192.0.2.1"), ("", "192.0.2.1")])
+async def test_only_the_gateway_speaks_for_another_address(secret: str, peer: str) -> None:
+    made = call(metadata={GATEWAY_SECRET_KEY: secret, CLIENT_IP_KEY: "203.0.113.7"})
+    await authenticate().enter(made)
+    assert made.peer == peer
+
+
+# RateLimit
+
+
+async def test_rate_counts_people_by_themselves_and_strangers_by_address() -> None:
+    limit = RateLimit(RateLimits(read="1/minute", credential="1/minute"), MemoryStorage())
+    await limit.enter(call(principal=person(uid="a" * 32)))
+    await limit.enter(call(principal=person(uid="b" * 32)))
+    await limit.enter(call())
+    error = await refusal(limit, call(principal=person(uid="a" * 32)))
+    assert (error.code.name, error.reason) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
+    assert error.retry_after_s is not None
+    assert 0 < error.retry_after_s < 61
+    assert (await refusal(limit, call())).reason == "RATE_LIMITED"
+
+
+async def test_rate_classes_have_budgets_of_their_own() -> None:
+    limit = RateLimit(RateLimits(read="1/minute", write="1/minute"), MemoryStorage())
+    await limit.enter(call(principal=person()))
+    await limit.enter(call(principal=person(), rate=policy_pb2.RATE_CLASS_WRITE))
+    assert (await refusal(limit, call(principal=person()))).metadata["limit"] == "1 per 1 minute"
+
+
+async def test_knocking_at_closed_doors_draws_from_the_credential_budget_whatever_the_door() -> None:
+    limit = RateLimit(RateLimits(read="9/minute", write="9/minute", credential="2/minute"), MemoryStorage())
+    await limit.enter(call())
+    await limit.enter(call(rate=policy_pb2.RATE_CLASS_WRITE))
+    for rate in (policy_pb2.RATE_CLASS_READ, policy_pb2.RATE_CLASS_WRITE, policy_pb2.RATE_CLASS_CREDENTIAL):
+        assert (await refusal(limit, call(rate=rate))).metadata["limit"] == "2 per 1 minute"
+    # A door that is open to strangers has its own budget, and people have theirs.
+    await limit.enter(call(principals=[policy_pb2.PRINCIPAL_KIND_ANONYMOUS]))
+    await limit.enter(call(principal=person()))
+
+
+# Policy
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("permission", sorted(ADMIN))
+async def test_policy_lets_exactly_the_holders_of_a_permission(role: str, permission: str) -> None:
+    made = call(principal=person(role), permission=permission)
+    if permission in ROLES[role]:
+        await Policy().enter(made)
+    else:
+        error = await refusal(Policy(), made)
+        assert error.reason == "PERMISSION_MISSING"
+        assert error.metadata == {"permission": permission, "role": role, "roles": ",".join(roles_with(permission))}
+
+
+async def test_policy_tells_strangers_to_sign_in_and_others_that_they_are_the_wrong_kind() -> None:
+    stranger = await refusal(Policy(), call())
+    assert (stranger.code.name, stranger.reason) == ("UNAUTHENTICATED", "NOT_SIGNED_IN")
+    agent = Principal(policy_pb2.PRINCIPAL_KIND_AGENT, "a" * 32, "hosts/a", AGENT)
+    other = await refusal(Policy(), call(principal=agent))
+    assert (other.code.name, other.reason) == ("PERMISSION_DENIED", "WRONG_PRINCIPAL_KIND")
+    assert other.metadata == {"kind": "agent", "wanted": "user"}
+
+
+def test_roles_contain_each_other_and_nobody_gains_by_being_anonymous() -> None:
+    assert VIEWER < OPERATOR < ADMIN
+    assert ANONYMOUS.isdisjoint(ADMIN - {"health.read"})
+    assert AGENT.isdisjoint(ADMIN - {"health.read"})
+
+
+# SecondFactor
+
+
+class Proofs:
+    """In place of SecondFactors: what was proved, and what was spent."""
+
+    def __init__(self, recent: bool = False, proof: str = "") -> None:
+        self.recent, self.proof = recent, proof
+        self.spent: list[tuple[str, str, str]] = []
+
+    async def is_recent(self, session: str) -> bool:
+        return self.recent
+
+    async def spend(self, proof: str, session: str, digest: str) -> bool:
+        self.spent.append((proof, session, digest))
+        return proof == self.proof
+
+
+def factor(proofs: Proofs, required: bool = True) -> SecondFactor:
+    return SecondFactor(proofs, required=required)  # type: ignore[arg-type]
+
+
+PER_CALL = {"second_factor": policy_pb2.SECOND_FACTOR_PER_CALL}
+RECENT = {"second_factor": policy_pb2.SECOND_FACTOR_RECENT}
+
+
+async def test_factor_none_asks_nothing() -> None:
+    proofs = Proofs()
+    await factor(proofs).enter(call(principal=person()))
+    assert proofs.spent == []
+
+
+async def test_factor_recent_wants_a_confirmed_session() -> None:
+    await factor(Proofs(recent=True)).enter(call(principal=person(), **RECENT))
+    error = await refusal(factor(Proofs()), call(principal=person(), **RECENT))
+    assert (error.reason, error.metadata["factor"]) == ("SECOND_FACTOR_REQUIRED", "RECENT")
+
+
+async def test_factor_per_call_spends_the_proof_for_this_session_and_digest() -> None:
+    proofs = Proofs(recent=True, proof="p")
+    made = call(auth_pb2.LoginRequest(), person(), metadata={PROOF_KEY: "p"}, **PER_CALL)
+    await factor(proofs).enter(made)
+    assert proofs.spent == [("p", "s" * 32, made.digest)]
+    without = await refusal(factor(proofs), call(auth_pb2.LoginRequest(), person(), **PER_CALL))
+    assert without.metadata == {"factor": "PER_CALL", "call_digest": made.digest}
+    wrong = call(auth_pb2.LoginRequest(), person(), metadata={PROOF_KEY: "x"}, **PER_CALL)
+    assert (await refusal(factor(proofs), wrong)).reason == "SECOND_FACTOR_REQUIRED"
+
+
+async def test_factor_is_not_asked_of_a_plan_nor_in_a_laboratory() -> None:
+    plan = validator_pb2.RestartRequest(validate_only=True)
+    proofs = Proofs(proof="p")
+    await factor(proofs).enter(call(plan, person(), metadata={PROOF_KEY: "p"}, **PER_CALL))
+    await factor(proofs, required=False).enter(call(validator_pb2.RestartRequest(), person(), **PER_CALL))
+    assert proofs.spent == []
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_approvals_that_cannot_be_given_yet_refuse_the_call(required: bool) -> None:
+    plan = validator_pb2.RestartRequest(validate_only=True)
+    error = await refusal(factor(Proofs(recent=True), required), call(plan, person(), approvals=2))
+    assert (error.reason, error.metadata) == ("APPROVALS_MISSING", {"wanted": "2", "given": "0"})
+
+
+# Audit and Refusals
+
+
+class Book:
+    """In place of the audit log: what was written; full when told so."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.down = False
+
+    async def append(self, fields: dict[str, Any]) -> int:
+        if self.down:
+            raise SolwardError(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", "down")
+        self.entries.append(fields)
+        return len(self.entries)
+
+
+CHANGE = {"risk": policy_pb2.RISK_OPERATE}
+
+
+async def test_change_is_on_record_before_the_handler_and_its_outcome_after() -> None:
+    book = Book()
+    audit, made = Audit(book), call(auth_pb2.LoginRequest(username="bob"), person(), **CHANGE)  # type: ignore[arg-type]
+    await audit.enter(made)
+    assert made.allowed
+    assert [(one["phase"], one["allowed"], one["principal"]) for one in book.entries] == [("decision", True, "alice")]
+    made.notes["operation"] = "operations/1"
+    await audit.leave(made, NO)
+    outcome = book.entries[1]
+    assert (outcome["phase"], outcome["code"], outcome["reason"]) == ("outcome", "NOT_FOUND", "GONE")
+    assert (outcome["operation"], outcome["call"]) == ("operations/1", made.id)
+
+
+async def test_change_that_cannot_be_recorded_is_refused_and_not_allowed() -> None:
+    book = Book()
+    book.down = True
+    made = call(auth_pb2.LoginRequest(), person(), **CHANGE)
+    assert (await refusal(Audit(book), made)).reason == "AUDIT_UNAVAILABLE"  # type: ignore[arg-type]
+    assert not made.allowed
+
+
+async def test_read_is_one_entry_and_goes_on_without_the_log() -> None:
+    book = Book()
+    audit, made = Audit(book), call(auth_pb2.LoginRequest(), person())  # type: ignore[arg-type]
+    await audit.enter(made)
+    await audit.leave(made, None)
+    assert [(one["phase"], one["code"]) for one in book.entries] == [("call", "OK")]
+    book.down = True
+    await audit.leave(made, None)
+
+
+@pytest.mark.parametrize("level", [policy_pb2.AUDIT_LEVEL_NONE, policy_pb2.AUDIT_LEVEL_REFUSED])
+async def test_quiet_methods_leave_no_entry_when_all_is_well(level: Any) -> None:
+    book = Book()
+    audit, made = Audit(book), call(auth_pb2.LoginRequest(), person(), audit=level)  # type: ignore[arg-type]
+    await audit.enter(made)
+    await audit.leave(made, None)
+    assert book.entries == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(None, "OK"), (ValueError("x"), "INTERNAL"), (GeneratorExit(), "CANCELLED"), (NO, "NOT_FOUND")],
+)
+async def test_outcome_says_how_the_call_ended(error: BaseException | None, code: str) -> None:
+    book = Book()
+    audit, made = Audit(book), call(auth_pb2.LoginRequest(), person(), **CHANGE)  # type: ignore[arg-type]
+    await audit.enter(made)
+    await audit.leave(made, error)
+    assert book.entries[1]["code"] == code
+
+
+async def test_refusal_is_recorded_with_who_what_and_why_but_no_secret() -> None:
+    book = Book()
+    made = call(auth_pb2.LoginRequest(username="bob", password="hunter2"), person(), resource_field="username")
+    await Refusals(book).leave(made, NO)  # type: ignore[arg-type]
+    (entry,) = book.entries
+    assert (entry["allowed"], entry["reason"], entry["resource"]) == (False, "GONE", "bob")
+    assert entry["request"] == {"username": "bob", "password": "[redacted]"}
+    assert "hunter2" not in repr(entry)
+
+
+async def test_refused_strangers_request_is_recorded_by_its_digest_alone() -> None:
+    book = Book()
+    made = call(auth_pb2.LoginRequest(username="bob" * 99), resource_field="username")
+    await Refusals(book).leave(made, NO)  # type: ignore[arg-type]
+    (entry,) = book.entries
+    assert (entry["request"], entry["allowed"], entry["reason"]) == ({}, False, "GONE")
+    assert entry["request_digest"] == made.digest
+    assert len(made.digest) == 64
+
+
+async def test_allowed_strangers_request_is_recorded() -> None:
+    book = Book()
+    made = call(auth_pb2.LoginRequest(username="bob"), **CHANGE)
+    audit = Audit(book)  # type: ignore[arg-type]
+    await audit.enter(made)
+    await audit.leave(made, None)
+    assert book.entries[0]["request"] == {"username": "bob"}
+
+
+@pytest.mark.parametrize("reason", ["RATE_LIMITED", "AUDIT_UNAVAILABLE"])
+async def test_floods_are_not_written_down(reason: str) -> None:
+    book = Book()
+    await Refusals(book).leave(call(), SolwardError(grpc.StatusCode.UNAVAILABLE, reason, "x"))  # type: ignore[arg-type]
+    assert book.entries == []
+
+
+async def test_what_was_allowed_or_is_never_audited_is_no_refusal() -> None:
+    book = Book()
+    allowed = call()
+    allowed.allowed = True
+    for made, error in (
+        (allowed, NO),
+        (call(audit=policy_pb2.AUDIT_LEVEL_NONE), NO),
+        (call(), None),
+        (call(), ValueError()),
+    ):
+        await Refusals(book).leave(made, error)  # type: ignore[arg-type]
+    assert book.entries == []

@@ -1,0 +1,55 @@
+"""Regenerate gen/ from proto/: Python messages, their stubs, and gRPC stubs with types."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import grpc_tools
+from google import api
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parent.parent
+# Where googleapis-common-protos and the protobuf well-known types keep their .proto files.
+INCLUDES = [str(Path(next(iter(api.__path__))).parent.parent), str(Path(grpc_tools.__path__[0]) / "_proto")]
+
+
+def protos(source: Path) -> list[str]:
+    """List the .proto files below a folder, as import paths."""
+    return sorted(str(path.relative_to(source)) for path in source.rglob("*.proto"))
+
+
+def run(source: Path, *arguments: str) -> None:
+    """Run protoc over every file of a source folder; exit with its code when it fails."""
+    paths = [f"-I{path}" for path in (source, *INCLUDES)]
+    code = protoc.main(["protoc", *paths, *arguments, *protos(source)])  # type: ignore[no-untyped-call]
+    if code:
+        sys.exit(code)
+
+
+def image(source: Path, target: Path) -> None:
+    """Write a descriptor image with source comments, which buf lints and compares."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    run(source, "--include_imports", "--include_source_info", f"--descriptor_set_out={target}")
+
+
+def generate(target: Path) -> None:
+    """Write the Python packages into a folder that is emptied first."""
+    shutil.rmtree(target / "solward", ignore_errors=True)
+    target.mkdir(parents=True, exist_ok=True)
+    outputs = ("python_out", "pyi_out", "grpc_python_out", "mypy_grpc_out")
+    run(ROOT / "proto", *(f"--{name}={target}" for name in outputs))
+    for folder in [target / "solward", *(p for p in (target / "solward").rglob("*") if p.is_dir())]:
+        (folder / "__init__.py").touch()
+    (target / "solward" / "py.typed").touch()
+
+
+def main() -> None:
+    """`gen.py` writes gen/; `gen.py image SOURCE TARGET` writes a descriptor image."""
+    if sys.argv[1:2] == ["image"]:
+        image(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        generate(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "gen")
+
+
+if __name__ == "__main__":
+    main()
