@@ -43,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     enroll.set_defaults(run=_enroll)
     commands.add_parser("run", help="run until SIGTERM").set_defaults(run=_run)
+    config = commands.add_parser("metrics-config", help="print the SOLANA_METRICS_CONFIG that sends to this agent")
+    config.set_defaults(run=_metrics_config)
     commands.add_parser("check", help="look at everything that a start needs").set_defaults(run=_check)
     helper = commands.add_parser("admin-helper", help="pass listed methods to a validator's admin socket")
     helper.add_argument("--ledger", type=Path, required=True, help="the validator's ledger folder")
@@ -80,6 +82,20 @@ def _run(settings: Settings, _arguments: argparse.Namespace) -> int:
         uvloop.run(run())
     except (AllowlistError, IdentityError) as error:
         _fail(str(error), FAILED)
+    return OK
+
+
+def _metrics_config(settings: Settings, _arguments: argparse.Namespace) -> int:
+    from agent.identity import IdentityStore
+    from agent.logs import metrics_config
+
+    endpoint = settings.validator.metrics_endpoint if settings.validator else None
+    if endpoint is None:
+        _fail("the settings have no validator.metrics_endpoint", USAGE)
+    try:
+        print(metrics_config.ours(endpoint.port, IdentityStore(settings.state_dir).metrics_password()))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}", FAILED)
     return OK
 
 

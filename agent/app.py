@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -54,7 +55,9 @@ class Agent:
         self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, about)
         self._link = AutoLink(settings, store, direct, lambda: sdnotify.notify("STATUS=connected"))
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)
-        self._probes: list[Probe] = [units, *_probes(settings)]
+        self._probes: list[Probe] = [
+            units, *_probes(settings), *_log_probes(settings, store, self._spool, list(allowed.units)),
+        ]  # fmt: skip
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; a command under way is finished first."""
@@ -105,4 +108,26 @@ def _probes(settings: Settings) -> list[Probe]:
         from agent.probes.kernel import KernelProbe
 
         probes.append(KernelProbe())
+    return probes
+
+
+def _log_probes(settings: Settings, store: IdentityStore, spool: Spool, units: list[str]) -> list[Probe]:
+    if settings.validator is None:
+        return []
+    from agent.host import journald, logfile
+    from agent.probes.validator_log import LogProbe, Source
+
+    endpoint, log_file = settings.validator.metrics_endpoint, settings.validator.log
+    if log_file == "journal":
+        source = Source("journal", lambda position: journald.follow(units, position))
+    else:
+        source = Source(log_file, lambda position: logfile.follow(Path(log_file), position))
+    probes: list[Probe] = [LogProbe(source, spool.position(source.name), points=endpoint is None)]
+    if endpoint:
+        from agent.probes.metrics_endpoint import MetricsEndpoint
+        from agent.probes.metrics_forward import MetricsForward
+
+        forward = MetricsForward(endpoint.forward) if endpoint.forward else None
+        add = forward.add if forward else None
+        probes += [MetricsEndpoint(endpoint.port, store.metrics_password(), add), *([forward] if forward else [])]
     return probes

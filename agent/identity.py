@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import random
+import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,6 +127,13 @@ class IdentityStore:
             key = new_key()
             write_private(self._pending, key_pem(key))
             return key
+
+    def metrics_password(self) -> str:
+        """Give what a post to the metrics endpoint must bear; made once, kept 0600."""
+        path = self._path.parent / "metrics.password"
+        if not path.exists():
+            write_private(path, secrets.token_hex(24).encode())
+        return path.read_text().strip()
 
     def enrolled(self, identity: Identity) -> None:
         """Store the first identity; what an earlier one left behind is void."""

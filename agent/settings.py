@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from agent.logs import metrics_config
+
 DEFAULT_FILE = Path("/etc/solward/agent.yaml")
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -30,11 +32,23 @@ class RpcSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
 
 
+class MetricsEndpointSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where the validator may send its metrics, on loopback, and whom they are sent on to.
+
+    `forward` reads as SOLANA_METRICS_CONFIG does: host=URL,db=NAME,u=USER,p=PASSWORD.
+    """
+
+    port: Port = 8086
+    forward: str = ""
+
+
 class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The validator beside the agent: where it writes, and how it is spoken to besides `rpc.url`.
 
     `admin_socket` is by default the helper's, which passes only what root listed; `<ledger>/admin.rpc` works for
-    an agent that runs as the validator's own user. `tower` and `snapshots` are by default the ledger.
+    an agent that runs as the validator's own user. `tower` and `snapshots` are by default the ledger. `log` is
+    "journal" or the file that `--log` names. With `metrics_endpoint` the validator's figures come from its own
+    posts, and the log is read for what it means alone.
     """
 
     ledger: Path
@@ -43,6 +57,8 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     tower: Path | None = None
     snapshots: Path | None = None
     accounts: tuple[Path, ...] = ()
+    log: Annotated[str, msgspec.Meta(pattern="^(journal|/.+)$")] = "journal"
+    metrics_endpoint: MetricsEndpointSettings | None = None
 
     @property
     def tower_dir(self) -> Path:
@@ -93,6 +109,12 @@ def load(path: Path | None = None) -> Settings:
         raise SettingsError(f"{path}: {error}") from None
     if settings.validator and not settings.rpc:
         raise SettingsError(f"{path}: validator needs rpc, whose url is the validator's own")
+    endpoint = settings.validator.metrics_endpoint if settings.validator else None
+    if endpoint and endpoint.forward:
+        try:
+            metrics_config.parse(endpoint.forward)
+        except ValueError as error:
+            raise SettingsError(f"{path}: validator.metrics_endpoint.{error}") from None
     return settings
 
 

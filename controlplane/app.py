@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from aiohttp import web
 from limits.aio.storage import MemoryStorage
+from solward.alerts.v1.alerts_pb2_grpc import add_AlertsServiceServicer_to_server
 from solward.audit.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from solward.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
@@ -18,6 +19,10 @@ from solward.rpc.v1.rpc_pb2_grpc import add_RpcServiceServicer_to_server
 from solward.validator.v1.validator_pb2_grpc import add_ValidatorServiceServicer_to_server
 
 from common import sdnotify
+from controlplane.alerts.book import Book
+from controlplane.alerts.engine import AlertEngine
+from controlplane.alerts.findings import Findings
+from controlplane.api.alerts import AlertsApi
 from controlplane.api.audit import AuditApi
 from controlplane.api.auth import AuthApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
@@ -53,8 +58,10 @@ from controlplane.operations.outside import OutsideView
 from controlplane.operations.unit import UnitWorkflow
 from controlplane.servers import Servers
 from controlplane.settings import Settings
+from controlplane.store.alerts import AlertRepository
 from controlplane.store.audit import AuditRepository
 from controlplane.store.database import close_engine, migrate, open_engine
+from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
 from controlplane.store.operations import OperationRepository
 from controlplane.store.sessions import SessionRepository
@@ -108,6 +115,12 @@ class App:
             begin_within_s=settings.command_expire_seconds, ready_within_s=settings.ready_seconds,
         )  # fmt: skip
 
+        found = EventRepository(self.engine)
+        alert_book = Book(AlertRepository(self.engine))
+        rules = settings.alerts.in_force()
+        self._alerts = AlertEngine(rules, hosts, self.links, ingest, alert_book, board.busy_hosts)
+        self._findings = Findings(found, self._alerts)
+
         rate = RateLimit(settings.rate_limits, MemoryStorage())
         chain = GuardChain(
             table,
@@ -126,10 +139,11 @@ class App:
         auth_api = AuthApi(sessions, factors, stored_sessions, principals)
         hosts_api = HostsApi(hosts, enrollment, installation.ca, self.links, ingest, principals)
         enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch)
-        link_api = LinkApi(LinkSessions(hosts, self.links, ingest, dispatch, self.audit))
+        link_api = LinkApi(LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings))
         rpc_api = RpcApi(hosts, ingest)
         validator_api = ValidatorApi(hosts, self.links, dispatch, self.operations, gating)
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts)
+        alerts_api = AlertsApi(alert_book, self._alerts, AlertRepository(self.engine), found, hosts)
         audit_api = AuditApi(self.audit)
         self.servers = Servers(
             settings,
@@ -143,10 +157,11 @@ class App:
                 lambda server: add_RpcServiceServicer_to_server(rpc_api, server),
                 lambda server: add_ValidatorServiceServicer_to_server(validator_api, server),
                 lambda server: add_OperationsServiceServicer_to_server(operations_api, server),
+                lambda server: add_AlertsServiceServicer_to_server(alerts_api, server),
                 lambda server: add_AuditServiceServicer_to_server(audit_api, server),
             ),
         )
-        self._metrics: web.Application = metrics_app(ingest, self.links)
+        self._metrics: web.Application = metrics_app(ingest, self.links, alert_book)
         self.metrics_port = self.gateway_port = 0
 
     async def serve(self) -> None:
@@ -174,6 +189,7 @@ class App:
             await stack.enter_async_context(self._outside)
             await self.operations.start(self._workflow)
             stack.callback(self.operations.stop)
+            await self._alerts.start()
             await self.servers.start()
             stack.push_async_callback(self.servers.stop)
             stack.callback(self.links.drain)
@@ -181,7 +197,7 @@ class App:
             self.metrics_port = await stack.enter_async_context(metrics)
             gateway = gateway_site(self.settings, self._installation, f"127.0.0.1:{self.servers.tls_port}")
             self.gateway_port = await stack.enter_async_context(gateway)
-            for background in (self._sweeper.run(), sdnotify.watchdog()):
+            for background in (self._sweeper.run(), self._alerts.run(), self._findings.run(), sdnotify.watchdog()):
                 stack.push_async_callback(_cancel, asyncio.create_task(background))
             yield
 

@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from common.names import TRUST_DOMAIN
+from controlplane.alerts.rules import AlertSettings
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
 
@@ -104,6 +105,7 @@ class Settings(BaseSettings):
     )
     gates: GateLimits = Field(GateLimits(), description="what must hold before a validator may go down")
     ready_seconds: int = Field(3600, ge=5, le=86_400, description="how long a started validator may take to catch up")
+    alerts: AlertSettings = Field(AlertSettings(), description="rules beside the built-in ones, and what is not judged")
     otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty: none")
     audit_signing_key: SecretStr | None = Field(None, description="HMAC key of the audit log; default: made by init")
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "hosts": ("hosts", "List, enroll and revoke hosts."),
     "rpc": ("rpc", "Latency and errors of Solana RPC methods."),
     "validator": ("validator", "Start, stop and restart validators."),
+    "alerts": ("alerts", "What is wrong, and what the logs said."),
     "operations": ("operations", "What was asked and how far it has come."),
     "audit": ("audit", "Read, export and verify the audit log."),
     "completion": ("completion", "Print a completion script for your shell."),

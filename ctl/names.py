@@ -18,9 +18,9 @@ def host(text: str) -> str:
 
 
 def short(name: str) -> str:
-    """Give a resource name as it is shown: a host's whole, an operation's first 12 characters."""
+    """Give a resource name as it is shown: a host's whole, of an operation, alert or silence 12 characters."""
     collection, _, ident = name.partition("/")
-    return ident[:12] if collection == "operations" else ident
+    return ident if collection == "hosts" else ident[:12]
 
 
 def some_host(text: str) -> str:
@@ -38,15 +38,29 @@ def operation(text: str, known: list[str] | None = None) -> str:
     ident = text.removeprefix("operations/")
     if UID.fullmatch(ident):
         return operation_name(ident)
-    if not _PREFIX.fullmatch(ident):
-        fail(f"{text!r} is not an operation's id (4 to 32 hexadecimal digits)", USAGE, "ctl operations list")
     if known is None:
+        _refuse_odd("operations", text)
         return ""
-    found = [name for name in known if name.startswith(operation_name(ident))]
+    return one_of("operations", text, known, hint="ctl operations list")
+
+
+def one_of(collection: str, text: str, known: list[str], hint: str = "ctl alerts") -> str:
+    """Give the one resource name of a collection that is meant by its id, or by the first characters of it."""
+    _refuse_odd(collection, text, hint)
+    ident = text.removeprefix(f"{collection}/")
+    found = [name for name in known if name.startswith(f"{collection}/{ident}")]
     if len(found) != 1:
-        what = "more than one operation begins" if found else "none of the latest operations begins"
-        fail(f"{what} with {ident!r}", USAGE, "ctl operations list")
+        one = collection.removesuffix("s")
+        what = f"more than one {one} begins" if found else f"none of the latest {collection} begins"
+        fail(f"{what} with {ident!r}", USAGE, hint)
     return found[0]
+
+
+def _refuse_odd(collection: str, text: str, hint: str = "ctl operations list") -> None:
+    if not _PREFIX.fullmatch(text.removeprefix(f"{collection}/")):
+        one = collection.removesuffix("s")
+        article = "an" if one[0] in "ao" else "a"
+        fail(f"{text!r} is not {article} {one}'s id (4 to 32 hexadecimal digits)", USAGE, hint)
 
 
 def server(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The batcher: closes what the probes measured into one batch a second, and spools it."""
+"""The batcher: closes what the probes measured and found into one batch a second, and spools it."""
 
 import asyncio
 import time
@@ -11,6 +11,10 @@ from agent.link.spool import Spool
 from agent.probes.base import Series
 from common.clock import now_ms
 
+# What one second may hold of findings; a host that finds more has run wild, and the count says so.
+MAX_EVENTS = 1_000
+_DROPPED = Series.counting("solward_agent_events_dropped")
+
 
 class Batcher:
     """The probes' sink: readings of a second become one batch in the spool."""
@@ -21,11 +25,24 @@ class Batcher:
         self._spooled = spooled
         self._series: list[Series] = []
         self._values: list[float] = []
+        self._events: list[link_pb2.Event] = []
+        self._positions: dict[str, str] = {}
 
     def sample(self, series: Series, value: float) -> None:
         """Record one value of a series in the second that is open now."""
         self._series.append(series)
         self._values.append(value)
+
+    def event(self, event: link_pb2.Event) -> None:
+        """Record one finding in the second that is open now."""
+        if len(self._events) < MAX_EVENTS:
+            self._events.append(event)
+        else:
+            self.sample(_DROPPED, 1.0)
+
+    def position(self, source: str, value: str) -> None:
+        """Say how far a source was read; it is kept with the batch that holds what came of it."""
+        self._positions[source] = value
 
     async def run(self) -> None:
         """Close a batch in the middle of every second until cancelled.
@@ -38,18 +55,27 @@ class Batcher:
             await self.close_second()
 
     async def close_second(self) -> None:
-        """Spool what was measured since the last call."""
-        series, values = self._series, self._values
-        self._series, self._values = [], []
-        if not values:
+        """Spool what was measured and found since the last call."""
+        series, values, self._series, self._values = self._series, self._values, [], []
+        events, positions, self._events, self._positions = self._events, self._positions, [], {}
+        if not values and not events and not positions:
             return
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._worker, self._append, series, values, now_ms())
+        await loop.run_in_executor(self._worker, self._append, series, values, events, positions)
         self._spooled()
 
-    def _append(self, series: list[Series], values: list[float], unix_ms: int) -> None:
-        batch = link_pb2.SampleBatch(unix_ms=unix_ms, series=map(self._spool.series_id, series), values=values)
-        self._spool.append(link_pb2.ConnectRequest(samples=batch))
+    def _append(
+        self, series: list[Series], values: list[float], events: list[link_pb2.Event], positions: dict[str, str]
+    ) -> None:
+        unix_ms = now_ms()
+        if events:
+            self._spool.append(link_pb2.ConnectRequest(events=link_pb2.EventBatch(unix_ms=unix_ms, events=events)))
+        if values:
+            batch = link_pb2.SampleBatch(unix_ms=unix_ms, series=map(self._spool.series_id, series), values=values)
+            self._spool.append(link_pb2.ConnectRequest(samples=batch))
+        # Last: whoever dies before this reads a second twice rather than never.
+        for source, value in positions.items():
+            self._spool.note_position(source, value)
 
 
 def until_middle(now: float) -> float:

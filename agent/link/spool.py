@@ -20,7 +20,8 @@ UNNOTED_BATCHES = 32_000_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL,
+    counts INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS batches (sequence INTEGER PRIMARY KEY, samples INTEGER NOT NULL, body BLOB NOT NULL);
 """
 
@@ -70,7 +71,7 @@ class Spool:
     def definition(self, number: int) -> link_pb2.SeriesDefinition:
         """Define an id for a stream that has not seen it."""
         series = self._definitions[number]
-        return link_pb2.SeriesDefinition(id=number, name=series.name, labels=dict(series.labels))
+        return link_pb2.SeriesDefinition(id=number, name=series.name, labels=dict(series.labels), counts=series.counts)
 
     def append(self, request: link_pb2.ConnectRequest) -> int:
         """Give a batch the next sequence number and keep it."""
@@ -110,6 +111,15 @@ class Spool:
         if self._store("DELETE FROM batches WHERE sequence <= ?", (sequence,)):
             self._bytes -= freed
         self._flush_memory()
+
+    def position(self, source: str) -> str:
+        """Give how far a source was read, as noted last; empty for one that is new."""
+        row = self._database.execute("SELECT value FROM meta WHERE key = ?", (f"position:{source}",)).fetchone()
+        return str(row[0]) if row else ""
+
+    def note_position(self, source: str, value: str) -> None:
+        """Keep how far a source was read."""
+        self._store("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"position:{source}", value))
 
     def make_room(self) -> None:
         """Give half of the spool's disk space back: control must never fail for the sake of telemetry."""
@@ -175,15 +185,15 @@ class Spool:
     def _store_series(self) -> bool:
         while self._stored_series < len(self._definitions):
             series = self._definitions[self._stored_series]
-            values = (self._stored_series, series.name, json.dumps(series.labels))
-            if not self._store("INSERT INTO series VALUES (?, ?, ?)", values):
+            values = (self._stored_series, series.name, json.dumps(series.labels), series.counts)
+            if not self._store("INSERT INTO series VALUES (?, ?, ?, ?)", values):
                 return False
             self._stored_series += 1
         return True
 
     def _load_series(self) -> None:
-        for name, labels in self._database.execute("SELECT name, labels FROM series ORDER BY id"):
-            series = Series(name, tuple((key, value) for key, value in json.loads(labels)))
+        for name, labels, counts in self._database.execute("SELECT name, labels, counts FROM series ORDER BY id"):
+            series = Series(name, tuple((key, value) for key, value in json.loads(labels)), bool(counts))
             self._ids[series] = len(self._definitions)
             self._definitions.append(series)
         self._stored_series = len(self._definitions)

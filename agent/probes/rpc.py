@@ -85,15 +85,15 @@ class _Call:
         self._request = http.request(json.dumps(call, separators=(",", ":")).encode())
         self._method = method.name
         self._latency = Series.of("solana_rpc_latency_seconds", method=method.name)
-        self._requests = Series.of("solana_rpc_requests", method=method.name)
-        self.skipped = Series.of("solana_rpc_skipped", method=method.name)
+        self._requests = Series.counting("solana_rpc_requests", method=method.name)
+        self.skipped = Series.counting("solana_rpc_skipped", method=method.name)
 
     async def measure(self) -> None:
         """Make the call and record how it went."""
         failure = await self._outcome()
         self._sink.sample(self._requests, 1.0)
         if failure is not None:
-            series = Series.of("solana_rpc_errors", **{"method": self._method, "class": failure})
+            series = Series.counting("solana_rpc_errors", **{"method": self._method, "class": failure})
             self._sink.sample(series, 1.0)
 
     async def _outcome(self) -> str | None:
@@ -139,7 +139,7 @@ class _Connect:
             self._failed("transport")
 
     def _failed(self, kind: str) -> None:
-        self._sink.sample(Series.of("solana_rpc_connect_errors", **{"class": kind}), 1.0)
+        self._sink.sample(Series.counting("solana_rpc_connect_errors", **{"class": kind}), 1.0)
 
 
 class RpcProbe:

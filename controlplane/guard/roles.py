@@ -1,11 +1,21 @@
 """Roles: which permissions each holds. Roles come from the store, never from a certificate or token."""
 
 VIEWER = frozenset(
-    {"auth.self", "hosts.read", "rpc.read", "validator.read", "operations.read", "audit.read", "health.read"}
+    {
+        "auth.self",
+        "hosts.read",
+        "rpc.read",
+        "validator.read",
+        "operations.read",
+        "alerts.read",
+        "audit.read",
+        "health.read",
+    }
 )
 
 OPERATOR = VIEWER | {
     "validator.restart", "validator.start", "validator.stop", "validator.vote", "operations.approve",
+    "alerts.act",
 }  # fmt: skip
 
 ADMIN = OPERATOR | {"hosts.enroll", "hosts.revoke", "audit.export", "reflection.read"}

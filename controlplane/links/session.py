@@ -11,6 +11,7 @@ from solward.hosts.v1 import link_pb2
 from common.clock import now_ms
 from common.errors import SolwardError
 from common.names import host_name
+from controlplane.alerts.findings import Findings
 from controlplane.audit.log import AuditLog
 from controlplane.guard.context import Principal
 from controlplane.identity.secrets import token_hash
@@ -30,13 +31,20 @@ class LinkSessions:
     """Serves agents' streams."""
 
     def __init__(
-        self, hosts: HostRepository, links: Links, ingest: Ingest, dispatch: Dispatch, audit: AuditLog
+        self,
+        hosts: HostRepository,
+        links: Links,
+        ingest: Ingest,
+        dispatch: Dispatch,
+        audit: AuditLog,
+        findings: Findings,
     ) -> None:
         self._hosts = hosts
         self._links = links
         self._ingest = ingest
         self._dispatch = dispatch
         self._audit = audit
+        self._findings = findings
 
     async def serve(
         self, principal: Principal, messages: AsyncIterator[link_pb2.ConnectRequest]
@@ -154,6 +162,8 @@ class LinkSessions:
         if kind == "samples":
             link.acknowledge(self._ingest.samples(link.name, message.samples))
         elif kind == "events":
+            # Kept first: what is acknowledged is the agent's no more.
+            await self._findings.take(link.host_uid, link.name, link.hello.spool_id, message.events)
             link.acknowledge(self._ingest.events(link.name, message.events))
         elif kind == "unit":
             host = self._links.get(link.host_uid)

@@ -26,6 +26,10 @@ class Board:
         self._live: dict[str, pb.Operation] = {}
         self._changed: dict[str, asyncio.Event] = {}
 
+    def busy_hosts(self) -> set[str]:
+        """Give the resource names of hosts on which an operation is at work."""
+        return {operation.host for operation in self._live.values() if operation.state == pb.OPERATION_STATE_RUNNING}
+
     async def get(self, uid: str) -> pb.Operation:
         """Find an operation; SolwardError OPERATION_NOT_FOUND if there is none."""
         operation = self._live.get(uid) or await self._operations.get(uid)

@@ -144,6 +144,39 @@ Index(
     postgresql_where=operations.c.state == 2,
 )
 
+# What the validators' logs said; a batch that comes again is known by its spool and number.
+events = Table(
+    "events",
+    metadata,
+    Column("host_uid", String(32), ForeignKey("hosts.uid"), primary_key=True),
+    Column("spool_id", String(32), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("severity", Integer, nullable=False),
+    Column("unix_ms", BigInteger, nullable=False, index=True),
+    # The whole Event message, serialized.
+    Column("record", LargeBinary, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("host", String(128), nullable=False, index=True),
+    Column("firing", Boolean, nullable=False),
+    Column("fire_ms", BigInteger, nullable=False, index=True),
+    # The whole Alert message as it stands, serialized.
+    Column("record", LargeBinary, nullable=False),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+)
+
 audit_entries = Table(
     "audit_entries",
     metadata,

@@ -18,6 +18,8 @@ MAX_TOTALS = 512
 
 # Counts that are totalled for Prometheus, with the labels that matter.
 TOTALLED = {"solana_rpc_requests": ("method",), "solana_rpc_errors": ("method", "class")}
+# Of the validator and its log everything is shown, with all its labels.
+SHOWN = ("solana_validator_", "solana_log_", "solana_metrics_")
 
 _SAMPLES = Counter("solward_ingest_samples", "Samples that arrived.")
 _BATCHES = Counter("solward_ingest_batches", "Batches that arrived, by what became of them.", ("outcome",))
@@ -101,6 +103,9 @@ class Ingest:
         elif definition.name in TOTALLED and feed.totals.count < MAX_TOTALS:
             values = tuple(labels.get(label, "") for label in TOTALLED[definition.name])
             feed.totals.set(feed.ring.column(key), self.totals.row(host, definition.name, values))
+        elif definition.counts and definition.name.startswith(SHOWN) and feed.totals.count < MAX_TOTALS:
+            pairs = tuple(part for pair in key[1] for part in pair)
+            feed.totals.set(feed.ring.column(key), self.totals.row(host, definition.name, pairs))
 
 
 def _is_next(feed: HostFeed, sequence: int) -> bool:

@@ -1,6 +1,6 @@
 """The live ring: the last minutes of every series of every host, one numpy matrix a host."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ GREATEST = 1e15
 
 _DROPPED = Counter("solward_ingest_dropped_samples", "Samples that were not kept, by reason.", ("reason",))
 
-# Series that count what happened within a second.
-COUNTED = frozenset({"solana_rpc_requests", "solana_rpc_errors", "solana_rpc_skipped", "solana_rpc_connect_errors"})
-
 SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 Floats = NDArray[np.float64]
 
@@ -29,10 +26,11 @@ class HostRing:
     """
 
     def __init__(self, seconds: int) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._values = np.full((seconds, 64), np.nan, dtype=np.float32)
         self._stamps = np.zeros(seconds, dtype=np.int64)
         self._columns: dict[SeriesKey, int] = {}
+        self._named: dict[str, list[SeriesKey]] = {}
         self._ids = np.full(64, -1, dtype=np.int64)
         # Which columns hold counts of a second rather than a state.
         self._counts = np.zeros(64, dtype=np.bool_)
@@ -48,6 +46,23 @@ class HostRing:
         """Give a known series' column."""
         return self._columns[key]
 
+    def columns(self, name: str, labels: dict[str, str]) -> list[int]:
+        """Give the columns of every series of a name that bears some labels."""
+        wanted = labels.items()
+        return [self._columns[key] for key in self._named.get(name, ()) if wanted <= dict(key[1]).items()]
+
+    def latest(self, prefixes: tuple[str, ...], seconds: int) -> Iterator[tuple[SeriesKey, float]]:
+        """Give the newest value, within a time, of every series that tells a state and whose name begins so."""
+        named = [key for name, keys in self._named.items() if name.startswith(prefixes) for key in keys]
+        keys = [key for key in named if not self._counts[self._columns[key]]]
+        if not keys:
+            return
+        block = self.window([self._columns[key] for key in keys], seconds)
+        for key, values in zip(keys, block.T, strict=True):
+            seen = values[~np.isnan(values)]
+            if len(seen):
+                yield key, float(seen[-1])
+
     def forget_ids(self) -> None:
         """A new stream defines its ids anew."""
         self._ids.fill(-1)
@@ -61,8 +76,9 @@ class HostRing:
                 return None
             column = len(self._columns)
             self._columns[key] = column
+            self._named.setdefault(key[0], []).append(key)
             self._grow_columns(column + 1)
-            self._counts[column] = definition.name in COUNTED
+            self._counts[column] = definition.counts
         self._grow_ids(definition.id + 1)
         self._ids[definition.id] = column
         return key
@@ -104,15 +120,15 @@ class HostRing:
     def window(self, columns: list[int], seconds: int) -> Floats:
         """The last seconds of some series, oldest first: shape (seconds, len(columns)), NaN where nothing came."""
         wanted = np.arange(self.newest_second - seconds + 1, self.newest_second + 1)
-        rows = wanted % self._seconds
+        rows = wanted % self.seconds
         block = self._values[np.ix_(rows, np.array(columns, dtype=np.int64))].astype(np.float64)
         block[self._stamps[rows] != wanted] = np.nan
         return block
 
     def _open_row(self, second: int) -> int | None:
-        if second <= self.newest_second - self._seconds:
+        if second <= self.newest_second - self.seconds:
             return None
-        row = int(second % self._seconds)
+        row = int(second % self.seconds)
         if self._stamps[row] != second:
             self._values[row].fill(np.nan)
             self._stamps[row] = second
@@ -122,7 +138,7 @@ class HostRing:
     def _grow_columns(self, needed: int) -> None:
         have = self._values.shape[1]
         if needed > have:
-            wider = np.full((self._seconds, max(needed, have * 2)), np.nan, dtype=np.float32)
+            wider = np.full((self.seconds, max(needed, have * 2)), np.nan, dtype=np.float32)
             wider[:, :have] = self._values
             self._values = wider
             self._counts = np.concatenate([self._counts, np.zeros(wider.shape[1] - have, dtype=np.bool_)])

@@ -8,19 +8,24 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+from solward.hosts.v1 import link_pb2
 
+from controlplane.alerts.book import Book
 from controlplane.links.registry import Links
-from controlplane.telemetry.ingest import TOTALLED, Ingest
+from controlplane.telemetry.ingest import SHOWN, TOTALLED, Ingest
 from controlplane.telemetry.sums import LATENCY
 
+# A value older than this is not shown.
+FRESH_SECONDS = 60
 _STATES = ("active", "inactive", "failed", "activating", "deactivating", "unknown")
 
 
 class FleetCollector(Collector):
     """Reads the live state at scrape time."""
 
-    def __init__(self, ingest: Ingest, links: Links) -> None:
+    def __init__(self, ingest: Ingest, links: Links, alerts: Book) -> None:
         self._ingest = ingest
+        self._alerts = alerts
         self._links = links
 
     def collect(self) -> Iterator[Metric]:
@@ -38,6 +43,28 @@ class FleetCollector(Collector):
         for known in self._links.known():
             connected.add_metric((known.name,), float(known.connected))
         yield connected
+        yield from self._validator()
+        firing = GaugeMetricFamily(
+            "solward_alert_firing", "1 while an alert fires.", labels=("host", "rule", "detail", "severity", "silenced")
+        )
+        for alert in self._alerts.open.values():
+            severity = link_pb2.Severity.Name(alert.severity).removeprefix("SEVERITY_").lower()
+            silenced = "true" if alert.silence else "false"
+            firing.add_metric((alert.host.removeprefix("hosts/"), alert.rule, alert.detail, severity, silenced), 1.0)
+        yield firing
+
+    def _validator(self) -> Iterator[Metric]:
+        """Give everything that comes from a validator's log or its own metrics."""
+        families: dict[str, Metric] = {}
+        for host, feed in self._ingest.feeds.items():
+            for (name, labels), value in feed.ring.latest(SHOWN, FRESH_SECONDS):
+                family = families.setdefault(name, Metric(name, "Of the validator, as its log tells.", "gauge"))
+                family.add_sample(name, {"host": host, **dict(labels)}, value)
+        for host, name, parts, value in self._ingest.totals.read_named(SHOWN):
+            family = families.setdefault(name, Metric(name, "Counted in the validator's log.", "counter"))
+            pairs = dict(zip(parts[::2], parts[1::2], strict=True))
+            family.add_sample(f"{name}_total", {"host": host, **pairs}, value)
+        yield from families.values()
 
     def _total(self, name: str, what: str, labels: tuple[str, ...]) -> Metric:
         total = CounterMetricFamily(name, what, labels=("host", *labels))
@@ -59,10 +86,10 @@ class FleetCollector(Collector):
         return status
 
 
-def metrics_app(ingest: Ingest, links: Links) -> web.Application:
+def metrics_app(ingest: Ingest, links: Links, alerts: Book) -> web.Application:
     """Build the application that serves GET /metrics."""
     fleet = CollectorRegistry(auto_describe=False)
-    fleet.register(FleetCollector(ingest, links))
+    fleet.register(FleetCollector(ingest, links, alerts))
 
     async def page(_request: web.Request) -> web.Response:
         # The fleet's part reads what the loop writes, so it stays on the loop; rendering does not.

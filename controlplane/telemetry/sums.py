@@ -99,6 +99,12 @@ class Totals:
             if series == name:
                 yield (host, *labels), float(self._sums[row])
 
+    def read_named(self, prefixes: tuple[str, ...]) -> Iterator[tuple[str, str, tuple[str, ...], float]]:
+        """Give host, name, labels and sum of every series whose name begins so."""
+        for (host, (series, *labels)), row in self._rows.items():
+            if series.startswith(prefixes):
+                yield host, series, tuple(labels), float(self._sums[row])
+
 
 class ColumnRows:
     """Which row each column of a ring is summed in; -1 for none."""

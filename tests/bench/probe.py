@@ -15,25 +15,16 @@ import uvloop
 from agent.probes.base import Series
 from agent.probes.rpc import RpcMethod, RpcProbe, RpcTarget
 from tests.peers.process import python, running
+from tests.support.sink import Kept
 
 DELAYS_MS = tuple(range(1, 21))
 WARM_UP = 3
 ERROR_AIM_MS = 0.2
 
 
-class _Kept:
-    """A sink that keeps every value by series."""
-
-    def __init__(self) -> None:
-        self.values: dict[Series, list[float]] = {}
-
-    def sample(self, series: Series, value: float) -> None:
-        self.values.setdefault(series, []).append(value)
-
-
 async def _measure(seconds: float) -> tuple[list[float], float]:
     """Run the probe on its schedule; return its errors in seconds, sorted, and its CPU in percent of a core."""
-    sink = _Kept()
+    sink = Kept()
     async with running(python("tests.bench.probe_server")) as (_, line):
         url = f"http://127.0.0.1:{line.split()[1]}"
         methods = tuple(RpcMethod(f"delay{delay}", [delay]) for delay in DELAYS_MS)

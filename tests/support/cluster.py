@@ -211,6 +211,7 @@ class Cluster:
             ledger = host.folder / "ledger"
             settings["validator"] = {
                 "ledger": str(ledger), "admin_socket": str(ledger / "admin.rpc"), "vote_account": about.vote_account,
+                "log": str(host.folder / "validator.log"),
             }  # fmt: skip
             settings["group"] = about.group
         host.config.write_text(yaml.safe_dump(settings))

@@ -8,6 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SEVERITY_UNSPECIFIED: _ClassVar[Severity]
+    SEVERITY_INFO: _ClassVar[Severity]
+    SEVERITY_WARNING: _ClassVar[Severity]
+    SEVERITY_ERROR: _ClassVar[Severity]
+    SEVERITY_CRITICAL: _ClassVar[Severity]
+
 class UnitVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     UNIT_VERB_UNSPECIFIED: _ClassVar[UnitVerb]
@@ -21,6 +29,11 @@ class ReceiptResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECEIPT_RESULT_DONE: _ClassVar[ReceiptResult]
     RECEIPT_RESULT_REFUSED: _ClassVar[ReceiptResult]
     RECEIPT_RESULT_FAILED: _ClassVar[ReceiptResult]
+SEVERITY_UNSPECIFIED: Severity
+SEVERITY_INFO: Severity
+SEVERITY_WARNING: Severity
+SEVERITY_ERROR: Severity
+SEVERITY_CRITICAL: Severity
 UNIT_VERB_UNSPECIFIED: UnitVerb
 UNIT_VERB_START: UnitVerb
 UNIT_VERB_STOP: UnitVerb
@@ -105,7 +118,7 @@ class Ack(_message.Message):
     def __init__(self, sequence: _Optional[int] = ...) -> None: ...
 
 class SeriesDefinition(_message.Message):
-    __slots__ = ("id", "name", "labels")
+    __slots__ = ("id", "name", "labels", "counts")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -116,10 +129,12 @@ class SeriesDefinition(_message.Message):
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
     id: int
     name: str
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    counts: bool
+    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., counts: _Optional[bool] = ...) -> None: ...
 
 class SampleBatch(_message.Message):
     __slots__ = ("sequence", "unix_ms", "definitions", "series", "values")
@@ -146,7 +161,7 @@ class EventBatch(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., unix_ms: _Optional[int] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("kind", "unix_ms", "message", "attributes")
+    __slots__ = ("kind", "unix_ms", "message", "attributes", "severity", "area", "meaning", "advice", "times")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -158,11 +173,21 @@ class Event(_message.Message):
     UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    AREA_FIELD_NUMBER: _ClassVar[int]
+    MEANING_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    TIMES_FIELD_NUMBER: _ClassVar[int]
     kind: str
     unix_ms: int
     message: str
     attributes: _containers.ScalarMap[str, str]
-    def __init__(self, kind: _Optional[str] = ..., unix_ms: _Optional[int] = ..., message: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    severity: Severity
+    area: str
+    meaning: str
+    advice: str
+    times: int
+    def __init__(self, kind: _Optional[str] = ..., unix_ms: _Optional[int] = ..., message: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., area: _Optional[str] = ..., meaning: _Optional[str] = ..., advice: _Optional[str] = ..., times: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("permit", "request")

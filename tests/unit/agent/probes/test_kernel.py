@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent.probes import kernel
 from agent.probes.base import Series
+from tests.support.sink import Kept
 
 SNMP = """Ip: Forwarding DefaultTTL
 Ip: 1 64
@@ -56,16 +57,6 @@ SAMPLES = [
     "0.5 0.4 0.3 1/2 3\n",
     "MemAvailable: 8 kB\n",
 ]
-
-
-class Kept:
-    """A sink that keeps every value by series."""
-
-    def __init__(self) -> None:
-        self.values: dict[Series, list[float]] = {}
-
-    def sample(self, series: Series, value: float) -> None:
-        self.values.setdefault(series, []).append(value)
 
 
 def shown(readings: Iterator[kernel.Reading]) -> dict[str, float]:

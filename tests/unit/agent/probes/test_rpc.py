@@ -14,27 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.probes.base import Series
 from agent.probes.http1 import InvalidAnswer, Reader, TooLarge
 from agent.probes.rpc import MAX_ANSWER_BYTES, RpcMethod, RpcProbe, RpcTarget, error_class
 from tests.peers.fixtures import validator_peer
+from tests.support import sink as support
 
 OK = b'{"jsonrpc":"2.0","result":1,"id":1}'
 SLOT = (RpcMethod("getSlot"),)
 
 
-class Kept:
-    """A sink that keeps every value by series."""
-
-    def __init__(self) -> None:
-        self.values: dict[Series, list[float]] = {}
-
-    def sample(self, series: Series, value: float) -> None:
-        self.values.setdefault(series, []).append(value)
-
-    def of(self, name: str, **labels: str) -> list[float]:
-        return self.values.get(Series.of(name, **labels), [])
-
+class Kept(support.Kept):
     def errors(self) -> Counter[str]:
         return Counter({
             dict(series.labels)["class"]: len(values)
@@ -44,14 +33,14 @@ class Kept:
 
 
 async def probe(target: RpcTarget, seconds: float, tls: ssl.SSLContext | None = None) -> Kept:
-    sink = Kept()
-    task = asyncio.create_task(RpcProbe(target, tls).run(sink))
+    kept = Kept()
+    task = asyncio.create_task(RpcProbe(target, tls).run(kept))
     await asyncio.sleep(seconds)
     assert not task.done(), "a probe ended by itself"
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    return sink
+    return kept
 
 
 def response(body: bytes, status: bytes = b"200 OK", extra: bytes = b"") -> bytes:
@@ -123,14 +112,14 @@ async def test_faults_of_a_node_become_classes(faults: dict[str, Any], kind: str
 
 async def test_a_node_that_is_gone_and_comes_back(unused_tcp_port: int) -> None:
     target = RpcTarget(f"http://127.0.0.1:{unused_tcp_port}", SLOT, period_s=0.1)
-    sink = Kept()
-    task = asyncio.create_task(RpcProbe(target).run(sink))
+    kept = Kept()
+    task = asyncio.create_task(RpcProbe(target).run(kept))
     await asyncio.sleep(0.35)
-    assert set(sink.errors()) == {"transport"}
-    assert sink.of("solana_rpc_connect_errors", **{"class": "transport"})
+    assert set(kept.errors()) == {"transport"}
+    assert kept.of("solana_rpc_connect_errors", **{"class": "transport"})
     async with validator_peer(rpc_port=unused_tcp_port):
         async with asyncio.timeout(5):
-            while not sink.of("solana_rpc_latency_seconds", method="getSlot"):
+            while not kept.of("solana_rpc_latency_seconds", method="getSlot"):
                 await asyncio.sleep(0.02)
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -221,8 +210,8 @@ async def test_https_is_verified_and_measured(tmp_path: Path) -> None:
 
 async def test_a_busy_loop_does_not_lengthen_what_is_measured() -> None:
     async with validator_peer() as peer:
-        sink = Kept()
-        task = asyncio.create_task(RpcProbe(RpcTarget(peer.rpc_url, SLOT, period_s=0.02)).run(sink))
+        kept = Kept()
+        task = asyncio.create_task(RpcProbe(RpcTarget(peer.rpc_url, SLOT, period_s=0.02)).run(kept))
         loop = asyncio.get_running_loop()
         until = loop.time() + 1
         while loop.time() < until:
@@ -233,7 +222,7 @@ async def test_a_busy_loop_does_not_lengthen_what_is_measured() -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    seen = sorted(sink.of("solana_rpc_latency_seconds", method="getSlot"))
+    seen = sorted(kept.of("solana_rpc_latency_seconds", method="getSlot"))
     assert seen[len(seen) // 2] < 0.02
 
 

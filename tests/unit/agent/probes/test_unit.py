@@ -9,15 +9,8 @@ from solward.hosts.v1 import link_pb2
 from agent.probes import unit as module
 from agent.probes.base import Series
 from agent.probes.unit import UnitWatch
+from tests.support.sink import Kept
 from tests.unit.agent.fakes import UNIT, FakeSystemd, unit_state
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.samples: list[tuple[Series, float]] = []
-
-    def sample(self, series: Series, value: float) -> None:
-        self.samples.append((series, value))
 
 
 class Told:
@@ -94,22 +87,22 @@ async def test_an_unchanged_unit_is_told_again_after_a_while(monkeypatch: pytest
 
 async def test_every_second_has_a_sample_also_through_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PERIOD_S", 0.01)
-    systemd, sink = FakeSystemd(), Sink()
+    systemd, sink = FakeSystemd(), Kept()
     task = asyncio.create_task(UnitWatch(systemd, [UNIT]).run(sink))
     await asyncio.sleep(0.05)
     systemd.units[UNIT] = unit_state("failed")
     await asyncio.sleep(0.05)
     saved = systemd.units.pop(UNIT)
     await asyncio.sleep(0.05)
-    silent = len(sink.samples)
+    silent = len(sink.of("solana_validator_active", unit=UNIT))
     systemd.units[UNIT] = saved
     await asyncio.sleep(0.05)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
     series = Series.of("solana_validator_active", unit=UNIT)
-    assert {sample[0] for sample in sink.samples} == {series}
-    values = [value for _, value in sink.samples]
+    assert set(sink.values) == {series}
+    values = sink.values[series]
     assert values[0] == 1.0
     assert values[-1] == 0.0
-    assert len(sink.samples) > silent
+    assert len(sink.of("solana_validator_active", unit=UNIT)) > silent

@@ -8,7 +8,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from solward.hosts.v1 import link_pb2
 
+from controlplane.alerts.book import Book
 from controlplane.links.registry import Links
+from controlplane.store.alerts import AlertRepository
+from controlplane.store.database import open_engine
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.prometheus import FleetCollector
 from controlplane.telemetry.rpc_report import ERRORS, REQUESTS
@@ -101,7 +104,9 @@ def test_counts_that_arrive_stand_on_the_prometheus_page() -> None:
         )
         ingest.samples("sol-1", batch)
     registry = CollectorRegistry()
-    registry.register(FleetCollector(ingest, Links()))
+    registry.register(
+        FleetCollector(ingest, Links(), Book(AlertRepository(open_engine("sqlite+aiosqlite:///unused.db"))))
+    )
     page = generate_latest(registry).decode()
     assert 'solana_rpc_requests_total{host="sol-1",method="getSlot"} 6.0' in page
     assert 'solana_rpc_errors_total{class="timeout",host="sol-1",method="getSlot"} 2.0' in page

@@ -1,0 +1,147 @@
+"""The book of alerts: as they stand, in memory and in the store, and whoever watches them."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+
+import grpc
+import structlog
+from solward.alerts.v1 import alerts_pb2 as pb
+
+from common.clock import now_ms
+from common.errors import SolwardError
+from controlplane.store.alerts import AlertRepository
+
+log = structlog.get_logger(__name__)
+
+# Changes that may wait for a watcher who does not read.
+QUEUE = 1_000
+
+
+class Book:
+    """Changes alerts and silences, stores each change, and tells watchers."""
+
+    def __init__(self, repository: AlertRepository) -> None:
+        self._repository = repository
+        self.open: dict[str, pb.Alert] = {}
+        self.silences: dict[str, pb.Silence] = {}
+        self._watchers: set[asyncio.Queue[list[pb.Alert] | None]] = set()
+
+    async def load(self) -> None:
+        """Read what fired and what was silenced when the last process ended."""
+        self.open = {alert.name: alert for alert in await self._repository.firing()}
+        self.silences = {silence.name: silence for silence in await self._repository.silences(now_ms())}
+
+    async def put(self, alerts: list[pb.Alert]) -> None:
+        """Store alerts as they now stand, and tell watchers of them together."""
+        for alert in alerts:
+            alert.silence = self._silence_of(alert)
+            await self._repository.save(alert)
+            if alert.state == pb.ALERT_STATE_FIRING:
+                self.open[alert.name] = alert
+            else:
+                self.open.pop(alert.name, None)
+        self._tell(alerts)
+
+    async def get(self, name: str) -> pb.Alert:
+        """Find an alert; SolwardError ALERT_NOT_FOUND if there is none."""
+        alert = self.open.get(name) or await self._repository.get(name)
+        if alert is None:
+            raise SolwardError(grpc.StatusCode.NOT_FOUND, "ALERT_NOT_FOUND", f"there is no {name}", {"name": name})
+        return alert
+
+    async def acknowledge(self, name: str, who: str, comment: str) -> pb.Alert:
+        """Note who looks after an alert; one that is over needs nobody."""
+        alert = await self.get(name)
+        if alert.state != pb.ALERT_STATE_FIRING:
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION, "ALERT_RESOLVED", f"{name} is resolved already", {"name": name}
+            )
+        alert.acknowledged_by, alert.comment = who, comment
+        alert.acknowledge_time.FromMilliseconds(now_ms())
+        await self.put([alert])
+        return alert
+
+    async def silence(self, silence: pb.Silence) -> pb.Silence:
+        """Begin a silence; alerts that fire and that it covers are quiet from now on."""
+        silence.name = f"silences/{uuid.uuid4().hex}"
+        await self._repository.save_silence(silence)
+        self.silences[silence.name] = silence
+        await self.put(self._changed_by_silences())
+        return silence
+
+    async def end_silence(self, name: str) -> pb.Silence:
+        """End a silence now."""
+        silence = self.silences.get(name)
+        if silence is None:
+            raise SolwardError(
+                grpc.StatusCode.NOT_FOUND, "SILENCE_NOT_FOUND", f"there is no {name} that holds", {"name": name}
+            )
+        silence.end_time.FromMilliseconds(now_ms())
+        await self._repository.save_silence(silence)
+        await self.expire(now_ms())
+        return silence
+
+    async def expire(self, now: int) -> None:
+        """Let go of silences whose time is over; their alerts are told then."""
+        over = [name for name, silence in self.silences.items() if silence.end_time.ToMilliseconds() <= now]
+        for name in over:
+            del self.silences[name]
+        if over:
+            await self.put(self._changed_by_silences())
+
+    async def watch(self, wanted: Callable[[pb.Alert], bool]) -> AsyncIterator[list[pb.Alert]]:
+        """Give what fires now, and then every change; changes that came together stay together."""
+        queue: asyncio.Queue[list[pb.Alert] | None] = asyncio.Queue(QUEUE)
+        self._watchers.add(queue)
+        try:
+            groups = [_copies(self.open.values())]
+            while True:
+                for group in groups:
+                    if found := [alert for alert in group if wanted(alert)]:
+                        yield found
+                changed = await queue.get()
+                if changed is None:
+                    raise SolwardError(
+                        grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", "the watcher did not read: begin again"
+                    )
+                groups = _by_rule(changed)
+        finally:
+            self._watchers.discard(queue)
+
+    def _tell(self, alerts: list[pb.Alert]) -> None:
+        if not alerts:
+            return
+        copies = _copies(alerts)
+        for queue in list(self._watchers):
+            if queue.full():
+                queue.get_nowait()
+                queue.put_nowait(None)
+                self._watchers.discard(queue)
+            else:
+                queue.put_nowait(copies)
+
+    def _changed_by_silences(self) -> list[pb.Alert]:
+        return [alert for alert in self.open.values() if alert.silence != self._silence_of(alert)]
+
+    def _silence_of(self, alert: pb.Alert) -> str:
+        for silence in self.silences.values():
+            if silence.rule in ("", alert.rule) and silence.host in ("", alert.host):
+                return silence.name
+        return ""
+
+
+def _copies(alerts: Iterable[pb.Alert]) -> list[pb.Alert]:
+    copies = []
+    for alert in alerts:
+        copy = pb.Alert()
+        copy.CopyFrom(alert)
+        copies.append(copy)
+    return copies
+
+
+def _by_rule(alerts: list[pb.Alert]) -> list[list[pb.Alert]]:
+    groups: dict[tuple[str, int], list[pb.Alert]] = {}
+    for alert in alerts:
+        groups.setdefault((alert.rule, alert.state), []).append(alert)
+    return list(groups.values())
