@@ -208,8 +208,10 @@ def event_of(finding: Finding, text: str, unix_ms: int) -> link_pb2.Event:
 
 
 def clean(text: str) -> str:
-    """Cut a message, and take out what may be a secret in its URLs."""
-    return _URL_SECRET.sub(lambda found: f"{found[1] or ''}{found[2] or ''}…", text[:MAX_MESSAGE])
+    """Cut a message, put it on one line, and take out what may be a secret in its URLs."""
+    return _URL_SECRET.sub(
+        lambda found: f"{found[1] or ''}{found[2] or ''}…", " / ".join(text[:MAX_MESSAGE].split("\n"))
+    )
 
 
 def _words(point: Datapoint) -> str:

@@ -56,6 +56,7 @@ class _Watched:
     # For findings: when each came, and how often.
     findings: deque[tuple[int, int]] = field(default_factory=deque)
     evidence: str = ""
+    summary: str = ""
     advice: str = ""
 
 
@@ -163,7 +164,7 @@ class AlertEngine:
                 continue
             watched = self._watch(rule, host, event.kind)
             watched.findings.append((now, max(1, event.times)))
-            watched.evidence, watched.advice = event.message, event.advice
+            watched.evidence, watched.summary, watched.advice = event.message, event.meaning, event.advice
             yield from self._observe(watched, self._look(watched, now), now)
 
     def _judge(self, host: HostRow, now: int) -> list[pb.Alert]:
@@ -248,7 +249,8 @@ def _fired(watched: _Watched, name: str, evidence: str) -> pb.Alert:
     return pb.Alert(
         name=name, rule=rule.name, host=host_name(watched.host.name), group=watched.host.host_group,
         detail=watched.detail, subject=SUBJECTS[rule.subject], severity=SEVERITIES[rule.severity],
-        state=pb.ALERT_STATE_FIRING, summary=rule.summary, advice=watched.advice or rule.advice, evidence=evidence,
+        state=pb.ALERT_STATE_FIRING, evidence=evidence,
+        summary=watched.summary or rule.summary, advice=watched.advice or rule.advice,
         start_time=timestamp(track.start_ms), fire_time=timestamp(track.fire_ms), last_time=timestamp(track.last_ms),
         times=track.times,
     )  # fmt: skip

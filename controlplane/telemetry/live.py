@@ -34,6 +34,9 @@ class HostRing:
         self._ids = np.full(64, -1, dtype=np.int64)
         # Which columns hold counts of a second rather than a state.
         self._counts = np.zeros(64, dtype=np.bool_)
+        # A slot has more digits than a narrow number holds, so slots are kept as their distance from the first one.
+        self._bases = np.zeros(64, dtype=np.float64)
+        self._without_base: set[int] = set()
         self.newest_second = 0
         self.received_ms = 0
 
@@ -79,6 +82,8 @@ class HostRing:
             self._named.setdefault(key[0], []).append(key)
             self._grow_columns(column + 1)
             self._counts[column] = definition.counts
+            if definition.name.endswith("_slot") and not definition.counts:
+                self._without_base.add(column)
         self._grow_ids(definition.id + 1)
         self._ids[definition.id] = column
         return key
@@ -109,7 +114,10 @@ class HostRing:
         return columns, values
 
     def _fill(self, row: int, columns: NDArray[np.int64], values: Floats) -> None:
+        if self._without_base:
+            self._set_bases(columns, values)
         line = self._values[row]
+        values = values - self._bases[columns]
         counted = self._counts[columns]
         line[columns[~counted]] = values[~counted]
         # Two batches may fall into one second: latencies replace each other, counts add up.
@@ -117,11 +125,18 @@ class HostRing:
         line[counts] = np.nan_to_num(line[counts])
         np.add.at(line, counts, values[counted].astype(np.float32))
 
+    def _set_bases(self, columns: NDArray[np.int64], values: Floats) -> None:
+        for column, value in zip(columns.tolist(), values.tolist(), strict=True):
+            if column in self._without_base:
+                self._without_base.discard(column)
+                self._bases[column] = value
+
     def window(self, columns: list[int], seconds: int) -> Floats:
         """The last seconds of some series, oldest first: shape (seconds, len(columns)), NaN where nothing came."""
         wanted = np.arange(self.newest_second - seconds + 1, self.newest_second + 1)
         rows = wanted % self.seconds
-        block = self._values[np.ix_(rows, np.array(columns, dtype=np.int64))].astype(np.float64)
+        wanted_columns = np.array(columns, dtype=np.int64)
+        block = self._values[np.ix_(rows, wanted_columns)].astype(np.float64) + self._bases[wanted_columns]
         block[self._stamps[rows] != wanted] = np.nan
         return block
 
@@ -141,7 +156,9 @@ class HostRing:
             wider = np.full((self.seconds, max(needed, have * 2)), np.nan, dtype=np.float32)
             wider[:, :have] = self._values
             self._values = wider
-            self._counts = np.concatenate([self._counts, np.zeros(wider.shape[1] - have, dtype=np.bool_)])
+            more = wider.shape[1] - have
+            self._counts = np.concatenate([self._counts, np.zeros(more, dtype=np.bool_)])
+            self._bases = np.concatenate([self._bases, np.zeros(more)])
 
     def _grow_ids(self, needed: int) -> None:
         if needed > len(self._ids):

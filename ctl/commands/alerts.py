@@ -57,10 +57,11 @@ def alerts(context: click.Context, host: str, resolved: bool, watch: bool, silen
         run(context.obj, live)
         return
     found = list(run(context.obj, once).alerts)
+    if form == "table" and not found:
+        console.print("no alert has fired" if resolved else "no alert fires")
+        return
     columns = ("ALERT", "SEVERITY", "SUBJECT", "HOST", "RULE", "STATE", "SINCE UTC", "WHAT")
     print_messages(found, form, columns, view.row)
-    if form == "table" and not found:
-        console.print("no alert fires" if not resolved else "no alert has fired")
 
 
 @alerts.command()

@@ -97,6 +97,16 @@ def test_lists_of_different_length_are_read_to_the_shorter() -> None:
     assert (columns.tolist(), values.tolist()) == ([0], [5.0])
 
 
+def test_slots_are_kept_to_the_last_digit() -> None:
+    ring = HostRing(SECONDS)
+    ring.define(link_pb2.SeriesDefinition(id=0, name="solana_validator_frozen_slot"))
+    for second, slot in enumerate((412_345_677, 412_345_678, 412_777_777)):
+        ring.write(batch(second + 1, [(0, slot)]), 0)
+    assert ring.window([0], 3)[:, 0].tolist() == [412_345_677, 412_345_678, 412_777_777]
+    ((_, value),) = ring.latest(("solana_validator_",), 3)
+    assert value == 412_777_777
+
+
 def test_samples_older_than_the_ring_are_not_kept() -> None:
     ring = ring_of(1)
     ring.write(batch(100, [(0, 1.0)]), 0)
