@@ -15,6 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 # Exit codes, stable for scripts.
 OK, FAILED, USAGE = 0, 1, 2
+VERSIONS = Path("/var/lib/solward-config")
 
 
 def main() -> None:
@@ -50,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     helper.add_argument("--ledger", type=Path, required=True, help="the validator's ledger folder")
     helper.add_argument("--socket", type=Path, help="where to listen, unless systemd hands a socket over")
     helper.set_defaults(run=_admin_helper)
+    config_helper = commands.add_parser("config-helper", help="read and write the validator's flags, as root lets it")
+    config_helper.add_argument("--versions", type=Path, default=VERSIONS, help=f"where they are kept ({VERSIONS})")
+    config_helper.add_argument("--socket", type=Path, help="where to listen, unless systemd hands a socket over")
+    config_helper.set_defaults(run=_config_helper)
     return parser
 
 
@@ -101,12 +106,33 @@ def _metrics_config(settings: Settings, _arguments: argparse.Namespace) -> int:
 
 def _admin_helper(settings: Settings, arguments: argparse.Namespace) -> int:
     from agent import allowlist
-    from agent.admin_helper import AdminHelper, listening_socket
+    from agent.admin_helper import AdminHelper
+    from agent.line_rpc import listening_socket
 
     try:
         allowed = allowlist.load(settings.allowlist, settings.allowlist_owner)
         with listening_socket(arguments.socket) as listener:
-            asyncio.run(AdminHelper(arguments.ledger, allowed).serve(listener))
+            asyncio.run(AdminHelper(arguments.ledger, allowed).rpc.serve(listener))
+    except (allowlist.AllowlistError, ValueError) as error:
+        _fail(str(error), FAILED)
+    except OSError as error:
+        _fail(f"{arguments.socket or 'the socket'}: {error.strerror}", FAILED)
+    except KeyboardInterrupt:
+        return OK
+    return OK
+
+
+def _config_helper(settings: Settings, arguments: argparse.Namespace) -> int:
+    from agent import allowlist
+    from agent.config.helper import ConfigHelper
+    from agent.host.systemd import Systemd
+    from agent.line_rpc import listening_socket
+
+    try:
+        allowed = allowlist.load(settings.allowlist, settings.allowlist_owner)
+        with listening_socket(arguments.socket) as listener:
+            systemd = Systemd(settings.bus_address or None)
+            asyncio.run(ConfigHelper(allowed, systemd, arguments.versions).rpc.serve(listener))
     except (allowlist.AllowlistError, ValueError) as error:
         _fail(str(error), FAILED)
     except OSError as error:

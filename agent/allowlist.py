@@ -3,13 +3,15 @@
 import os
 import pwd
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import msgspec
 
 UnitName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9:_.@\\-]{1,240}\.service$")]
-Action = Annotated[str, msgspec.Meta(pattern=r"^validator\.(start|stop|restart|vote)$")]
+Action = Annotated[str, msgspec.Meta(pattern=r"^validator\.(start|stop|restart|vote|config)$")]
 KeypairFile = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]{1,4000}$")]
 
 
@@ -21,6 +23,24 @@ READS = (
 )  # fmt: skip
 
 
+FlagName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,63}|\*)$")]
+SourcePlace = Annotated[str, msgspec.Meta(pattern=r"^(unit|/[A-Za-z0-9._/-]{1,4000}\.(sh|yaml|yml))$")]
+
+
+class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where a unit's flags stand, and which of them may be changed.
+
+    Attributes:
+        source: "unit", or the path of a script (.sh) or YAML file.
+        program: what must be started; flags of anything else are not touched.
+        flags: names; "*" is every flag that names no key, loads no code and moves no state.
+    """
+
+    source: SourcePlace
+    program: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    flags: tuple[FlagName, ...] = ()
+
+
 class AllowlistError(Exception):
     """An allowlist that cannot be trusted or read; the agent then allows nothing and does not start."""
 
@@ -29,6 +49,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     units: dict[UnitName, list[Action]]
     voters: tuple[KeypairFile, ...] = ()
     admin: tuple[AdminMethod, ...] = READS
+    config: dict[UnitName, ConfigEntry] = {}
 
 
 class Allowlist:
@@ -37,14 +58,20 @@ class Allowlist:
     Attributes:
         voters: keypair files that voting may be turned on with.
         admin: methods that the admin helper passes to the validator's socket.
+        config: units whose flags may be changed, and how far.
     """
 
     def __init__(
-        self, units: dict[str, frozenset[str]], voters: tuple[str, ...] = (), admin: tuple[str, ...] = READS
+        self,
+        units: dict[str, frozenset[str]],
+        voters: tuple[str, ...] = (),
+        admin: tuple[str, ...] = READS,
+        config: Mapping[str, ConfigEntry] = MappingProxyType({}),
     ) -> None:
         self.units = units
         self.voters = voters
         self.admin = admin
+        self.config = config
 
     def allows(self, action: str, unit: str) -> bool:
         """Whether an action may be done to a unit."""
@@ -76,7 +103,8 @@ def load(path: Path, owner: str) -> Allowlist:
         parsed = msgspec.yaml.decode(content, type=_File)
     except msgspec.MsgspecError as error:
         raise AllowlistError(f"{path}: {error}") from None
-    return Allowlist({unit: frozenset(actions) for unit, actions in parsed.units.items()}, parsed.voters, parsed.admin)
+    units = {unit: frozenset(actions) for unit, actions in parsed.units.items()}
+    return Allowlist(units, parsed.voters, parsed.admin, parsed.config)
 
 
 def _refuse_foreign(info: os.stat_result, path: Path, owner: str, owner_uid: int) -> None:

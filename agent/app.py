@@ -13,6 +13,7 @@ from solward.hosts.v1 import link_pb2
 from agent import VERSION, allowlist
 from agent.actions.executor import Executor
 from agent.host.admin_rpc import AdminRpc
+from agent.host.config import Flags
 from agent.host.node import Node
 from agent.host.node_rpc import NodeRpc
 from agent.host.systemd import Systemd
@@ -50,6 +51,7 @@ class Agent:
         executor = Executor(
             self._systemd, self._journal, allowed, lambda: self._link.identity, self._worker, self._spool.make_room,
             self._node, settings.state_dir / "towers",
+            Flags(settings.validator.config_socket) if settings.validator else None,
         )  # fmt: skip
         about = link_pb2.Hello(knows_validator=self._node is not None, group=settings.group)
         self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, about)

@@ -61,6 +61,8 @@ def _action_of(request: link_pb2.ActionRequest) -> tuple[str, str]:
     kind = request.WhichOneof("action")
     if kind == "inspect":
         return INSPECT, request.inspect.unit
+    if kind == "config":
+        return "validator.config", request.config.unit
     if kind == "vote":
         return "validator.vote", request.vote.unit
     return _VERBS.get(request.unit.verb, "") if kind == "unit" else "", request.unit.unit

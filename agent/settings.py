@@ -59,6 +59,7 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     accounts: tuple[Path, ...] = ()
     log: Annotated[str, msgspec.Meta(pattern="^(journal|/.+)$")] = "journal"
     metrics_endpoint: MetricsEndpointSettings | None = None
+    config_socket: Path = Path("/run/solward-config/config.sock")
 
     @property
     def tower_dir(self) -> Path:

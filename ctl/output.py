@@ -49,6 +49,13 @@ def when(stamp: Timestamp, zone: str = "") -> str:
     return f"{stamp.ToDatetime():%Y-%m-%d %H:%M:%S}{zone}" if stamp.seconds else "-"
 
 
+def when_ms(unix_ms: int) -> str:
+    """Show a time given in milliseconds since the epoch, in UTC."""
+    stamp = Timestamp()
+    stamp.FromMilliseconds(unix_ms)
+    return when(stamp)
+
+
 def print_line(data: Any, form: Form) -> None:
     """Print one of a sequence of data: a line of JSON, or a document of YAML."""
     if form == "json":

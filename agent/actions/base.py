@@ -20,6 +20,7 @@ class Outcome:
     job_ms: float = 0.0
     node: link_pb2.NodeReport | None = None
     figures: dict[str, str] = field(default_factory=dict)
+    flags: link_pb2.FlagsReport | None = None
 
 
 class ActFailed(Exception):

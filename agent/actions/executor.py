@@ -11,9 +11,11 @@ from solward.hosts.v1 import link_pb2
 
 from agent import VERSION
 from agent.actions.base import Act, Outcome, Tell
+from agent.actions.config import ConfigAct
 from agent.actions.unit import DONE, UnitAct
 from agent.actions.vote import VoteAct
 from agent.allowlist import Allowlist
+from agent.host.config import Flags, FlagsError
 from agent.host.node import Node
 from agent.host.systemd import Systemd
 from agent.identity import Identity
@@ -39,6 +41,7 @@ class Executor:
         make_room: Callable[[], None],
         node: Node | None = None,
         towers: Path = Path("towers"),
+        flags: Flags | None = None,
     ) -> None:
         self._systemd = systemd
         self._journal = journal
@@ -48,6 +51,7 @@ class Executor:
         self._make_room = make_room
         self._node = node
         self._towers = towers
+        self._flags = flags or Flags()
         self._one_at_a_time = asyncio.Lock()
 
     async def carry_out(self, command: link_pb2.Command, tell: Tell) -> link_pb2.SignedReceipt | None:
@@ -103,17 +107,32 @@ class Executor:
     def _act(self, request: link_pb2.ActionRequest) -> Act:
         if request.WhichOneof("action") == "vote":
             return VoteAct(self._systemd, request.vote, self._node, self._allowlist.voters)
+        if request.WhichOneof("action") == "config":
+            return ConfigAct(self._systemd, request.config, self._node, self._flags)
         return UnitAct(self._systemd, request.unit, self._node, self._towers)
 
     async def _inspect(self, permit: link_pb2.Permit, command: link_pb2.Command) -> link_pb2.SignedReceipt:
         start_ms = now_ms()
         try:
             check_allowed(permit, command, self._allowlist)
+            if (asked := link_pb2.ActionRequest.FromString(command.request).inspect).flags:
+                return self._sign(permit, await self._read_flags(asked), None, start_ms)
             if self._node is None:
                 raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator")
         except Refusal as refusal:
             return self._refused(permit, refusal)
         return self._sign(permit, Outcome(DONE, node=await self._node.inspect()), None, start_ms)
+
+    async def _read_flags(self, asked: link_pb2.InspectAction) -> Outcome:
+        version = (await self._node.inspect()).version if self._node else ""
+        try:
+            if asked.HasField("change"):
+                if asked.change.unit != asked.unit:
+                    raise Refusal("ACTION_UNKNOWN", "the change is for another unit than the one to look at")
+                return Outcome(DONE, flags=await self._flags.preview(asked.change, version))
+            return Outcome(DONE, flags=await self._flags.read(asked.unit, version))
+        except FlagsError as error:
+            raise Refusal(error.reason, error.message) from None
 
     async def _take_up(
         self, act: Act, permit: link_pb2.Permit, command: link_pb2.Command, known: Step, tell: Tell
@@ -164,6 +183,7 @@ class Executor:
             agent_version=VERSION,
             node=outcome.node,
             figures=outcome.figures,
+            flags=outcome.flags,
         )
         return sign_receipt(identity.key, identity.serial, receipt)
 

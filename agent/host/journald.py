@@ -3,6 +3,7 @@
 import asyncio
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ from common.clock import now_ms
 log = structlog.get_logger(__name__)
 
 JOURNALCTL = "/usr/bin/journalctl"
+MACHINE_ID = Path("/etc/machine-id")
 READ_BYTES = 1 << 18
 # One entry as JSON: journalctl leaves out a field of more than 4096 bytes, so this is never met.
 MAX_ENTRY_BYTES = 1 << 20
@@ -62,6 +64,14 @@ class _Record(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Record)
 
 
+def machine_id() -> str:
+    """Give this machine's id, which every entry of its own journal bears."""
+    try:
+        return MACHINE_ID.read_text().strip()
+    except OSError as error:
+        raise JournalError("MACHINE_ID_MISSING", f"{MACHINE_ID} cannot be read: {error.strerror}") from None
+
+
 def command(units: list[str], position: str, now: int, program: str = JOURNALCTL) -> list[str]:
     """Give the argument vector that follows some units, systemd's words about them, and the kernel.
 
@@ -77,14 +87,17 @@ def command(units: list[str], position: str, now: int, program: str = JOURNALCTL
         where = [f"--since=@{now // 1000 - CATCH_UP_S}"]
     else:
         where = [f"--after-cursor={position}"]
+    # Journals that other hosts sent here are merged too, and are none of ours.
+    ours = [f"_MACHINE_ID={machine_id()}"]
     matches: list[str] = []
     for unit in units:
-        matches += [f"_SYSTEMD_UNIT={unit}", "+", f"UNIT={unit}", "_PID=1", "+"]
+        matches += [*ours, f"_SYSTEMD_UNIT={unit}", "+", *ours, f"UNIT={unit}", "_PID=1", "+"]
     fields = "--output-fields=MESSAGE,_PID,_TRANSPORT"
-    options = ["--quiet", "--follow", "--no-tail", "--no-pager", "--output=json", fields]
-    if not position:
-        options.remove("--no-tail")
-    return [program, *options, *where, *matches, "_TRANSPORT=kernel"]
+    # To follow means "of this boot" unless journals are merged, and within a container a boot may have two names.
+    options = ["--quiet", "--follow", "--merge", "--no-pager", "--output=json", fields]
+    if position:
+        options.append("--no-tail")
+    return [program, *options, *where, *matches, *ours, "_TRANSPORT=kernel"]
 
 
 async def follow(units: list[str], position: str, program: str = JOURNALCTL) -> AsyncIterator[Chunk]:

@@ -20,7 +20,7 @@ _UNIT = "org.freedesktop.systemd1.Unit"
 _SERVICE = "org.freedesktop.systemd1.Service"
 _JOBS = f"type='signal',sender='{_DAEMON}',path='{_ROOT}',interface='{_MANAGER}',member='JobRemoved'"
 
-Reason = Literal["UNIT_NOT_FOUND", "NOT_AUTHORIZED", "JOB_FAILED", "JOB_TIMEOUT", "BUS_UNAVAILABLE"]
+Reason = Literal["UNIT_NOT_FOUND", "NOT_AUTHORIZED", "JOB_FAILED", "JOB_TIMEOUT", "BUS_UNAVAILABLE", "EXEC_START_ODD"]
 
 _REASONS: dict[str, Reason] = {
     "org.freedesktop.systemd1.NoSuchUnit": "UNIT_NOT_FOUND",
@@ -164,6 +164,33 @@ class Systemd:
                 _get(bus, path, _UNIT, "ActiveState"), _get(bus, path, _UNIT, "InvocationID")
             )
         return active, bytes(invocation).hex()
+
+    async def exec_start(self, unit: str) -> list[str]:
+        """Read the argument vector of a service's only ExecStart, as systemd parsed it: variables stand as written.
+
+        Raises:
+            SystemdError: UNIT_NOT_FOUND, BUS_UNAVAILABLE, or EXEC_START_ODD where there is none, more than one, or one
+                with a prefix ("+", "!", "-", "@", ":"), which this does not write again.
+        """
+        bus = await self._connected()
+        with _typed_errors():
+            path = str((await bus.call(_DAEMON, _ROOT, _MANAGER, "LoadUnit", "s", unit)).body[0])
+            if await _get(bus, path, _UNIT, "LoadState") == "not-found":
+                raise SystemdError("UNIT_NOT_FOUND", f"unit {unit} not found")
+            commands = await _get(bus, path, _SERVICE, "ExecStartEx")
+        if len(commands) != 1 or commands[0][2] or not commands[0][1] or commands[0][0] != commands[0][1][0]:
+            raise SystemdError("EXEC_START_ODD", f"{unit} has not exactly one ExecStart without a prefix")
+        return [str(word) for word in commands[0][1]]
+
+    async def reload(self) -> None:
+        """Have systemd read its units anew (daemon-reload).
+
+        Raises:
+            SystemdError: NOT_AUTHORIZED, BUS_UNAVAILABLE.
+        """
+        bus = await self._connected()
+        with _typed_errors():
+            await bus.call(_DAEMON, _ROOT, _MANAGER, "Reload")
 
     async def start(self, unit: str, *, timeout_s: float) -> JobResult:
         """Start a unit and wait for the job's end.

@@ -11,17 +11,31 @@ from solward.validator.v1.validator_pb2_grpc import ValidatorServiceServicer
 
 from common.clock import timestamp
 from common.errors import SolwardError
+from common.flags.catalogue import CATALOGUE, NEVER, Flag
+from common.flags.runtime import CALLS
 from common.names import host_name
 from controlplane.api.lookup import find_only_host
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.links.dispatch import Dispatch
-from controlplane.links.inspect import InspectError, inspect
+from controlplane.links.inspect import InspectError, inspect, inspect_flags
 from controlplane.links.registry import Links
 from controlplane.operations.engine import Engine
 from controlplane.operations.gates import Gate, title
 from controlplane.operations.gating import Gating
-from controlplane.operations.plan import VOTE, UnitPlan, Wish, plan_unit, plan_vote, validator_unit
+from controlplane.operations.plan import (
+    CONFIG,
+    VOTE,
+    UnitPlan,
+    Wish,
+    plan_config,
+    plan_unit,
+    plan_vote,
+    validator_unit,
+)
 from controlplane.store.hosts import HostRepository, HostRow
+
+# What an agent says of a change that cannot be: the caller's to put right.
+WRONG = ("FLAG_UNKNOWN", "FLAG_REMOVED", "FLAG_TOO_NEW", "FLAG_TWICE", "VALUE_WRONG", "TOO_MANY_FLAGS")
 
 
 class ActRequest(Protocol):
@@ -72,6 +86,52 @@ class ValidatorApi(ValidatorServiceServicer):
         except InspectError as error:
             raise _not_inspected(row, error) from None
 
+    async def GetFlags(self, request: pb.GetFlagsRequest, context: Context) -> link_pb2.FlagsReport:
+        row = await find_only_host(self._hosts, request.host)
+        return await self._flags(row, None)
+
+    async def UpdateFlags(self, request: pb.UpdateFlagsRequest, context: Context) -> operations_pb2.Operation:
+        if bool(request.changes) == bool(request.to_version):
+            what = "must be given, or to_version, and not both"
+            raise SolwardError(
+                grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"changes {what}", {"field": "changes"},
+                (("changes", what),),
+            )  # fmt: skip
+        row = await find_only_host(self._hosts, request.host)
+        change = link_pb2.ConfigAction(changes=request.changes, to_version=request.to_version, etag=request.etag)
+        wish = Wish(request.timeout_seconds, wait_s=request.wait_seconds)
+        key = self._request_key(CONFIG, request)
+        if key and not request.validate_only and (first := await self._engine.by_request(key)):
+            return first
+        report = await self._flags(row, change)
+        return await self._operate(
+            CONFIG, request,
+            lambda host: plan_config(
+                host, self._links, wish, change, report,
+                restart=not request.no_restart, rollback=not request.no_rollback,
+            ),
+        )  # fmt: skip
+
+    async def ListKnownFlags(self, request: pb.ListKnownFlagsRequest, context: Context) -> pb.ListKnownFlagsResponse:
+        return pb.ListKnownFlagsResponse(flags=[_known(flag) for _, flag in sorted(CATALOGUE.items())])
+
+    async def _flags(self, row: HostRow, change: link_pb2.ConfigAction | None) -> link_pb2.FlagsReport:
+        """Have the agent read the flags, and say what would come of a change, whose unit is filled in."""
+        host = self._links.get(row.uid)
+        if host is None or not host.connected:
+            raise _not_inspected(row, InspectError("HOST_OFFLINE", "its agent is not connected"))
+        if change is not None:
+            change.unit = host.validator
+        try:
+            return await inspect_flags(self._dispatch, row.uid, host.validator, change)
+        except InspectError as error:
+            if error.reason in WRONG:
+                what = error.message
+                raise SolwardError(
+                    grpc.StatusCode.INVALID_ARGUMENT, error.reason, what, {"field": "changes"}, (("changes", what),)
+                ) from None
+            raise _not_inspected(row, error) from None
+
     async def Restart(self, request: pb.RestartRequest, context: Context) -> operations_pb2.Operation:
         wish = Wish(request.timeout_seconds, request.force, request.wait_seconds)
         return await self._act("validator.restart", request, wish)
@@ -94,7 +154,7 @@ class ValidatorApi(ValidatorServiceServicer):
         self, kind: str, request: ActRequest, make_plan: Callable[[HostRow], UnitPlan]
     ) -> operations_pb2.Operation:
         who, call = caller(), current_call()
-        key = f"{who.uid}/{kind}/{request.request_id}" if request.request_id else None
+        key = self._request_key(kind, request)
         if key and not request.validate_only and (first := await self._engine.by_request(key)):
             return first
         plan = make_plan(await find_only_host(self._hosts, request.host))
@@ -107,6 +167,9 @@ class ValidatorApi(ValidatorServiceServicer):
         )
         call.notes.update(operation=operation.name, plan_hash=plan.hash)
         return operation
+
+    def _request_key(self, kind: str, request: ActRequest) -> str | None:
+        return f"{caller().uid}/{kind}/{request.request_id}" if request.request_id else None
 
     async def _shown(self, plan: UnitPlan, requester: str, reason: str, approvals: int) -> operations_pb2.Operation:
         """Show a plan, with its gates as they stand now."""
@@ -122,6 +185,15 @@ class ValidatorApi(ValidatorServiceServicer):
         operation = plan.operation(requester, reason, gates)
         operation.approvals_required = approvals
         return operation
+
+
+def _known(flag: Flag) -> pb.KnownFlag:
+    told = {name for call in CALLS for name in call.flags}
+    return pb.KnownFlag(
+        name=flag.name, kind=flag.kind, many=flag.many, since=str(flag.since) if any(flag.since) else "",
+        until=str(flag.until) if flag.until != NEVER else "", choices=flag.choices, guarded=flag.guarded,
+        at_run_time=flag.name in told,
+    )  # fmt: skip
 
 
 def _not_inspected(row: HostRow, error: InspectError) -> SolwardError:

@@ -14,7 +14,8 @@ VIEWER = frozenset(
 )
 
 OPERATOR = VIEWER | {
-    "validator.restart", "validator.start", "validator.stop", "validator.vote", "operations.approve",
+    "validator.restart", "validator.start", "validator.stop", "validator.vote",
+    "validator.config", "operations.approve",
     "alerts.act",
 }  # fmt: skip
 

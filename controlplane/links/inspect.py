@@ -23,7 +23,18 @@ async def inspect(dispatch: Dispatch, host_uid: str, unit: str) -> link_pb2.Node
 
     Raises: InspectError HOST_OFFLINE, or the agent's own reason.
     """
-    request = link_pb2.ActionRequest(inspect=link_pb2.InspectAction(unit=unit)).SerializeToString(deterministic=True)
+    return (await _look(dispatch, host_uid, link_pb2.InspectAction(unit=unit))).node
+
+
+async def inspect_flags(
+    dispatch: Dispatch, host_uid: str, unit: str, change: link_pb2.ConfigAction | None = None
+) -> link_pb2.FlagsReport:
+    """Have a host's agent read the flags of its validator, and say what would come of a change; raises as `inspect`."""
+    return (await _look(dispatch, host_uid, link_pb2.InspectAction(unit=unit, flags=True, change=change))).flags
+
+
+async def _look(dispatch: Dispatch, host_uid: str, action: link_pb2.InspectAction) -> link_pb2.Receipt:
+    request = link_pb2.ActionRequest(inspect=action).SerializeToString(deterministic=True)
     order = Order(
         operation=f"looks/{uuid.uuid4().hex}",
         step="inspect",
@@ -39,4 +50,4 @@ async def inspect(dispatch: Dispatch, host_uid: str, unit: str) -> link_pb2.Node
         raise InspectError("HOST_OFFLINE", "the agent did not look at its validator in time") from None
     if receipt.result != link_pb2.RECEIPT_RESULT_DONE:
         raise InspectError(receipt.reason or "NOT_INSPECTED", receipt.message)
-    return receipt.node
+    return receipt

@@ -5,6 +5,8 @@ from solward.operations.v1 import operations_pb2 as pb
 
 from common.errors import SolwardError
 
+UNDO = "undo"
+
 
 def operation_error(operation: pb.Operation, verdict: int) -> SolwardError:
     """Say which step stopped an operation, and why; a gate that was forced open stopped nothing."""
@@ -16,8 +18,10 @@ def operation_error(operation: pb.Operation, verdict: int) -> SolwardError:
         reason, words = "STEP_ERROR", step.message or "the control plane failed on it several times; its log says why"
     elif not words or not reason.isupper():
         reason, words = "STEP_NOT_PASSED", step.message
+    undo = next((each for each in operation.steps if each.id == UNDO and each.HasField("end_time")), None)
+    after = f"; then {undo.message}" if undo else ""
     return SolwardError(
-        grpc.StatusCode.FAILED_PRECONDITION, reason, f"step {step.id} did not pass: {words}", {"step": step.id}
+        grpc.StatusCode.FAILED_PRECONDITION, reason, f"step {step.id} did not pass: {words}{after}", {"step": step.id}
     )
 
 
@@ -37,7 +41,9 @@ def outcome_entry(operation: pb.Operation) -> dict[str, object]:
 
 
 def _stopped_at(operation: pb.Operation) -> pb.Step:
-    begun = [step for step in operation.steps if step.HasField("start_time")] or [operation.steps[0]]
+    # What was undone is not what stopped it.
+    steps = [step for step in operation.steps if step.id != UNDO]
+    begun = [step for step in steps if step.HasField("start_time")] or [steps[0]]
     if not begun[-1].id.startswith("gate-"):
         return begun[-1]
     gates = [step for step in begun if step.id.startswith("gate-")]

@@ -31,6 +31,7 @@ _GATES: dict[str, tuple[str, ...]] = {
     "validator.restart": tuple(gate for gate in GATES if gate != "sole-voter"),
 }
 VOTE = "validator.vote"
+CONFIG, RESTART = "validator.config", "validator.restart"
 
 
 class Wish(NamedTuple):
@@ -51,6 +52,9 @@ class UnitPlan(NamedTuple):
         force: go on although they do not.
         wait_s: how long they may take to pass.
         ready: whether the node must catch up afterwards.
+        config: a serialized ActionRequest that changes flags first; `request` is empty where no restart follows.
+        diff: the difference that it makes, for people.
+        rollback: put the flags back where the node is not up in time.
     """
 
     kind: str
@@ -64,12 +68,16 @@ class UnitPlan(NamedTuple):
     force: bool = False
     wait_s: int = 0
     ready: bool = False
+    config: bytes = b""
+    diff: tuple[str, ...] = ()
+    rollback: bool = False
 
     @property
     def hash(self) -> str:
         """SHA-256 over the plan and the bytes of its request, timeout included: a plan that has changed has another."""
         parts = [self.kind, self.host_uid, self.host, self.unit, self.state, self.request.hex()]
         parts += [",".join(self.gates), str(self.force), str(self.wait_s), str(self.ready)]
+        parts += [self.config.hex(), str(self.rollback)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def operation(self, requester: str, reason: str, gates: Sequence[Gate] = ()) -> pb.Operation:
@@ -84,17 +92,34 @@ class UnitPlan(NamedTuple):
             steps=[
                 pb.Step(id="check", title=f"Wait for the agent of {self.host}"),
                 *(_gate_step(name, gates) for name in self.gates),
-                pb.Step(id="act", title=self._act_title()),
-                pb.Step(id="verify", title=f"Verify that the agent sees {self.unit} {self._wanted}"),
-                *([pb.Step(id="ready", title=f"Wait until {self.host} has caught up")] if self.ready else []),
+                *self._steps(),
             ],
         )
+
+    def _steps(self) -> list[pb.Step]:
+        steps: list[pb.Step] = []
+        if self.config:
+            steps.append(
+                pb.Step(
+                    id="configure", title=f"Change the flags of {self.unit}", figures={"diff": "\n".join(self.diff)}
+                )
+            )
+        if self.request:
+            steps.append(pb.Step(id="act", title=self._act_title()))
+            steps.append(pb.Step(id="verify", title=f"Verify that the agent sees {self.unit} {self._wanted}"))
+        if self.ready:
+            steps.append(pb.Step(id="ready", title=f"Wait until {self.host} has caught up"))
+        if self.rollback:
+            steps.append(pb.Step(id="undo", title="Only if it is not up in time: put the flags back and restart"))
+        return steps
 
     @property
     def _wanted(self) -> str:
         return "inactive" if self.kind == "validator.stop" else "active"
 
     def _act_title(self) -> str:
+        if self.kind == CONFIG:
+            return f"Restart {self.unit}, by its own exit, for at most {self.timeout_s} s"
         if self.kind == VOTE:
             vote = link_pb2.ActionRequest.FromString(self.request).vote
             if vote.enable:
@@ -157,6 +182,41 @@ def plan_vote(host: HostRow, links: Links, *, enable: bool) -> UnitPlan:
     state = f"{report.state.active_state}/{report.state.sub_state}"
     gates = ("health", "sole-voter") if enable else ()
     return UnitPlan(VOTE, host.uid, host.name, report.state.unit, state, request, DEFAULT_TIMEOUT_S, gates)
+
+
+def plan_config(
+    host: HostRow, links: Links, wish: Wish, change: link_pb2.ConfigAction, report: link_pb2.FlagsReport,
+    *, restart: bool, rollback: bool,
+) -> UnitPlan:  # fmt: skip
+    """Plan a change of flags.
+
+    Args:
+        change: what is wished; it is held to the flags that `report` shows.
+        report: the flags, with what would come of the change.
+        restart: restart the validator where it cannot be told all of it.
+        rollback: put the flags back where it is not up in time.
+
+    Raises: as `plan_unit`; NOTHING_TO_CHANGE.
+    """
+    _, unit_report = _validator(CONFIG, host, links)
+    if not report.diff:
+        raise SolwardError(
+            grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_CHANGE", "the flags stand as wished already",
+            {"host": host_name(host.name), "etag": report.etag},
+        )  # fmt: skip
+    restarts = restart and bool(report.at_next_start)
+    base = plan_unit(RESTART, host, links, wish) if restarts else None
+    wanted = link_pb2.ConfigAction()
+    wanted.CopyFrom(change)
+    wanted.etag, wanted.apply_now = report.etag, not restarts
+    config = link_pb2.ActionRequest(config=wanted).SerializeToString(deterministic=True)
+    if base is not None:
+        return base._replace(kind=CONFIG, config=config, diff=tuple(report.diff), rollback=rollback)
+    state = f"{unit_report.state.active_state}/{unit_report.state.sub_state}"
+    return UnitPlan(
+        CONFIG, host.uid, host.name, unit_report.state.unit, state, b"", DEFAULT_TIMEOUT_S, config=config,
+        diff=tuple(report.diff),
+    )  # fmt: skip
 
 
 def validator_unit(host: KnownHost) -> link_pb2.UnitReport | None:

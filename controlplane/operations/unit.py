@@ -18,10 +18,11 @@ from controlplane.operations.board import Board
 from controlplane.operations.gates import Gate, Scene, before_slot, together
 from controlplane.operations.gating import Gating
 from controlplane.operations.outcome import operation_error, outcome_entry
-from controlplane.operations.plan import UnitPlan
+from controlplane.operations.plan import CONFIG, RESTART, UnitPlan
 from controlplane.operations.readiness import wait_until_ready
 from controlplane.operations.receipts import receipt_entry
 from controlplane.operations.teller import Teller
+from controlplane.operations.undo import put_back
 
 log = structlog.get_logger(__name__)
 
@@ -71,18 +72,45 @@ class UnitWorkflow(DBOSConfiguredInstance):
             request = wanted.request
             if verdict == pb.VERDICT_PASS:
                 verdict, request = await self.gated(uid, plan)
-            if verdict == pb.VERDICT_PASS:
-                verdict = await self.carry_out(uid, plan, request)
-            if verdict == pb.VERDICT_PASS:
-                verdict = await self._verify(uid, wanted)
-            if verdict == pb.VERDICT_PASS and wanted.ready:
-                verdict = await self._ready(uid, wanted, request)
+            if verdict == pb.VERDICT_PASS and wanted.config:
+                verdict = await self.configure(uid, plan)
+            if verdict == pb.VERDICT_PASS and wanted.request:
+                verdict = await self._acted(uid, plan, wanted, request)
+                if wanted.rollback and verdict == pb.VERDICT_FAIL:
+                    await self.undo(uid, plan)
         except Exception:
             # Tried a few times already: an operation must end, or it would keep its host for ever.
             log.exception("an operation cannot go on", operation=operation_name(uid))
             verdict = pb.VERDICT_ERROR
         await self._close(uid, verdict)
         await self.record(uid)
+
+    async def _acted(self, uid: str, plan: Stored, wanted: UnitPlan, request: bytes) -> int:
+        verdict = await self.carry_out(uid, plan, request)
+        if verdict == pb.VERDICT_PASS:
+            verdict = await self._verify(uid, wanted)
+        if verdict == pb.VERDICT_PASS and wanted.ready:
+            verdict = await self._ready(uid, wanted, request)
+        return verdict
+
+    @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
+    async def configure(self, uid: str, plan: Stored) -> int:
+        """Have the agent change the flags."""
+        wanted = UnitPlan(*plan)  # type: ignore[arg-type]
+        await self._board.begin_step(uid, "configure")
+        return await self._ordered(uid, "configure", self._order(uid, wanted, "configure", CONFIG, wanted.config))
+
+    @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
+    async def undo(self, uid: str, plan: Stored) -> int:
+        """Put the flags back, restart whatever runs by now, and wait until it has caught up."""
+        wanted = UnitPlan(*plan)  # type: ignore[arg-type]
+        await self._board.begin_step(uid, "undo")
+        verdict, message, figures = await put_back(
+            self._dispatch, self._gating, wanted, await self._step(uid, "configure"),
+            lambda step, action, request: self._order(uid, wanted, step, action, request),
+            self._ready_within_s, lambda said: self._say(uid, "undo", said),
+        )  # fmt: skip
+        return await self._end(uid, "undo", verdict, message, **figures)
 
     @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
     async def approved(self, uid: str) -> int:
@@ -143,18 +171,22 @@ class UnitWorkflow(DBOSConfiguredInstance):
         """
         await self._board.begin_step(uid, "act")
         wanted = UnitPlan(*plan)  # type: ignore[arg-type]
-        teller = Teller(lambda message: self._say(uid, "act", message))
+        action = RESTART if wanted.kind == CONFIG else wanted.kind
+        return await self._ordered(uid, "act", self._order(uid, wanted, "act", action, request))
+
+    async def _ordered(self, uid: str, step: str, order: Order) -> int:
+        teller = Teller(lambda message: self._say(uid, step, message))
         try:
-            signed, receipt = await self._dispatch.carry_out(self._order(uid, wanted, request), teller.tell)
+            signed, receipt = await self._dispatch.carry_out(order, teller.tell)
         except NotDelivered:
             why = "HOST_OFFLINE: the command was not delivered; nothing was done"
-            return await self._end(uid, "act", pb.VERDICT_FAIL, why)
+            return await self._end(uid, step, pb.VERDICT_FAIL, why)
         except NoReceipt:
             why = "RECEIPT_MISSING: the command was sent, but what was done is not known"
-            return await self._end(uid, "act", pb.VERDICT_INCONCLUSIVE, why)
+            return await self._end(uid, step, pb.VERDICT_INCONCLUSIVE, why)
         finally:
             await teller.close()
-        return await self._keep(uid, signed, receipt)
+        return await self._keep(uid, step, signed, receipt)
 
     async def _check(self, uid: str, wanted: UnitPlan) -> int:
         # The unit itself is looked at by the agent, at the last moment; here it may have been acted on already.
@@ -168,12 +200,12 @@ class UnitWorkflow(DBOSConfiguredInstance):
             return await self._end(uid, "check", pb.VERDICT_FAIL, "HOST_OFFLINE: the agent is not connected")
         return await self._end(uid, "check", pb.VERDICT_PASS, "connected")
 
-    def _order(self, uid: str, wanted: UnitPlan, request: bytes) -> Order:
+    def _order(self, uid: str, wanted: UnitPlan, step: str, action: str, request: bytes) -> Order:
         return Order(
             operation=operation_name(uid),
-            step="act",
+            step=step,
             host_uid=wanted.host_uid,
-            action=wanted.kind,
+            action=action,
             request=request,
             begin_within_s=self._begin_within_s,
             finish_within_s=wanted.timeout_s + RECEIPT_MARGIN_S,
@@ -208,8 +240,11 @@ class UnitWorkflow(DBOSConfiguredInstance):
         return await self._end(uid, "ready", verdict, found.message, **found.figures)
 
     async def _after(self, uid: str) -> link_pb2.UnitState:
+        return (await self._step(uid, "act")).receipt.after
+
+    async def _step(self, uid: str, step_id: str) -> pb.Step:
         operation = await self._board.get(uid)
-        return next(step for step in operation.steps if step.id == "act").receipt.after
+        return next(step for step in operation.steps if step.id == step_id)
 
     def _gone(self, wanted: UnitPlan, after: link_pb2.UnitState) -> str:
         """Say what has become of a unit that is no longer the run that was started; empty while it is."""
@@ -250,7 +285,7 @@ class UnitWorkflow(DBOSConfiguredInstance):
         log.info("operation ended", operation=operation.name, kind=operation.kind, host=operation.host,
                  state=entry["code"])  # fmt: skip
 
-    async def _keep(self, uid: str, signed: link_pb2.SignedReceipt, receipt: link_pb2.Receipt) -> int:
+    async def _keep(self, uid: str, step_id: str, signed: link_pb2.SignedReceipt, receipt: link_pb2.Receipt) -> int:
         # On record first: a receipt that the operation shows is one that the audit log holds.
         await self._audit.append(receipt_entry(await self._board.get(uid), signed, receipt))
 
@@ -258,17 +293,17 @@ class UnitWorkflow(DBOSConfiguredInstance):
             step.signed_receipt.CopyFrom(signed)
             step.receipt.CopyFrom(receipt)
 
-        await self._board.change_step(uid, "act", show)
+        await self._board.change_step(uid, step_id, show)
         took_ms = receipt.end_unix_ms - receipt.start_unix_ms
         figures = dict(receipt.figures) | {"took_ms": str(took_ms)}
         if receipt.result == link_pb2.RECEIPT_RESULT_DONE:
             message = f"done in {took_ms} ms"
             figures["job_ms"] = f"{receipt.job_ms:.1f}"
-            return await self._end(uid, "act", pb.VERDICT_PASS, message, **figures)
+            return await self._end(uid, step_id, pb.VERDICT_PASS, message, **figures)
         if receipt.result not in (link_pb2.RECEIPT_RESULT_REFUSED, link_pb2.RECEIPT_RESULT_FAILED):
             why = "RECEIPT_UNKNOWN: the receipt's result is none that this version knows"
-            return await self._end(uid, "act", pb.VERDICT_INCONCLUSIVE, why)
-        return await self._end(uid, "act", pb.VERDICT_FAIL, f"{receipt.reason}: {receipt.message}", **figures)
+            return await self._end(uid, step_id, pb.VERDICT_INCONCLUSIVE, why)
+        return await self._end(uid, step_id, pb.VERDICT_FAIL, f"{receipt.reason}: {receipt.message}", **figures)
 
     async def _say(self, uid: str, step_id: str, message: str) -> None:
         def edit(step: pb.Step) -> None:

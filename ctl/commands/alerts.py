@@ -19,6 +19,7 @@ from ctl.output import (
     print_messages,
     safe,
     when,
+    when_ms,
 )
 from ctl.views import alerts as view
 
@@ -128,11 +129,9 @@ def events(context: str | None, host: str, severity: str, limit: int, form: Form
 
 def _event_row(found: pb.HostEvent) -> list[str]:
     event = found.event
-    stamp = pb.Alert()
-    stamp.start_time.FromMilliseconds(event.unix_ms)
     message = safe(event.message)
     return [
-        when(stamp.start_time), view.severity(event.severity), cell(names.short(found.host)),
+        when_ms(event.unix_ms), view.severity(event.severity), cell(names.short(found.host)),
         cell(event.kind.removeprefix("validator.")), str(max(1, event.times)), cell(event.meaning),
         cell(message if len(message) <= 120 else message[:119] + "…"),
     ]  # fmt: skip

@@ -29,6 +29,8 @@ def operation_view(operation: pb.Operation) -> RenderableType:
     steps = Table(box=None, show_header=False, pad_edge=False)
     for step in operation.steps:
         steps.add_row(_mark(step, operation), cell(step.title), Text(safe(step.message), style="dim"), _took(step))
+        for line in step.figures.get("diff", "").splitlines():
+            steps.add_row("", Text(f"  {safe(line)}", style="green" if line.startswith("+") else "red"), "", "")
     reason = [Text(f"reason: {safe(operation.reason)}")] if operation.reason else []
     return Group(_head(operation), *reason, steps, *_receipts(operation), *_error(operation))
 

@@ -3,15 +3,18 @@
 import asyncio
 import fcntl
 import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from tests.fleet.base import STAMP
-from tests.fleet.fleet import ACTIONS, AGENT, STATE, USER, Host
-from tests.fleet.machine import SOURCE, Machine
-from tests.support.cluster import ROOT, UNIT, Cluster, run_program
+from tests.fleet.fleet import ACTIONS, AGENT, STATE, USER, Fleet, Host
+from tests.fleet.machine import SOURCE, Machine, machine
+from tests.fleet.wire import wire_to
+from tests.support.cluster import ROOT, UNIT, Cluster, cluster, run_program
 
 DEBS = ROOT / "build" / "deb"
 # A unit that needs nothing of the release that it runs on.
@@ -46,6 +49,30 @@ async def built() -> Built:
     (agent,) = DEBS.glob("solward-agent_*.deb")
     (newer,) = (DEBS / "newer").glob("solward-agent_*.deb")
     return Built(*(f"{SOURCE}/{path.relative_to(ROOT)}" for path in (agent, newer)))
+
+
+@asynccontextmanager
+async def one_host(folder: Path, suite: str, unit: str, **settings: Any) -> AsyncIterator[tuple[Fleet, Host]]:
+    """Run a control plane, and a host of a release with the agent's package installed and nothing configured."""
+    packages = await built()
+    (folder / "plane").mkdir()
+    (folder / "sol-1").mkdir()
+    async with AsyncExitStack() as stack:
+        plane = await stack.enter_async_context(cluster(folder / "plane", **settings))
+        wire = await stack.enter_async_context(wire_to(plane.mtls_port))
+        made = await stack.enter_async_context(machine("sol-1", folder / "sol-1", suite))
+        made.write(f"/etc/systemd/system/{UNIT}", unit)
+        ran = await run_program(
+            ["chroot", str(made.root), "useradd", "--system", "sol"], {"PATH": "/usr/sbin:/usr/bin"}
+        )
+        assert ran.code == 0, ran
+        await made.boot()
+        await made.run("systemctl", "enable", "--quiet", "--now", UNIT)
+        fleet = Fleet(plane)
+        await fleet.sign_in()
+        host = fleet.hosts["sol-1"] = Host(made, wire)
+        await apt(made, "install", packages.agent)
+        yield fleet, host
 
 
 async def apt(machine: Machine, *arguments: str) -> str:

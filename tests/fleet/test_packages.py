@@ -2,49 +2,21 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.fleet.fleet import _VALIDATOR_UNIT, AGENT, STATE, USER, Fleet, Host, receipt_of, until
+from tests.fleet.fleet import _VALIDATOR_UNIT, AGENT, STATE, USER, receipt_of, until
 from tests.fleet.machine import SOURCE, Machine, machine
-from tests.fleet.packages import DEBS, PLAIN_UNIT, apt, built, configure, enroll, mode_of, traces
-from tests.fleet.wire import wire_to
+from tests.fleet.packages import DEBS, PLAIN_UNIT, apt, built, configure, enroll, mode_of, one_host, traces
 from tests.peers.fixtures import validator_peer
-from tests.support.cluster import PASSWORD, ROOT, UNIT, cluster, run_program
+from tests.support.cluster import PASSWORD, ROOT, UNIT, run_program
 from tests.support.ports import free_ports
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
 MOST_EXPOSURE = 2.5
 UNITS = ("solward-agent.service", "solward-admin.service", "solward-controlplane.service")
-
-
-@asynccontextmanager
-async def one_host(folder: Path, suite: str, unit: str, **settings: Any) -> AsyncIterator[tuple[Fleet, Host]]:
-    """Run a control plane, and a host of a release with the agent's package installed and nothing configured."""
-    packages = await built()
-    (folder / "plane").mkdir()
-    (folder / "sol-1").mkdir()
-    async with AsyncExitStack() as stack:
-        plane = await stack.enter_async_context(cluster(folder / "plane", **settings))
-        wire = await stack.enter_async_context(wire_to(plane.mtls_port))
-        made = await stack.enter_async_context(machine("sol-1", folder / "sol-1", suite))
-        made.write(f"/etc/systemd/system/{UNIT}", unit)
-        ran = await run_program(
-            ["chroot", str(made.root), "useradd", "--system", "sol"], {"PATH": "/usr/sbin:/usr/bin"}
-        )
-        assert ran.code == 0, ran
-        await made.boot()
-        await made.run("systemctl", "enable", "--quiet", "--now", UNIT)
-        fleet = Fleet(plane)
-        await fleet.sign_in()
-        host = fleet.hosts["sol-1"] = Host(made, wire)
-        await apt(made, "install", packages.agent)
-        yield fleet, host
 
 
 async def no_trace(host: Machine) -> None:

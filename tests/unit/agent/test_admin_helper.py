@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.admin_helper import MAX_REQUEST, AdminHelper, listening_socket
+from agent.admin_helper import AdminHelper
 from agent.allowlist import Allowlist
 from agent.host.admin_rpc import AdminError, AdminRpc
+from agent.line_rpc import MAX_REQUEST, listening_socket
 from tests.peers.fixtures import validator_peer
 
 ALLOWED = Allowlist({}, ("/etc/voter.json",), ("startProgress", "pid", "addAuthorizedVoter"))
@@ -22,7 +23,7 @@ ALLOWED = Allowlist({}, ("/etc/voter.json",), ("startProgress", "pid", "addAutho
 async def helped(folder: Path, ledger: Path) -> AsyncIterator[Path]:
     path = folder / "admin.sock"
     listener = listening_socket(path)
-    task = asyncio.create_task(AdminHelper(ledger, ALLOWED).serve(listener))
+    task = asyncio.create_task(AdminHelper(ledger, ALLOWED).rpc.serve(listener))
     try:
         yield path
     finally:
@@ -58,7 +59,7 @@ async def test_validator_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> N
 
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.text(), st.lists).map(lambda v: json.dumps(v).encode()))
 def test_whatever_is_sent_is_answered_and_nothing_is_passed(line: bytes) -> None:
-    answer = asyncio.run(AdminHelper(Path("/nowhere"), ALLOWED).answer(line))
+    answer = asyncio.run(AdminHelper(Path("/nowhere"), ALLOWED).rpc.answer(line))
     assert answer["error"]["code"] in (-32700, -32600, -32601)
 
 
@@ -75,7 +76,7 @@ def test_whatever_is_sent_is_answered_and_nothing_is_passed(line: bytes) -> None
     ],
 )
 async def test_crooked_requests_are_refused(asked: dict[str, object]) -> None:
-    answer = await AdminHelper(Path("/nowhere"), ALLOWED).answer(json.dumps(asked).encode())
+    answer = await AdminHelper(Path("/nowhere"), ALLOWED).rpc.answer(json.dumps(asked).encode())
     assert answer["error"]["code"] in (-32600, -32601)
 
 
@@ -83,7 +84,7 @@ async def test_first_key_wins_for_nobody(tmp_path: Path) -> None:
     # Of a key that comes twice we read the last, and what goes on is written anew from what we read.
     line = b'{"jsonrpc":"2.0","id":1,"method":"exit","params":[],"method":"pid"}'
     async with validator_peer() as peer:
-        answer = await AdminHelper(peer.ledger, ALLOWED).answer(line)
+        answer = await AdminHelper(peer.ledger, ALLOWED).rpc.answer(line)
         assert answer["result"] == peer.process.pid
         assert peer.process.returncode is None
 

@@ -226,20 +226,94 @@ class Permit(_message.Message):
     def __init__(self, id: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., not_before_unix_ms: _Optional[int] = ..., expire_unix_ms: _Optional[int] = ...) -> None: ...
 
 class ActionRequest(_message.Message):
-    __slots__ = ("unit", "inspect", "vote")
+    __slots__ = ("unit", "inspect", "vote", "config")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     INSPECT_FIELD_NUMBER: _ClassVar[int]
     VOTE_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
     unit: UnitAction
     inspect: InspectAction
     vote: VoteAction
-    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ...) -> None: ...
+    config: ConfigAction
+    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ...) -> None: ...
+
+class ConfigAction(_message.Message):
+    __slots__ = ("unit", "etag", "changes", "to_version", "apply_now")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    TO_VERSION_FIELD_NUMBER: _ClassVar[int]
+    APPLY_NOW_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    etag: str
+    changes: _containers.RepeatedCompositeFieldContainer[FlagChange]
+    to_version: int
+    apply_now: bool
+    def __init__(self, unit: _Optional[str] = ..., etag: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FlagChange, _Mapping]]] = ..., to_version: _Optional[int] = ..., apply_now: _Optional[bool] = ...) -> None: ...
+
+class FlagChange(_message.Message):
+    __slots__ = ("name", "values", "remove")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    remove: bool
+    def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ..., remove: _Optional[bool] = ...) -> None: ...
+
+class FlagsReport(_message.Message):
+    __slots__ = ("unit", "source", "program", "etag", "arguments", "versions", "changeable", "node_version", "diff", "at_next_start")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    CHANGEABLE_FIELD_NUMBER: _ClassVar[int]
+    NODE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIFF_FIELD_NUMBER: _ClassVar[int]
+    AT_NEXT_START_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    source: str
+    program: str
+    etag: str
+    arguments: _containers.RepeatedCompositeFieldContainer[FlagArgument]
+    versions: _containers.RepeatedCompositeFieldContainer[FlagsVersion]
+    changeable: _containers.RepeatedScalarFieldContainer[str]
+    node_version: str
+    diff: _containers.RepeatedScalarFieldContainer[str]
+    at_next_start: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, unit: _Optional[str] = ..., source: _Optional[str] = ..., program: _Optional[str] = ..., etag: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[FlagArgument, _Mapping]]] = ..., versions: _Optional[_Iterable[_Union[FlagsVersion, _Mapping]]] = ..., changeable: _Optional[_Iterable[str]] = ..., node_version: _Optional[str] = ..., diff: _Optional[_Iterable[str]] = ..., at_next_start: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FlagArgument(_message.Message):
+    __slots__ = ("name", "value", "fixed")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    FIXED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    fixed: bool
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., fixed: _Optional[bool] = ...) -> None: ...
+
+class FlagsVersion(_message.Message):
+    __slots__ = ("version", "unix_ms", "etag")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    unix_ms: int
+    etag: str
+    def __init__(self, version: _Optional[int] = ..., unix_ms: _Optional[int] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class InspectAction(_message.Message):
-    __slots__ = ("unit",)
+    __slots__ = ("unit", "flags", "change")
     UNIT_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
     unit: str
-    def __init__(self, unit: _Optional[str] = ...) -> None: ...
+    flags: bool
+    change: ConfigAction
+    def __init__(self, unit: _Optional[str] = ..., flags: _Optional[bool] = ..., change: _Optional[_Union[ConfigAction, _Mapping]] = ...) -> None: ...
 
 class VoteAction(_message.Message):
     __slots__ = ("unit", "enable", "expected_invocation", "proof_ms")
@@ -390,7 +464,7 @@ class UnitReport(_message.Message):
     def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., unix_ms: _Optional[int] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("permit_id", "operation", "step", "host_uid", "action", "request_sha256", "result", "reason", "message", "before", "after", "start_unix_ms", "end_unix_ms", "job_ms", "agent_version", "node", "figures")
+    __slots__ = ("permit_id", "operation", "step", "host_uid", "action", "request_sha256", "result", "reason", "message", "before", "after", "start_unix_ms", "end_unix_ms", "job_ms", "agent_version", "node", "figures", "flags")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -415,6 +489,7 @@ class Receipt(_message.Message):
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     FIGURES_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
     permit_id: str
     operation: str
     step: str
@@ -432,7 +507,8 @@ class Receipt(_message.Message):
     agent_version: str
     node: NodeReport
     figures: _containers.ScalarMap[str, str]
-    def __init__(self, permit_id: _Optional[str] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., result: _Optional[_Union[ReceiptResult, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., before: _Optional[_Union[UnitState, _Mapping]] = ..., after: _Optional[_Union[UnitState, _Mapping]] = ..., start_unix_ms: _Optional[int] = ..., end_unix_ms: _Optional[int] = ..., job_ms: _Optional[float] = ..., agent_version: _Optional[str] = ..., node: _Optional[_Union[NodeReport, _Mapping]] = ..., figures: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    flags: FlagsReport
+    def __init__(self, permit_id: _Optional[str] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., result: _Optional[_Union[ReceiptResult, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., before: _Optional[_Union[UnitState, _Mapping]] = ..., after: _Optional[_Union[UnitState, _Mapping]] = ..., start_unix_ms: _Optional[int] = ..., end_unix_ms: _Optional[int] = ..., job_ms: _Optional[float] = ..., agent_version: _Optional[str] = ..., node: _Optional[_Union[NodeReport, _Mapping]] = ..., figures: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Union[FlagsReport, _Mapping]] = ...) -> None: ...
 
 class SignedReceipt(_message.Message):
     __slots__ = ("receipt", "signature", "certificate_serial")

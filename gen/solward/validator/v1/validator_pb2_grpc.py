@@ -57,6 +57,21 @@ class ValidatorServiceStub:
                 request_serializer=solward_dot_validator_dot_v1_dot_validator__pb2.SetVotingRequest.SerializeToString,
                 response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.GetFlags = channel.unary_unary(
+                '/solward.validator.v1.ValidatorService/GetFlags',
+                request_serializer=solward_dot_validator_dot_v1_dot_validator__pb2.GetFlagsRequest.SerializeToString,
+                response_deserializer=solward_dot_hosts_dot_v1_dot_link__pb2.FlagsReport.FromString,
+                _registered_method=True)
+        self.UpdateFlags = channel.unary_unary(
+                '/solward.validator.v1.ValidatorService/UpdateFlags',
+                request_serializer=solward_dot_validator_dot_v1_dot_validator__pb2.UpdateFlagsRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ListKnownFlags = channel.unary_unary(
+                '/solward.validator.v1.ValidatorService/ListKnownFlags',
+                request_serializer=solward_dot_validator_dot_v1_dot_validator__pb2.ListKnownFlagsRequest.SerializeToString,
+                response_deserializer=solward_dot_validator_dot_v1_dot_validator__pb2.ListKnownFlagsResponse.FromString,
+                _registered_method=True)
         self.Start = channel.unary_unary(
                 '/solward.validator.v1.ValidatorService/Start',
                 request_serializer=solward_dot_validator_dot_v1_dot_validator__pb2.StartRequest.SerializeToString,
@@ -101,6 +116,27 @@ class ValidatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetFlags(self, request, context):
+        """GetFlags has the agent read the flags that the validator's unit starts with.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateFlags(self, request, context):
+        """UpdateFlags changes flags: at once where the running validator can be told, else by a gated restart.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListKnownFlags(self, request, context):
+        """ListKnownFlags lists the flags that can be changed at all, with their types and versions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Start(self, request, context):
         """Start starts the validator's unit and verifies that it stays up.
         """
@@ -137,6 +173,21 @@ def add_ValidatorServiceServicer_to_server(servicer, server):
                     servicer.SetVoting,
                     request_deserializer=solward_dot_validator_dot_v1_dot_validator__pb2.SetVotingRequest.FromString,
                     response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'GetFlags': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFlags,
+                    request_deserializer=solward_dot_validator_dot_v1_dot_validator__pb2.GetFlagsRequest.FromString,
+                    response_serializer=solward_dot_hosts_dot_v1_dot_link__pb2.FlagsReport.SerializeToString,
+            ),
+            'UpdateFlags': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateFlags,
+                    request_deserializer=solward_dot_validator_dot_v1_dot_validator__pb2.UpdateFlagsRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ListKnownFlags': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKnownFlags,
+                    request_deserializer=solward_dot_validator_dot_v1_dot_validator__pb2.ListKnownFlagsRequest.FromString,
+                    response_serializer=solward_dot_validator_dot_v1_dot_validator__pb2.ListKnownFlagsResponse.SerializeToString,
             ),
             'Start': grpc.unary_unary_rpc_method_handler(
                     servicer.Start,
@@ -258,6 +309,87 @@ class ValidatorService:
             '/solward.validator.v1.ValidatorService/SetVoting',
             solward_dot_validator_dot_v1_dot_validator__pb2.SetVotingRequest.SerializeToString,
             solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFlags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.validator.v1.ValidatorService/GetFlags',
+            solward_dot_validator_dot_v1_dot_validator__pb2.GetFlagsRequest.SerializeToString,
+            solward_dot_hosts_dot_v1_dot_link__pb2.FlagsReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateFlags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.validator.v1.ValidatorService/UpdateFlags',
+            solward_dot_validator_dot_v1_dot_validator__pb2.UpdateFlagsRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKnownFlags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.validator.v1.ValidatorService/ListKnownFlags',
+            solward_dot_validator_dot_v1_dot_validator__pb2.ListKnownFlagsRequest.SerializeToString,
+            solward_dot_validator_dot_v1_dot_validator__pb2.ListKnownFlagsResponse.FromString,
             options,
             channel_credentials,
             insecure,

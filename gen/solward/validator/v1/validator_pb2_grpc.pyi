@@ -43,6 +43,12 @@ class ValidatorServiceStub:
     """GetNode has the agent look at the validator itself: health, leader slots, snapshots, disks, tower."""
     SetVoting: _grpc.UnaryUnaryMultiCallable[_validator_pb2.SetVotingRequest, _operations_pb2.Operation]
     """SetVoting turns the validator's voting on or off until its next start, and proves it."""
+    GetFlags: _grpc.UnaryUnaryMultiCallable[_validator_pb2.GetFlagsRequest, _link_pb2.FlagsReport]
+    """GetFlags has the agent read the flags that the validator's unit starts with."""
+    UpdateFlags: _grpc.UnaryUnaryMultiCallable[_validator_pb2.UpdateFlagsRequest, _operations_pb2.Operation]
+    """UpdateFlags changes flags: at once where the running validator can be told, else by a gated restart."""
+    ListKnownFlags: _grpc.UnaryUnaryMultiCallable[_validator_pb2.ListKnownFlagsRequest, _validator_pb2.ListKnownFlagsResponse]
+    """ListKnownFlags lists the flags that can be changed at all, with their types and versions."""
     Start: _grpc.UnaryUnaryMultiCallable[_validator_pb2.StartRequest, _operations_pb2.Operation]
     """Start starts the validator's unit and verifies that it stays up."""
     Stop: _grpc.UnaryUnaryMultiCallable[_validator_pb2.StopRequest, _operations_pb2.Operation]
@@ -61,6 +67,12 @@ class ValidatorServiceAsyncStub(ValidatorServiceStub):
     """GetNode has the agent look at the validator itself: health, leader slots, snapshots, disks, tower."""
     SetVoting: _aio.UnaryUnaryMultiCallable[_validator_pb2.SetVotingRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """SetVoting turns the validator's voting on or off until its next start, and proves it."""
+    GetFlags: _aio.UnaryUnaryMultiCallable[_validator_pb2.GetFlagsRequest, _link_pb2.FlagsReport]  # type: ignore[assignment]
+    """GetFlags has the agent read the flags that the validator's unit starts with."""
+    UpdateFlags: _aio.UnaryUnaryMultiCallable[_validator_pb2.UpdateFlagsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """UpdateFlags changes flags: at once where the running validator can be told, else by a gated restart."""
+    ListKnownFlags: _aio.UnaryUnaryMultiCallable[_validator_pb2.ListKnownFlagsRequest, _validator_pb2.ListKnownFlagsResponse]  # type: ignore[assignment]
+    """ListKnownFlags lists the flags that can be changed at all, with their types and versions."""
     Start: _aio.UnaryUnaryMultiCallable[_validator_pb2.StartRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """Start starts the validator's unit and verifies that it stays up."""
     Stop: _aio.UnaryUnaryMultiCallable[_validator_pb2.StopRequest, _operations_pb2.Operation]  # type: ignore[assignment]
@@ -100,6 +112,30 @@ class ValidatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """SetVoting turns the validator's voting on or off until its next start, and proves it."""
+
+    @_abc_1.abstractmethod
+    def GetFlags(
+        self,
+        request: _validator_pb2.GetFlagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_link_pb2.FlagsReport, _abc.Awaitable[_link_pb2.FlagsReport]]:
+        """GetFlags has the agent read the flags that the validator's unit starts with."""
+
+    @_abc_1.abstractmethod
+    def UpdateFlags(
+        self,
+        request: _validator_pb2.UpdateFlagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """UpdateFlags changes flags: at once where the running validator can be told, else by a gated restart."""
+
+    @_abc_1.abstractmethod
+    def ListKnownFlags(
+        self,
+        request: _validator_pb2.ListKnownFlagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_validator_pb2.ListKnownFlagsResponse, _abc.Awaitable[_validator_pb2.ListKnownFlagsResponse]]:
+        """ListKnownFlags lists the flags that can be changed at all, with their types and versions."""
 
     @_abc_1.abstractmethod
     def Start(

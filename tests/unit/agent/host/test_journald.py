@@ -14,6 +14,12 @@ NOW_MS = 1_786_710_896_000
 CURSOR = f"s=ab;i=1;b=cd;m=1;t={NOW_MS * 1000 - 5_000_000:x};x=ef"
 
 
+@pytest.fixture(autouse=True)
+def _machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "machine-id").write_text("ab\n")
+    monkeypatch.setattr(journald, "MACHINE_ID", tmp_path / "machine-id")
+
+
 def entry(message: object, **fields: str) -> bytes:
     record = {"__CURSOR": CURSOR, "__REALTIME_TIMESTAMP": str(NOW_MS * 1000), "MESSAGE": message} | fields
     return json.dumps(record).encode()
@@ -30,7 +36,10 @@ def test_what_journalctl_is_asked() -> None:
     first = command(["sol.service"], "", NOW_MS)
     assert first[0] == "/usr/bin/journalctl"
     assert "--lines=0" in first
-    assert first[-6:] == ["_SYSTEMD_UNIT=sol.service", "+", "UNIT=sol.service", "_PID=1", "+", "_TRANSPORT=kernel"]
+    assert first[-9:] == [
+        "_MACHINE_ID=ab", "_SYSTEMD_UNIT=sol.service", "+", "_MACHINE_ID=ab", "UNIT=sol.service", "_PID=1", "+",
+        "_MACHINE_ID=ab", "_TRANSPORT=kernel",
+    ]  # fmt: skip
     again = command(["sol.service"], CURSOR, NOW_MS)
     assert f"--after-cursor={CURSOR}" in again
     assert "--no-tail" in again
