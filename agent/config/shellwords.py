@@ -3,7 +3,7 @@
 from common.flags.arguments import Word
 
 # Outside of quotes these would make it more than one simple command.
-_OPERATORS = frozenset(";|&<>()`")
+_OPERATORS = frozenset(";|&<>()`\n")
 
 
 class NotSimple(ValueError):
@@ -18,7 +18,7 @@ def words(text: str) -> list[Word]:
     found: list[Word] = []
     place = 0
     while place < len(text):
-        if text[place] in " \t\n":
+        if text[place] in " \t":
             place += 1
         elif text.startswith("\\\n", place):
             place += 2
@@ -32,7 +32,7 @@ def _word(text: str, start: int) -> tuple[Word, int]:
     value: list[str] = []
     fixed = False
     place = start
-    while place < len(text) and text[place] not in " \t\n":
+    while place < len(text) and text[place] not in " \t":
         char = text[place]
         if char == "'":
             piece, place = _single(text, place)
@@ -44,7 +44,7 @@ def _word(text: str, start: int) -> tuple[Word, int]:
                 raise NotSimple("a backslash stands at the end")
             piece, place = ("" if text[place + 1] == "\n" else text[place + 1]), place + 2
         elif char in _OPERATORS or (char == "#" and place == start):
-            raise NotSimple(f"{char} makes it more than one simple command")
+            raise NotSimple(f"{char!r} makes it more than one simple command")
         else:
             fixed = fixed or _varies(text, place, bare=True)
             piece, place = char, place + 1

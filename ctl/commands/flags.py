@@ -14,7 +14,7 @@ from ctl.output import Form, cell, console, output_option, print_message, print_
 SERVICE = "solward.validator.v1.ValidatorService"
 
 
-@click.group()
+@click.group(short_help="Show and change what it starts with.")
 def flags() -> None:
     """Show, change and roll back the flags that the validator starts with."""
 

@@ -1,6 +1,8 @@
 """A real journal under the packaged agent: what the validator and systemd say, and everything that breaks reading."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,28 +61,32 @@ async def figure(fleet: Fleet, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
 
-async def test_the_journal_is_read_whatever_becomes_of_it(tmp_path: Path) -> None:
+SAID = ("huge", "native", "odd", "disk", "files", "memory")
+
+
+@asynccontextmanager
+async def logging_host(folder: Path) -> AsyncIterator[tuple[Fleet, Host]]:
+    """Run a host whose validator logs to the journal, beside writers of everything that is odd."""
     (port,) = free_ports(1)
     unit = _VALIDATOR_UNIT.format(port=port).replace("--log /var/lib/sol/log", "--log -")
-    async with one_host(tmp_path, "bookworm", unit.replace("[Service]", "[Service]\nRestart=on-failure")) as (
+    async with one_host(folder, "bookworm", unit.replace("[Service]", "[Service]\nRestart=on-failure")) as (
         fleet,
         host,
     ):
         host.machine.write("/opt/writer.py", _WRITER)
-        host.machine.write(
-            "/etc/systemd/system/writer@.service",
-            "[Service]\nType=oneshot\nExecStart=/usr/bin/python3 /opt/writer.py %i\n",
-        )
-        said = ("huge", "native", "odd", "disk", "files", "memory")
-        configure(
-            host, fleet.plane,
-            rpc={"url": f"http://127.0.0.1:{port}", "methods": [{"name": "getSlot"}]},
-            validator={"ledger": "/var/lib/sol"},
-        )  # fmt: skip
-        allowed = {"units": {UNIT: list(ACTIONS)} | {f"writer@{each}.service": [] for each in said}}
+        writer = "[Service]\nType=oneshot\nExecStart=/usr/bin/python3 /opt/writer.py %i\n"
+        host.machine.write("/etc/systemd/system/writer@.service", writer)
+        rpc = {"url": f"http://127.0.0.1:{port}", "methods": [{"name": "getSlot"}]}
+        configure(host, fleet.plane, rpc=rpc, validator={"ledger": "/var/lib/sol"})
+        allowed = {"units": {UNIT: list(ACTIONS)} | {f"writer@{each}.service": [] for each in SAID}}
         host.machine.write("/etc/solward/allowlist.yaml", yaml.safe_dump(allowed))
         await host.machine.run("systemctl", "daemon-reload")
         await enroll(host, fleet.plane)
+        yield fleet, host
+
+
+async def test_the_journal_is_read_whatever_becomes_of_it(tmp_path: Path) -> None:
+    async with logging_host(tmp_path) as (fleet, host):
 
         async def replaying() -> bool:
             return await figure(fleet, "solana_validator_frozen_slot{") > 0

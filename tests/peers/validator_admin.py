@@ -23,6 +23,7 @@ class Admin:
         self._node, self._faults, self._log = node, faults, log
         self._tasks: set[asyncio.Task[None]] = set()
         self.stop = asyncio.Event()
+        self._whitelist: list[list[int]] = []
         self.path = node.ledger / "admin.rpc"
         self.methods: dict[str, Callable[[Any], Any]] = {
             "exit": self._exit,
@@ -37,6 +38,9 @@ class Admin:
             "setIdentity": self._set_identity,
             "isGeneratingSnapshots": self._is_generating_snapshots,
             "validatorAdmissionTicketStatus": self._ticket_status,
+            "repairWhitelist": lambda params: expect(params) or {"whitelist": self._whitelist},
+            "setRepairWhitelist": self._set_whitelist,
+            "setBlockEngineConfig": self._set_block_engine,
         }
 
     async def serve(self) -> asyncio.Server:
@@ -157,6 +161,22 @@ class Admin:
         old, self._node.replay_identity = self._node.replay_identity, identity
         self._log.line("WARN", "solana_core::replay_stage", f"Identity changed from {old} to {identity}")
         self._log.point("validator-set_identity", old_id=old, new_id=identity, version=self._node.version)
+
+    def _set_whitelist(self, params: Any) -> None:
+        # Keys are arrays of 32 numbers on this socket.
+        keys = expect(params, list)[0]
+        if not all(isinstance(key, list) and len(key) == 32 for key in keys):
+            raise RpcError(-32602, "Invalid params: invalid length, expected an array of length 32.")
+        self._post_init()
+        self._whitelist = keys
+
+    def _set_block_engine(self, params: Any) -> None:
+        # Two parameters up to 2.3, three from 3.0.
+        old = self._node.version < "3"
+        url = expect(params, str, bool)[0] if old else expect(params, str, bool, bool)[0]
+        self._post_init()
+        if not url:
+            raise RpcError(-32602, "failed to set block engine config. see logs for details.")
 
     def _is_generating_snapshots(self, params: Any) -> bool:
         expect(params)

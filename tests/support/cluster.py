@@ -19,6 +19,7 @@ import yaml
 
 from tests.peers.fixtures import SystemdPeer, systemd_peer
 from tests.support.codes import Authenticator
+from tests.support.launcher import helper_argv, write_script
 from tests.support.ports import free_ports
 
 BIN = Path(sys.executable).parent
@@ -43,6 +44,7 @@ class About(NamedTuple):
     Attributes:
         guarded: its agent knows the validator, so that gates are judged and it exits by itself.
         restart: Restart= of its unit.
+        changeable: flags that root lets be changed; the validator then starts from a script, by real flags.
     """
 
     guarded: bool = False
@@ -50,6 +52,7 @@ class About(NamedTuple):
     restart: str = "always"
     vote_account: str = ""
     voters: tuple[str, ...] = ()
+    changeable: tuple[str, ...] = ()
 
 
 @dataclass
@@ -63,6 +66,12 @@ class HostProcess:
     control_port: int
     config: Path
     agent: Process | None = None
+    helper: Process | None = None
+
+    @property
+    def script(self) -> Path:
+        """The script that the validator starts from, where it does."""
+        return self.folder / "validator.sh"
 
     @property
     def log(self) -> str:
@@ -188,6 +197,8 @@ class Cluster:
         ]  # fmt: skip
         for option, value in validator.items():
             argv += [f"--{option.replace('_', '-')}", value if isinstance(value, str) else json.dumps(value)]
+        if about.changeable:
+            argv = write_script(folder, argv[3:])
         peer = await self.stack.enter_async_context(systemd_peer({UNIT: argv}, start=True, restart=about.restart))
         config = folder / "agent.yaml"
         host = HostProcess(name, folder, peer, rpc_port, control_port, config)
@@ -211,12 +222,15 @@ class Cluster:
             ledger = host.folder / "ledger"
             settings["validator"] = {
                 "ledger": str(ledger), "admin_socket": str(ledger / "admin.rpc"), "vote_account": about.vote_account,
-                "log": str(host.folder / "validator.log"),
+                "log": str(host.folder / "validator.log"), "config_socket": str(host.folder / "config.sock"),
             }  # fmt: skip
             settings["group"] = about.group
         host.config.write_text(yaml.safe_dump(settings))
-        actions = ["validator.start", "validator.stop", "validator.restart", "validator.vote"]
-        allowed = {"units": {UNIT: actions}, "voters": list(about.voters)}
+        actions = [f"validator.{verb}" for verb in ("start", "stop", "restart", "vote", "config")]
+        allowed: dict[str, Any] = {"units": {UNIT: actions}, "voters": list(about.voters)}
+        if about.changeable:
+            entry = {"source": str(host.script), "program": "agave-validator", "flags": list(about.changeable)}
+            allowed["config"] = {UNIT: entry}
         (host.folder / "allowlist.yaml").write_text(yaml.safe_dump(allowed))
 
     async def enroll(self, host: HostProcess) -> None:
@@ -233,7 +247,16 @@ class Cluster:
         return await run_program(argv, self.environment(), answer)
 
     async def start_agent(self, host: HostProcess) -> None:
-        """Start a host's agent."""
+        """Start a host's agent, and its config helper where there is one to be had."""
+        if host.script.exists() and host.helper is None:
+            host.helper = await asyncio.create_subprocess_exec(
+                *self.agent_program,
+                "--config",
+                str(host.config),
+                *helper_argv(host.folder),
+                env=self.environment(),
+                stdin=DEVNULL,
+            )
         with (host.folder / "agent.log").open("ab") as log:
             host.agent = await asyncio.create_subprocess_exec(
                 *self.agent_program, "--config", str(host.config), "run",
@@ -262,6 +285,9 @@ class Cluster:
         for host in self.hosts.values():
             if host.agent:
                 await self.stop_agent(host)
+            if host.helper and host.helper.returncode is None:
+                host.helper.terminate()
+                await host.helper.wait()
         if self.server and self.server.returncode is None:
             await self.stop_server()
 

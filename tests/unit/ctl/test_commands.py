@@ -12,8 +12,8 @@ from solward.operations.v1 import operations_pb2 as pb
 from solward.rpc.v1 import rpc_pb2
 from solward.validator.v1 import validator_pb2
 
-from ctl import exits
-from ctl.commands import hosts, operations, validator
+from ctl import acting, exits
+from ctl.commands import hosts, operations
 from ctl.commands.rpc import _only
 from ctl.output import print_line
 
@@ -37,7 +37,10 @@ class Fake:
 
 
 def start(fake: Fake, form: Any, **options: bool) -> None:
-    work = validator._act("Start", validator_pb2.StartRequest, {}, form=form, **(OPTIONS | options))  # type: ignore[arg-type]
+    fields: dict[str, object] = {}
+    start = "solward.validator.v1.ValidatorService/Start"
+    work = acting.act(start, "Start", validator_pb2.StartRequest, fields, form=form, **(OPTIONS | options))  # type: ignore[arg-type]
+    # type: ignore[arg-type]
     asyncio.run(work(fake))  # type: ignore[arg-type]
 
 
