@@ -55,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     config_helper.add_argument("--versions", type=Path, default=VERSIONS, help=f"where they are kept ({VERSIONS})")
     config_helper.add_argument("--socket", type=Path, help="where to listen, unless systemd hands a socket over")
     config_helper.set_defaults(run=_config_helper)
+    job = commands.add_parser("job", help="become the job that root listed under a name")
+    job.add_argument("name", help="as in /etc/solward/allowlist.yaml, under jobs")
+    job.set_defaults(run=_job)
     return parser
 
 
@@ -140,6 +143,16 @@ def _config_helper(settings: Settings, arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return OK
     return OK
+
+
+def _job(settings: Settings, arguments: argparse.Namespace) -> int:
+    from agent import allowlist
+    from agent.job import JobRefused, become
+
+    try:
+        become(arguments.name, allowlist.load(settings.allowlist, settings.allowlist_owner))
+    except (allowlist.AllowlistError, JobRefused) as error:
+        _fail(str(error), FAILED)
 
 
 def _check(settings: Settings, _arguments: argparse.Namespace) -> int:

@@ -24,6 +24,8 @@ READS = (
 
 
 FlagName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,63}|\*)$")]
+Word = Annotated[str, msgspec.Meta(max_length=4096)]
+JobName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 SourcePlace = Annotated[str, msgspec.Meta(pattern=r"^(unit|/[A-Za-z0-9._/-]{1,4000}\.(sh|yaml|yml))$")]
 
 
@@ -41,6 +43,12 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     flags: tuple[FlagName, ...] = ()
 
 
+class JobEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A long job of this host: the argument vector that solward-job@NAME.service runs."""
+
+    argv: Annotated[tuple[Word, ...], msgspec.Meta(min_length=1, max_length=256)]
+
+
 class AllowlistError(Exception):
     """An allowlist that cannot be trusted or read; the agent then allows nothing and does not start."""
 
@@ -50,6 +58,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     voters: tuple[KeypairFile, ...] = ()
     admin: tuple[AdminMethod, ...] = READS
     config: dict[UnitName, ConfigEntry] = {}
+    jobs: dict[JobName, JobEntry] = {}
 
 
 class Allowlist:
@@ -59,6 +68,7 @@ class Allowlist:
         voters: keypair files that voting may be turned on with.
         admin: methods that the admin helper passes to the validator's socket.
         config: units whose flags may be changed, and how far.
+        jobs: what solward-job@NAME.service runs, by name.
     """
 
     def __init__(
@@ -67,11 +77,13 @@ class Allowlist:
         voters: tuple[str, ...] = (),
         admin: tuple[str, ...] = READS,
         config: Mapping[str, ConfigEntry] = MappingProxyType({}),
+        jobs: Mapping[str, JobEntry] = MappingProxyType({}),
     ) -> None:
         self.units = units
         self.voters = voters
         self.admin = admin
         self.config = config
+        self.jobs = jobs
 
     def allows(self, action: str, unit: str) -> bool:
         """Whether an action may be done to a unit."""
@@ -104,7 +116,7 @@ def load(path: Path, owner: str) -> Allowlist:
     except msgspec.MsgspecError as error:
         raise AllowlistError(f"{path}: {error}") from None
     units = {unit: frozenset(actions) for unit, actions in parsed.units.items()}
-    return Allowlist(units, parsed.voters, parsed.admin, parsed.config)
+    return Allowlist(units, parsed.voters, parsed.admin, parsed.config, parsed.jobs)
 
 
 def _refuse_foreign(info: os.stat_result, path: Path, owner: str, owner_uid: int) -> None:

@@ -95,6 +95,26 @@ def serve() -> None:
 
 
 @cli.command()
+def gateway() -> None:
+    """Serve REST apart from the control plane, with what that left in gateway_dir."""
+    import uvloop
+
+    from controlplane.servers import StartError
+    from controlplane.web import GatewayKeys, serve_gateway
+
+    settings = _settings()
+    logs.configure(settings.log_level, json=settings.log_format == "json")
+    if settings.gateway_dir is None:
+        _fail("gateway_dir is not set: the gateway runs within the control plane")
+    try:
+        uvloop.run(serve_gateway(settings, GatewayKeys.take_over(settings.gateway_dir)))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}: the control plane leaves it there when it starts")
+    except StartError as error:
+        _fail(str(error))
+
+
+@cli.command()
 @click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
 def policy(form: str) -> None:
     """Print the permission matrix, read from the contract itself."""

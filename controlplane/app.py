@@ -69,7 +69,7 @@ from controlplane.store.users import UserRepository
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.prometheus import metrics_app
 from controlplane.telemetry.tracing import tracing
-from controlplane.web import gateway_site, serve_site
+from controlplane.web import GatewayKeys, gateway_site, serve_site
 
 log = structlog.get_logger(__name__)
 
@@ -195,8 +195,12 @@ class App:
             stack.callback(self.links.drain)
             metrics = serve_site(web.AppRunner(self._metrics, access_log=None), self.settings.metrics_listen)
             self.metrics_port = await stack.enter_async_context(metrics)
-            gateway = gateway_site(self.settings, self._installation, f"127.0.0.1:{self.servers.tls_port}")
-            self.gateway_port = await stack.enter_async_context(gateway)
+            keys = GatewayKeys.of(self._installation)
+            if self.settings.gateway_dir:
+                keys.hand_over(self.settings.gateway_dir)
+            else:
+                gateway = gateway_site(self.settings, keys, f"127.0.0.1:{self.servers.tls_port}")
+                self.gateway_port = await stack.enter_async_context(gateway)
             for background in (self._sweeper.run(), self._alerts.run(), self._findings.run(), sdnotify.watchdog()):
                 stack.push_async_callback(_cancel, asyncio.create_task(background))
             yield

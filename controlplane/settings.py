@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     mtls_listen: Address = Field("0.0.0.0:7443", description="gRPC for holders of a client certificate")
     tls_listen: Address = Field("0.0.0.0:7444", description="gRPC with bearer tokens, and enrollment")
     gateway_listen: Address = Field("127.0.0.1:3000", description="REST over HTTPS")
+    gateway_dir: Path | None = Field(
+        None, description="the gateway runs apart, and finds its certificate here; empty: it runs within"
+    )
+    gateway_target: str = Field("", description="where a gateway apart finds gRPC; empty: loopback, port of tls_listen")
     metrics_listen: Address = Field("127.0.0.1:3050", description="Prometheus, without authentication")
     database_url: str = Field(
         "", description="SQLAlchemy URL of the state; empty: SQLite in data_dir (operations stay there always)"

@@ -16,7 +16,15 @@ from tests.support.ports import free_ports
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
 MOST_EXPOSURE = 2.5
-UNITS = ("solward-agent.service", "solward-admin.service", "solward-controlplane.service")
+UNITS = (
+    "solward-agent.service", "solward-admin.service", "solward-config.service", "solward-job@.service",
+    "solward-controlplane.service", "solward-gateway.service",
+)  # fmt: skip
+_HEALTH = """
+import ssl, urllib.request
+context = ssl.create_default_context(cafile="/var/lib/solward-gateway/ca.pem")
+print(urllib.request.urlopen("https://127.0.0.1:3000/health", context=context).read().decode())
+"""
 
 
 async def no_trace(host: Machine) -> None:
@@ -127,6 +135,15 @@ async def test_the_control_plane_runs_from_its_package_and_units_are_little_expo
         await host.run("systemctl", "start", "solward-controlplane")
         shown = await host.show("solward-controlplane", "ActiveState", "NRestarts")
         assert shown == {"ActiveState": "active", "NRestarts": "0"}, await host.journal("solward-controlplane")
+        # The gateway apart: it has its own certificate, and no key of the authority's.
+        settings = host.root / "etc/solward/controlplane.yaml"
+        settings.write_text(settings.read_text() + "\ngateway_dir: /var/lib/solward-gateway\n")
+        await host.run("systemctl", "restart", "solward-controlplane")
+        await host.run("systemctl", "start", "solward-gateway")
+        assert "SERVING" in (await host.run("python3", "-c", _HEALTH)).out, await host.journal("solward-gateway")
+        assert mode_of(host, "/var/lib/solward-gateway/server.key") == (0o640, "solward-controlplane")
+        refused = await host.run("cat", "/var/lib/solward-controlplane/pki/ca.key", user="solward-gateway", check=False)
+        assert refused.code != 0
         for unit in UNITS:
             ran = await host.run(
                 "systemd-analyze", "security", "--offline=true", "--no-pager", f"{SOURCE}/systemd/{unit}"

@@ -1,0 +1,125 @@
+"""Flags of a real unit, changed through the packaged helper on a real systemd, and a listed job."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.fleet.fleet import ACTIONS, Fleet, Host, until
+from tests.fleet.machine import PYTHONPATH
+from tests.fleet.packages import configure, enroll, one_host
+from tests.peers.fixtures import validator_peer
+from tests.support.cluster import UNIT
+from tests.support.ports import free_ports
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
+
+PROGRAM = "/usr/local/bin/agave-validator"
+_PROGRAM = """#!/usr/bin/python3
+from tests.peers.agave_validator import main
+raise SystemExit(main())
+"""
+_UNIT = """[Unit]
+Description=Validator
+[Service]
+User=sol
+Environment=PYTHONPATH={path} PYTHONDONTWRITEBYTECODE=1 LEDGER=/var/lib/sol
+Environment="PEER_FLAGS=--genesis {genesis} --leader-every 0"
+StateDirectory=sol
+ExecStart={program} --ledger ${{LEDGER}} --log "/var/lib/sol/100%% %N.log" --rpc-port {port} --rpc-threads 4
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+async def change(fleet: Fleet, host: Host, *options: str, verb: str = "change") -> tuple[int, dict[str, Any], str]:
+    argv = ("validator", "flags", verb, host.name, *options, "--yes", "-o", "json")
+    ran = await fleet.plane.ctl(*argv, answers=(await fleet.plane.authenticator.code(),), check=False)
+    return ran.code, json.loads(ran.out) if ran.out.startswith("{") else {}, ran.err
+
+
+async def command(host: Host) -> list[str]:
+    """Read what the validator's process was started with."""
+    pid = (await host.machine.show(UNIT, "MainPID"))["MainPID"]
+    return (await host.machine.run("cat", f"/proc/{pid}/cmdline")).out.split("\0")[3:-1]
+
+
+async def test_a_units_flags_are_changed_and_had_back_and_a_job_runs(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    genesis = time.time() - 3600
+    unit = _UNIT.format(path=PYTHONPATH, program=PROGRAM, port=port, genesis=genesis)
+    async with (
+        validator_peer(genesis=genesis) as outside,
+        one_host(
+            tmp_path, "bookworm", unit, solana_rpc_url=outside.rpc_url, ready_seconds=30,
+            gates={"free_gigabytes": 0.01},
+        ) as (fleet, host),
+    ):  # fmt: skip
+        host.machine.write(PROGRAM, _PROGRAM, 0o755)
+        host.machine.write(
+            "/etc/systemd/system/solward-admin.service.d/v.conf", "[Service]\nEnvironment=LEDGER=/var/lib/sol\n"
+        )
+        rpc = {"url": f"http://127.0.0.1:{port}", "methods": [{"name": "getSlot"}]}
+        configure(host, fleet.plane, rpc=rpc, validator={"ledger": "/var/lib/sol"})
+        allowed = {
+            "units": {UNIT: [*ACTIONS, "validator.config"]},
+            "admin": ["startProgress", "startTime", "pid", "exit", "setRepairWhitelist"],
+            "config": {UNIT: {"source": "unit", "program": PROGRAM, "flags": ["*"]}},
+            "jobs": {
+                "who": {
+                    "argv": [
+                        "/usr/bin/python3",
+                        "-c",
+                        "import os,sys; print('job', os.getuid(), sys.argv[1:])",
+                        "$(id)",
+                    ]
+                }
+            },
+        }
+        host.machine.write("/etc/solward/allowlist.yaml", yaml.safe_dump(allowed))
+        await host.machine.run("systemctl", "daemon-reload")
+        await host.machine.run("systemctl", "restart", UNIT)
+        await host.machine.run(
+            "systemctl", "enable", "--quiet", "--now", "solward-admin.socket", "solward-config.socket"
+        )
+        await enroll(host, fleet.plane)
+        # The agent's own user may neither write the unit nor what is kept of it.
+        for path in ("/etc/systemd/system/x", "/var/lib/solward-config/x"):
+            assert (await host.machine.run("touch", path, user="solward-agent", check=False)).code != 0
+
+        before = await command(host)
+        assert before == ["--ledger", "/var/lib/sol", "--log", "/var/lib/sol/100% sol.log", "--rpc-port", str(port),
+                          "--genesis", str(genesis), "--leader-every", "0"]  # fmt: skip
+        code, done, said = await change(fleet, host, "--set", "rpc-threads=8", "--set", "entrypoint=a.example:8001")
+        assert code == 0, (done, said, await host.machine.journal("solward-config"))
+        assert await command(host) == before
+        shown = await fleet.plane.ctl_json("validator", "flags", "show", host.name)
+        assert [(each["name"], each["fixed"]) for each in shown["arguments"]] == [
+            ("ledger", True), ("log", False), ("rpc-port", False), ("rpc-threads", False), ("entrypoint", False),
+        ]  # fmt: skip
+        drop_in = host.machine.root / f"etc/systemd/system/{UNIT}.d/90-solward-flags.conf"
+        assert f'ExecStart={PROGRAM} --ledger "${{LEDGER}}" --log "/var/lib/sol/100%% sol.log" ' in drop_in.read_text()
+
+        # A flag that ends the node: put back by itself, and the node is up with what it had.
+        code, done, said = await change(fleet, host, "--set", "expected-shred-version=1")
+        assert code == 1, said
+        assert "was put back" in done["error"]["message"], (done, await host.machine.journal("solward-agent"))
+        assert "shred-version" not in drop_in.read_text()
+        code, done, said = await change(fleet, host, "--version", "1", verb="rollback")
+        assert code == 0, (done, said)
+        code, _, said = await change(fleet, host, "--set", "log=/tmp/$(reboot)")
+        assert (code, "VALUE_WRONG" in said) == (2, True)
+
+        await host.machine.run("systemctl", "start", "solward-job@who.service")
+
+        async def ran() -> bool:
+            return "job " in await host.machine.journal("solward-job@who.service")
+
+        await until(ran, "the job has run")
+        uid = (await host.machine.run("id", "-u", "sol")).out.strip()
+        assert f"job {uid} ['$(id)']" in await host.machine.journal("solward-job@who.service")
+        await host.machine.run("systemctl", "start", "solward-job@none.service", check=False)
+        assert "root has not listed a job 'none'" in await host.machine.journal("solward-job@none.service")
