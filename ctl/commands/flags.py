@@ -83,11 +83,11 @@ def rollback(context: str | None, /, version: int, no_restart: bool, wait_minute
 def versions(context: str | None, host: str, form: Form) -> None:
     """Show the versions of the flags of the validator on HOST, the newest first."""
     found = run(context, lambda client: _flags(client, host))
-    print_messages(
-        list(found.versions), form, ("VERSION", "UTC", "ETAG", ""), lambda version: _version_row(version, found.etag)
-    )
     if form == "table" and not found.versions:
         console.print("no version is kept yet: the first change keeps what stands before it")
+        return
+    columns = ("VERSION", "UTC", "ETAG", "")
+    print_messages(list(found.versions), form, columns, lambda version: _version_row(version, found.etag))
 
 
 @flags.command(short_help="Show the flags that can be changed at all.")

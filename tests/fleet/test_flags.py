@@ -115,11 +115,11 @@ async def test_a_units_flags_are_changed_and_had_back_and_a_job_runs(tmp_path: P
 
         await host.machine.run("systemctl", "start", "solward-job@who.service")
 
-        async def ran() -> bool:
-            return "job " in await host.machine.journal("solward-job@who.service")
-
-        await until(ran, "the job has run")
         uid = (await host.machine.run("id", "-u", "sol")).out.strip()
-        assert f"job {uid} ['$(id)']" in await host.machine.journal("solward-job@who.service")
+
+        async def ran() -> bool:
+            return f"job {uid} ['$(id)']" in await host.machine.journal("solward-job@who.service")
+
+        await until(ran, "the job has run, as the validator's user and with no shell")
         await host.machine.run("systemctl", "start", "solward-job@none.service", check=False)
         assert "root has not listed a job 'none'" in await host.machine.journal("solward-job@none.service")
