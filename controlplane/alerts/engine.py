@@ -34,6 +34,8 @@ HOSTS_AGAIN_SECONDS = 5.0
 STALE_MS = 10_000
 # After an operation a validator has this long to become what its rules expect.
 SETTLE_MS = 30_000
+# A finding that has been quiet for so long is watched no more.
+FORGET_MS = 3_600_000
 SUBJECTS = {"validator": pb.ALERT_SUBJECT_VALIDATOR, "monitor": pb.ALERT_SUBJECT_MONITOR}
 
 
@@ -60,7 +62,8 @@ class _Watched:
     advice: str = ""
 
 
-Key = tuple[str, str, str]
+# A rule's name and the detail.
+Key = tuple[str, str]
 
 
 class AlertEngine:
@@ -86,7 +89,8 @@ class AlertEngine:
         self._book = book
         self._busy = busy
         self._busy_ms: dict[str, int] = {}
-        self._watched: dict[Key, _Watched] = {}
+        # By the host's uid.
+        self._watched: dict[str, dict[Key, _Watched]] = {}
         self._known: dict[str, HostRow] = {}
         self._changing = asyncio.Lock()
 
@@ -173,10 +177,11 @@ class AlertEngine:
             if rule.events is None:
                 watched = self._watch(rule, host, "")
                 changed += self._observe(watched, self._look(watched, now), now)
-        for watched in [each for each in self._watched.values() if each.host.uid == host.uid and each.rule.events]:
+        mine = self._watched[host.uid]
+        for key, watched in [each for each in mine.items() if each[1].rule.events]:
             changed += self._observe(watched, self._look(watched, now), now)
-            if watched.track.idle and not watched.findings and now - watched.track.resolve_ms > 3_600_000:
-                del self._watched[watched.rule.name, host.uid, watched.detail]
+            if watched.track.idle and not watched.findings and now - watched.track.resolve_ms > FORGET_MS:
+                del mine[key]
         return changed
 
     def _look(self, watched: _Watched, now: int) -> Look:
@@ -201,7 +206,8 @@ class AlertEngine:
     def _may_judge(self, rule: Rule, host: HostRow, now: int) -> bool:
         if not rule.during_operations and now - self._busy_ms.get(host_name(host.name), 0) < SETTLE_MS:
             return False
-        return not any((other := self._watched.get((name, host.uid, ""))) and other.track.fire_ms for name in rule.hold)
+        mine = self._watched.get(host.uid, {})
+        return not any((other := mine.get((name, ""))) and other.track.start_ms for name in rule.hold)
 
     def _is_stale(self, host: HostRow, now: int) -> bool:
         feed = self._ingest.feeds.get(host.name)
@@ -226,10 +232,10 @@ class AlertEngine:
         return [_resolved(alert, now)] if change is Change.RESOLVED else [alert]
 
     def _watch(self, rule: Rule, host: HostRow, detail: str) -> _Watched:
-        key = (rule.name, host.uid, detail)
-        watched = self._watched.get(key)
+        mine = self._watched.setdefault(host.uid, {})
+        watched = mine.get((rule.name, detail))
         if watched is None:
-            watched = self._watched[key] = _Watched(rule, host, detail)
+            watched = mine[rule.name, detail] = _Watched(rule, host, detail)
         watched.host = host
         return watched
 
@@ -239,8 +245,8 @@ class AlertEngine:
     def _forget_gone(self, now: int) -> list[pb.Alert]:
         """Resolve what fires on a host that was cut off: it is not ours to watch any more."""
         uids = {row.uid for row in self._known.values()}
-        gone = [key for key, watched in self._watched.items() if watched.host.uid not in uids]
-        ended = [watched for watched in map(self._watched.pop, gone) if watched.track.fire_ms]
+        gone = [uid for uid in self._watched if uid not in uids]
+        ended = [each for mine in map(self._watched.pop, gone) for each in mine.values() if each.track.fire_ms]
         return [_resolved(watched.alert, now) for watched in ended if watched.alert]
 
 

@@ -83,8 +83,8 @@ class LinkTrigger(BaseModel, extra="forbid", frozen=True):
 class Rule(BaseModel, extra="forbid", frozen=True):
     """One rule; exactly one of `series`, `events` and `link` says when it holds.
 
-    `hold`: while one of these rules fires on the host, nothing can be told by this one. `during_operations`: it is
-    judged also while an operation is at work on the host, which takes a validator down for good reason.
+    `hold`: while one of these rules fires on the host, or is about to, this one can tell nothing. `during_operations`:
+    it is judged also while an operation is at work on the host, which takes a validator down for good reason.
     """
 
     name: Name

@@ -1,6 +1,7 @@
 """The tour: each step does one thing that Solward is for, and fails unless it did what it says."""
 
 import asyncio
+import datetime as dt
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -95,6 +96,21 @@ async def restart(fleet: Cluster) -> str:
     return f"{len(gates)} gates, pid {receipt['before']['mainPid']} → {receipt['after']['mainPid']}, signed receipt"
 
 
+async def raise_alert(fleet: Cluster) -> str:
+    """Have a validator write of trouble, and see the alert that it raises by itself."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    line = f"[{stamp}.000000000Z ERROR solana_core::voting_service] Unable to save tower to storage: no space left\n"
+    written = time.time()
+    with (fleet.hosts["sol-3"].folder / "validator.log").open("a") as log:
+        log.write(line)
+    while not (found := await fleet.ctl_json("alerts", "--host", "sol-3")):
+        expect(time.time() - written < SEEN_SECONDS, "an alert is raised", "none")
+    (alert,) = found
+    expect(alert["detail"] == "validator.tower_not_saved", "it says what happened", alert)
+    fired = dt.datetime.fromisoformat(alert["fireTime"]).timestamp()
+    return f"{alert['summary']}; {(fired - written) * 1000:.0f} ms after the line was written"
+
+
 async def read_everywhere(fleet: Cluster) -> str:
     """Read the same over REST and on the Prometheus page."""
     context = yaml.safe_load((fleet.folder / "config" / "solward" / "contexts" / "default.yaml").read_text())
@@ -152,6 +168,7 @@ TOUR: list[tuple[str, Step]] = [
     ("see live latency", see_latency),
     ("refuse a restart without a second factor", refuse_restart),
     ("restart a validator with one", restart),
+    ("raise an alert from a validator's log", raise_alert),
     ("read it over REST and Prometheus", read_everywhere),
     ("verify the audit trail offline", verify_audit),
     ("detect a tampered copy", detect_tampering),

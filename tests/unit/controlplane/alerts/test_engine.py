@@ -197,7 +197,7 @@ async def test_one_cause_raises_one_alert(world: World) -> None:
     for _ in range(10):
         await world.second("sol-1", active=0)
     # The slots stand too, but because the validator is down.
-    assert ("validator_down", "hosts/sol-1", "") in world.firing()
+    assert world.firing() == [("validator_down", "hosts/sol-1", "")]
 
 
 async def test_findings_fire_at_once_each_kind_by_itself(world: World) -> None:
