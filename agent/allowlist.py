@@ -35,7 +35,7 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Attributes:
         source: "unit", or the path of a script (.sh) or YAML file.
         program: what must be started; flags of anything else are not touched.
-        flags: names; "*" is every flag that names no key, loads no code and moves no state.
+        flags: names; "*" is every flag that is not guarded.
     """
 
     source: SourcePlace

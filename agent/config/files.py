@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 16
 
 
 class UnsafeFile(Exception):
@@ -32,7 +32,7 @@ def folder(path: Path) -> Iterator[int]:
 
 
 def read(path: Path) -> bytes:
-    """Read a regular file, of at most a mebibyte; raises UnsafeFile."""
+    """Read a regular file, of at most 64 KiB; raises UnsafeFile."""
     with folder(path.parent) as parent:
         return _read(parent, path)
 
@@ -69,7 +69,7 @@ def _write(parent: int, name: str, content: bytes, before: os.stat_result | None
             file.flush()
             if before is not None and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)
-            os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode) if before else 0o644)
+            os.fchmod(file.fileno(), before.st_mode & 0o777 if before else 0o644)
             os.fsync(file.fileno())
         os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
     except BaseException:

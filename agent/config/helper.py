@@ -96,7 +96,7 @@ class ConfigHelper:
         # A command that is told again finds its own work: then there is nothing left to do.
         seen = await asyncio.to_thread(versions.by_etag, request.etag) if request.etag else None
         before = seen.launch if seen and request.etag != etag(now) else now
-        wanted = await asyncio.to_thread(_wanted, request, before, versions)
+        wanted = await asyncio.to_thread(_wanted, request, before, versions, entry.source)
         if request.etag not in ("", etag(now)) and etag(wanted) != etag(now):
             raise ConfigError(
                 "CONFIG_CHANGED", "the flags are not as they were when this was asked: look at them again"
@@ -109,7 +109,7 @@ class ConfigHelper:
         }  # fmt: skip
         if request.dry_run:
             return answer
-        previous, written = await asyncio.to_thread(_kept, versions, before, wanted)
+        previous, written = await asyncio.to_thread(_kept, versions, before, wanted, entry.source)
         if etag(wanted) != etag(now):
             await source.write(wanted.arguments)
         await self._must_stand(entry, source, wanted)
@@ -147,20 +147,20 @@ def _shown(launch: Launch) -> list[list[str | bool | None]]:
     return [[each.name, each.value, each.fixed] for each in launch.arguments]
 
 
-def _wanted(request: WriteRequest, before: Launch, versions: Versions) -> Launch:
+def _wanted(request: WriteRequest, before: Launch, versions: Versions, source: str) -> Launch:
     if request.to_version:
-        return versions.get(request.to_version).launch
+        return versions.get(request.to_version, source).launch
     changes = [Change(name, tuple(values), remove) for name, values, remove in request.changes]
     return Launch(before.program, change(before.arguments, changes, parse_version(request.node_version)))
 
 
-def _kept(versions: Versions, before: Launch, wanted: Launch) -> tuple[Version, Version]:
+def _kept(versions: Versions, before: Launch, wanted: Launch, source: str) -> tuple[Version, Version]:
     """Keep both; an attempt before this one may have kept them already."""
     known = versions.by_etag(etag(before))
     newest = versions.all()[:1]
     if newest and newest[0].etag == etag(wanted) and known:
         return known, newest[0]
-    return versions.keep(before), versions.keep(wanted)
+    return versions.keep(before, source), versions.keep(wanted, source)
 
 
 def _refuse_unlisted(entry: ConfigEntry, before: list[Argument], after: list[Argument]) -> None:

@@ -22,6 +22,7 @@ class Version(msgspec.Struct, frozen=True):
         number: counts from 1.
         unix_ms: when it was first seen, or written.
         etag: names what it says.
+        source: where they stood; words of one source are not those of another.
         program: the validator's program then.
         arguments: as they stood.
     """
@@ -29,6 +30,7 @@ class Version(msgspec.Struct, frozen=True):
     number: int
     unix_ms: int
     etag: str
+    source: str
     program: str
     arguments: list[tuple[str, str | None, tuple[str, ...], bool]]
 
@@ -60,9 +62,12 @@ class Versions:
                 continue
         return found
 
-    def get(self, number: int) -> Version:
-        """Find one; raises ConfigError VERSION_NOT_FOUND."""
+    def get(self, number: int, source: str) -> Version:
+        """Find one; raises ConfigError VERSION_NOT_FOUND, or VERSION_OF_ANOTHER_SOURCE."""
         for version in self.all():
+            if version.number == number and version.source != source:
+                why = f"version {number} stood in {version.source}, and root has since named {source}"
+                raise ConfigError("VERSION_OF_ANOTHER_SOURCE", why)
             if version.number == number:
                 return version
         raise ConfigError("VERSION_NOT_FOUND", f"there is no version {number} of these flags")
@@ -71,7 +76,7 @@ class Versions:
         """Find the newest that says the same."""
         return next((version for version in self.all() if version.etag == name), None)
 
-    def keep(self, launch: Launch) -> Version:
+    def keep(self, launch: Launch, source: str) -> Version:
         """Keep what stands, or is about to; what the newest says already is not kept twice."""
         known = self.all()
         name = etag(launch)
@@ -82,6 +87,7 @@ class Versions:
             number,
             now_ms(),
             name,
+            source,
             launch.program,
             [(each.name, each.value, each.raw, each.fixed) for each in launch.arguments],
         )
@@ -93,7 +99,9 @@ class Versions:
                 "CONFIG_NOT_WRITTEN", f"the version could not be kept: {os.strerror(error.errno or 0)}"
             ) from None
         for old in known[MOST - 1 :]:
-            self._path(old.number).unlink(missing_ok=True)
+            # The first is what root had: no number of changes may push it out.
+            if old.number > 1:
+                self._path(old.number).unlink(missing_ok=True)
         return version
 
     def _path(self, number: int) -> Path:

@@ -1,7 +1,7 @@
 """Datapoints, as the validator logs them and as it sends them to InfluxDB."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 PREFIX = "datapoint: "
@@ -34,10 +34,17 @@ def name_in_log(text: str) -> str:
     return text[len(PREFIX) : end if end > 0 else None].partition(",")[0]
 
 
-def from_line_protocol(body: str) -> Iterator[Datapoint]:
-    """Parse InfluxDB's line protocol, a point a line: "NAME,tag=v field=1i,field=2 NANOSECONDS"."""
+def from_line_protocol(body: str, wanted: Container[str]) -> Iterator[Datapoint]:
+    """Parse InfluxDB's line protocol, a point a line: "NAME,tag=v field=1i,field=2 NANOSECONDS".
+
+    Args:
+        body: the lines.
+        wanted: names of the points that are of interest; the others are passed over.
+    """
     for line in _point_lines(body):
         head, _, rest = line.partition(" ")
+        if head.partition(",")[0] not in wanted:
+            continue
         point = _datapoint(head, rest)
         if point.name and point.fields:
             yield point

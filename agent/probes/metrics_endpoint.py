@@ -15,7 +15,7 @@ import structlog
 from agent.logs import datapoint
 from agent.logs.metrics_config import HOST, USER
 from agent.probes.base import Series, Sink
-from agent.probes.validator_log import Digest
+from agent.probes.validator_log import KNOWN, Digest
 from common.clock import now_ms
 
 log = structlog.get_logger(__name__)
@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 MAX_BODY = 16 << 20
 REQUEST_S = 10.0
 MAX_CONNECTIONS = 8
+AGAIN_S = 10.0
+# How long a connection may say nothing: the validator posts every ten seconds.
+IDLE_S = 30.0
 READ_BYTES = 1 << 16
 
 POSTS = {outcome: Series.counting("solana_metrics_posts", outcome=outcome) for outcome in ("taken", "refused")}
@@ -56,13 +59,7 @@ class MetricsEndpoint:
         """Serve until cancelled."""
         digest = Digest(sink, points=True)
         posts = _Posts(sink, digest, self._password, self._forward)
-        try:
-            server = await asyncio.start_server(posts.accept, HOST, self.port)
-        except OSError as error:
-            # The rest of the agent goes on: telemetry of one kind is not worth the hand on the validator.
-            log.error("the metrics endpoint cannot listen", port=self.port, why=error.strerror)
-            await asyncio.Event().wait()
-            return
+        server = await self._listen(posts)
         async with server:
             self.port = server.sockets[0].getsockname()[1]
             try:
@@ -71,6 +68,15 @@ class MetricsEndpoint:
                     digest.tick(log_lines=False)
             finally:
                 await posts.close()
+
+    async def _listen(self, posts: "_Posts") -> asyncio.Server:
+        while True:
+            try:
+                return await asyncio.start_server(posts.accept, HOST, self.port)
+            except OSError as error:
+                # The rest of the agent goes on; whoever holds the port may be a stranger, so this is said each time.
+                log.error("the metrics endpoint cannot listen", port=self.port, why=error.strerror)
+                await asyncio.sleep(AGAIN_S)
 
 
 class _Posts:
@@ -97,32 +103,28 @@ class _Posts:
             return
         self._connections.add(task)
         try:
-            await serve_http(reader, writer, self._take)
+            await serve_http(reader, writer, self._allow, self._take)
         finally:
             self._connections.discard(task)
             writer.close()
 
-    async def _take(self, request: h11.Request, body: bytes) -> tuple[int, str]:
-        try:
-            return await self._write(request, body)
-        except _Refused as refused:
-            self._count("refused")
-            return refused.status, str(refused)
-
-    async def _write(self, request: h11.Request, body: bytes) -> tuple[int, str]:
+    def _allow(self, request: h11.Request) -> int:
+        """Judge a request by its head alone; give the status to answer with at once, 0 to read on."""
         target = urlsplit(request.target.decode())
-        query = {key: values[-1] for key, values in parse_qs(target.query).items()}
         if target.path == "/ping":
-            return 204, ""
-        if target.path != "/write" or request.method != b"POST":
-            raise _Refused(404, "only POST /write is served")
-        if not self._is_ours(query):
-            raise _Refused(401, "the user or password is not the one of solward-agent metrics-config")
+            return 204
+        query = {key: values[-1] for key, values in parse_qs(target.query).items()}
+        ours = target.path == "/write" and request.method == b"POST"
+        status = 0 if ours and self._is_ours(query) else 401 if ours else 404
+        if status:
+            self._sink.sample(POSTS["refused"], 1.0)
+        return status
+
+    async def _take(self, body: bytes) -> None:
         if self._forward:
             self._forward(body)
         await self._digest_body(body.decode(errors="replace"))
-        self._count("taken")
-        return 204, ""
+        self._sink.sample(POSTS["taken"], 1.0)
 
     def _is_ours(self, query: dict[str, str]) -> bool:
         password = hmac.compare_digest(query.get("p", "").encode(), self._password.encode())
@@ -130,31 +132,37 @@ class _Posts:
 
     async def _digest_body(self, body: str) -> None:
         now = now_ms()
-        for number, point in enumerate(datapoint.from_line_protocol(body)):
+        for number, point in enumerate(datapoint.from_line_protocol(body, KNOWN)):
             self._digest.point(point, now)
             # A post holds up to 40,000 points; the loop has other things to do in between.
             if number % 200 == 199:
                 await asyncio.sleep(0)
 
-    def _count(self, outcome: str) -> None:
-        self._sink.sample(POSTS[outcome], 1.0)
+
+Allow = Callable[[h11.Request], int]
+Take = Callable[[bytes], Awaitable[None]]
 
 
-Handler = Callable[[h11.Request, bytes], Awaitable[tuple[int, str]]]
+async def serve_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allow: Allow, take: Take) -> None:
+    """Serve one HTTP/1.1 connection until it ends, is broken, is idle for too long, or is not allowed.
 
-
-async def serve_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handle: Handler) -> None:
-    """Serve one HTTP/1.1 connection until it ends, is broken, or is idle for too long."""
+    Args:
+        allow: judges a request before its body is read.
+        take: takes the body of one that is allowed.
+    """
     connection = h11.Connection(h11.SERVER)
     try:
         while True:
-            async with asyncio.timeout(60.0):
+            async with asyncio.timeout(IDLE_S):
                 request = await _next_event(connection, reader, writer)
             if not isinstance(request, h11.Request):
                 return
+            if status := allow(request):
+                await _respond(connection, writer, status, "", last=True)
+                return
             async with asyncio.timeout(REQUEST_S):
-                status, text = await handle(request, await _body(connection, reader, writer))
-                await _respond(connection, writer, status, text)
+                await take(await _body(connection, reader, writer))
+                await _respond(connection, writer, 204, "")
             if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
                 return
             connection.start_next_cycle()

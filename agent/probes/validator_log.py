@@ -29,6 +29,8 @@ AGAIN_S = (1.0, 30.0)
 # Whoever stands in a URL before "@", and every value of its query, may be a secret.
 _URL_SECRET = re.compile(r"(://)[^\s/@]*@|([?&][\w.-]+=)[^\s&\"']+")
 
+# Names of datapoints that become series or findings.
+KNOWN = catalogue.CATALOGUE.keys() | findings.POINTS.keys()
 LINES = {outcome: Series.counting("solana_log_lines", outcome=outcome) for outcome in ("read", "oversized", "late")}
 POINTS = Series.counting("solana_log_datapoints")
 LAG = Series.of("solana_log_lag_seconds")
@@ -130,7 +132,7 @@ class Digest:
         name = datapoint.name_in_log(line.text)
         if not name:
             self._found(findings.of_line(line), line.text, line.unix_ms or unix_ms)
-        elif self._points and (name in catalogue.CATALOGUE or name in findings.POINTS):
+        elif self._points and name in KNOWN:
             point = datapoint.from_log(line.text)
             if point:
                 self.point(point, line.unix_ms or unix_ms, late=late)

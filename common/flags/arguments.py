@@ -1,5 +1,6 @@
 """Arguments: a validator's argument vector as flags, how it is changed, and what differs."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -66,9 +67,9 @@ def read(words: Sequence[Word]) -> list[Argument]:
     A flag that is not in the catalogue has a value if a word follows that does not begin with a dash.
     """
     found: list[Argument] = []
-    left = list(words)
+    left = deque(words)
     while left:
-        word = left.pop(0)
+        word = left.popleft()
         if not word.value.startswith("--") or len(word.value) == 2:
             found.append(Argument("", word.value, (word.raw,), word.fixed))
             continue
@@ -76,7 +77,7 @@ def read(words: Sequence[Word]) -> list[Argument]:
         if equals:
             found.append(Argument(name, value, (word.raw,), word.fixed))
         elif left and _takes_value(name) and not left[0].value.startswith("--"):
-            after = left.pop(0)
+            after = left.popleft()
             found.append(Argument(name, after.value, (word.raw, after.raw), word.fixed or after.fixed))
         else:
             found.append(Argument(name, None, (word.raw,), word.fixed))

@@ -20,7 +20,8 @@ class Flag(NamedTuple):
         since, until: the first version that knows it, and the first that refuses to start with it.
         choices: of a choice, the words that it takes.
         low, high: of a number, its bounds.
-        guarded: it names a key, loads code or decides where state lies; root must list it by name.
+        guarded: it names a key, loads code, moves state, or decides whom the node trusts or who may reach it; root must
+            list it by name.
     """
 
     name: str
@@ -67,17 +68,19 @@ _ALL: list[Flag] = [
     Flag("use-snapshot-archives-at-startup", "choice", choices=("always", "never", "when-newest")),
     *_flags("text", "snapshot-archive-format"),
     # Bootstrap.
-    *_flags("address", "entrypoint*"),
-    *_flags("pubkey", "known-validator* repair-validator* repair-whitelist* gossip-validator*"),
-    *_flags("switch", "only-known-rpc no-genesis-fetch no-snapshot-fetch no-port-check restricted-repair-only-mode"),
-    *_flags("text", "expected-genesis-hash expected-bank-hash"),
-    *_flags("number", "expected-shred-version", high=65535),
-    *_flags("number", "wait-for-supermajority hard-fork*"),
+    *_flags("address", "entrypoint*", guarded=True),
+    *_flags("pubkey", "known-validator* gossip-validator*", guarded=True),
+    *_flags("pubkey", "repair-validator* repair-whitelist*"),
+    *_flags("switch", "only-known-rpc no-genesis-fetch no-snapshot-fetch", guarded=True),
+    *_flags("switch", "no-port-check restricted-repair-only-mode"),
+    *_flags("text", "expected-genesis-hash expected-bank-hash", guarded=True),
+    *_flags("number", "expected-shred-version", high=65535, guarded=True),
+    *_flags("number", "wait-for-supermajority hard-fork*", guarded=True),
     *_flags("path", "init-complete-file", guarded=True),
     # Network.
     *_flags("ports", "dynamic-port-range"),
     *_flags("port", "gossip-port rpc-port rpc-faucet-port"),
-    *_flags("text", "bind-address* rpc-bind-address gossip-host advertised-ip"),
+    *_flags("text", "bind-address* rpc-bind-address gossip-host advertised-ip", guarded=True),
     *_flags("address", "public-tpu-address public-tpu-forwards-address public-rpc-address"),
     *_flags("address", "public-tvu-address", since=Version(4, 0, 0)),
     *_flags("switch", "no-xdp xdp-zero-copy", since=Version(4, 0, 0)),
@@ -85,7 +88,8 @@ _ALL: list[Flag] = [
     *_flags("path", "staked-nodes-overrides", guarded=True),
     *_flags("switch", "allow-private-addr"),
     # RPC.
-    *_flags("switch", "private-rpc full-rpc-api enable-rpc-transaction-history enable-extended-tx-metadata-storage"),
+    *_flags("switch", "private-rpc", guarded=True),
+    *_flags("switch", "full-rpc-api enable-rpc-transaction-history enable-extended-tx-metadata-storage"),
     *_flags("switch", "rpc-scan-and-fix-roots rpc-pubsub-enable-block-subscription"),
     *_flags("switch", "rpc-pubsub-enable-vote-subscription"),
     Flag("account-index", "choice", many=True, choices=("program-id", "spl-token-owner", "spl-token-mint")),
@@ -107,19 +111,19 @@ _ALL: list[Flag] = [
     *_flags("switch", "geyser-plugin-always-enabled"),
     *_flags("number", "log-messages-bytes-limit contact-debug-interval"),
     # Jito.
-    *_flags("url", "block-engine-url relayer-url"),
-    *_flags("url", "bam-url", since=Version(3, 0, 0)),
+    *_flags("url", "block-engine-url relayer-url", guarded=True),
+    *_flags("url", "bam-url", since=Version(3, 0, 0), guarded=True),
     *_flags("switch", "disable-block-engine-autoconfig", since=Version(3, 0, 0)),
-    *_flags("switch", "trust-block-engine-packets trust-relayer-packets"),
+    *_flags("switch", "trust-block-engine-packets trust-relayer-packets", guarded=True),
     *_flags("number", "relayer-expected-heartbeat-interval-ms relayer-max-failed-heartbeats", low=1),
     *_flags("address", "shred-receiver-address* shred-retransmit-receiver-address*"),
     *_flags("pubkey", "tip-payment-program-pubkey tip-distribution-program-pubkey", guarded=True),
     *_flags("pubkey", "merkle-root-upload-authority", guarded=True),
-    *_flags("number", "commission-bps", high=10_000),
+    *_flags("number", "commission-bps", high=10_000, guarded=True),
     # Gone: a start with one of them is refused.
-    *_flags("text", "etcd-endpoint* etcd-domain-name etcd-cacert-file", until=Version(3, 0, 0)),
-    *_flags("text", "etcd-key-file etcd-cert-file", until=Version(3, 0, 0)),
-    *_flags("text", "tower-storage", until=Version(3, 0, 0)),
+    *_flags("text", "etcd-endpoint* etcd-domain-name etcd-cacert-file", until=Version(3, 0, 0), guarded=True),
+    *_flags("text", "etcd-key-file etcd-cert-file", until=Version(3, 0, 0), guarded=True),
+    *_flags("text", "tower-storage", until=Version(3, 0, 0), guarded=True),
     *_flags("switch", "minimal-rpc-api enable-cpi-and-log-storage skip-poh-verify", until=Version(3, 0, 0)),
     *_flags("switch", "cuda monitor wait-for-exit tpu-enable-udp tpu-disable-quic", until=Version(4, 0, 0)),
     *_flags("text", "transaction-struct", until=Version(4, 0, 0)),

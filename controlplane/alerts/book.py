@@ -25,6 +25,7 @@ class Book:
         self._repository = repository
         self.open: dict[str, pb.Alert] = {}
         self.silences: dict[str, pb.Silence] = {}
+        self._unsaved: dict[str, pb.Alert] = {}
         self._watchers: set[asyncio.Queue[list[pb.Alert] | None]] = set()
 
     async def load(self) -> None:
@@ -33,15 +34,31 @@ class Book:
         self.silences = {silence.name: silence for silence in await self._repository.silences(now_ms())}
 
     async def put(self, alerts: list[pb.Alert]) -> None:
-        """Store alerts as they now stand, and tell watchers of them together."""
+        """Note alerts as they now stand, tell watchers of them together, and store them.
+
+        What the store does not take is kept, and stored with the next look: an alert is told though the disk be full.
+        """
         for alert in alerts:
             alert.silence = self._silence_of(alert)
-            await self._repository.save(alert)
+            self._unsaved[alert.name] = alert
             if alert.state == pb.ALERT_STATE_FIRING:
                 self.open[alert.name] = alert
             else:
                 self.open.pop(alert.name, None)
         self._tell(alerts)
+        await self.save_rest()
+
+    async def save_rest(self) -> None:
+        """Store what has changed and is not stored yet."""
+        for name, alert in list(self._unsaved.items()):
+            try:
+                await self._repository.save(alert)
+            except Exception:
+                log.exception("an alert could not be stored; trying again", alert=name, waiting=len(self._unsaved))
+                return
+            # It may have changed again meanwhile.
+            if self._unsaved.get(name) is alert:
+                del self._unsaved[name]
 
     async def get(self, name: str) -> pb.Alert:
         """Find an alert; SolwardError ALERT_NOT_FOUND if there is none."""

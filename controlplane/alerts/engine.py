@@ -36,6 +36,9 @@ STALE_MS = 10_000
 SETTLE_MS = 30_000
 # A finding that has been quiet for so long is watched no more.
 FORGET_MS = 3_600_000
+# Kinds of findings of one host that one rule tells apart.
+MAX_DETAILS = 32
+OTHER = "other"
 SUBJECTS = {"validator": pb.ALERT_SUBJECT_VALIDATOR, "monitor": pb.ALERT_SUBJECT_MONITOR}
 
 
@@ -143,6 +146,7 @@ class AlertEngine:
             changed += self._forget_gone(now)
             await self._book.put(changed)
             await self._book.expire(now)
+            await self._book.save_rest()
 
     async def take(self, host: str, events: Iterable[link_pb2.Event]) -> None:
         """Take a host's findings in; an alert fires at once where one is due.
@@ -166,10 +170,16 @@ class AlertEngine:
         for rule in self.rules:
             if rule.events is None or not rule.events.matches(event) or not self._may_judge(rule, host, now):
                 continue
-            watched = self._watch(rule, host, event.kind)
+            watched = self._watch(rule, host, self._detail(rule, host, event.kind))
             watched.findings.append((now, max(1, event.times)))
             watched.evidence, watched.summary, watched.advice = event.message, event.meaning, event.advice
             yield from self._observe(watched, self._look(watched, now), now)
+
+    def _detail(self, rule: Rule, host: HostRow, kind: str) -> str:
+        """Give the detail that a finding counts under; kinds that an agent makes up without end share one."""
+        mine = self._watched.get(host.uid, {})
+        known = [detail for name, detail in mine if name == rule.name]
+        return kind if kind in known or len(known) < MAX_DETAILS else OTHER
 
     def _judge(self, host: HostRow, now: int) -> list[pb.Alert]:
         changed: list[pb.Alert] = []
@@ -177,7 +187,7 @@ class AlertEngine:
             if rule.events is None:
                 watched = self._watch(rule, host, "")
                 changed += self._observe(watched, self._look(watched, now), now)
-        mine = self._watched[host.uid]
+        mine = self._watched.get(host.uid, {})
         for key, watched in [each for each in mine.items() if each[1].rule.events]:
             changed += self._observe(watched, self._look(watched, now), now)
             if watched.track.idle and not watched.findings and now - watched.track.resolve_ms > FORGET_MS:

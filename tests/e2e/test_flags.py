@@ -12,7 +12,9 @@ from tests.peers.validator_admin import ask
 from tests.peers.validator_state import key_of
 from tests.support.cluster import About, Cluster, HostProcess, cluster
 
-CHANGEABLE = ("*", "log", "geyser-plugin-config")
+CHANGEABLE = (
+    "*", "log", "geyser-plugin-config", "block-engine-url", "expected-shred-version", "private-rpc", "bind-address",
+)  # fmt: skip
 
 
 @asynccontextmanager

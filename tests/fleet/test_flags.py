@@ -17,6 +17,7 @@ from tests.support.ports import free_ports
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
+CHANGEABLE = ["*", "entrypoint", "expected-shred-version", "log"]
 PROGRAM = "/usr/local/bin/agave-validator"
 _PROGRAM = """#!/usr/bin/python3
 from tests.peers.agave_validator import main
@@ -67,7 +68,13 @@ async def test_a_units_flags_are_changed_and_had_back_and_a_job_runs(tmp_path: P
         allowed = {
             "units": {UNIT: [*ACTIONS, "validator.config"]},
             "admin": ["startProgress", "startTime", "pid", "exit", "setRepairWhitelist"],
-            "config": {UNIT: {"source": "unit", "program": PROGRAM, "flags": ["*"]}},
+            "config": {
+                UNIT: {
+                    "source": "unit",
+                    "program": PROGRAM,
+                    "flags": ["*", "entrypoint", "expected-shred-version", "log"],
+                }
+            },
             "jobs": {
                 "who": {
                     "argv": [
@@ -122,4 +129,8 @@ async def test_a_units_flags_are_changed_and_had_back_and_a_job_runs(tmp_path: P
 
         await until(ran, "the job has run, as the validator's user and with no shell")
         await host.machine.run("systemctl", "start", "solward-job@none.service", check=False)
-        assert "root has not listed a job 'none'" in await host.machine.journal("solward-job@none.service")
+
+        async def refused() -> bool:
+            return "root has not listed a job 'none'" in await host.machine.journal("solward-job@none.service")
+
+        await until(refused, "a job that is not listed is refused")

@@ -79,16 +79,16 @@ def test_a_script_is_read_and_changed_and_nothing_else_in_it(tmp_path: Path, scr
         ["ledger", "/mnt/ledger", False], ["log", "$LOG", True], ["rpc-threads", "4", False],
         ["entrypoint", "a.example:8001", False],
     ]  # fmt: skip
-    done = write(server, ("rpc-threads", ["8"], False), ("private-rpc", [], False), etag=found["etag"])
+    done = write(server, ("rpc-threads", ["8"], False), ("full-rpc-api", [], False), etag=found["etag"])
     assert (done["previous_version"], done["version"]) == (1, 2)
     assert script.read_text() == SCRIPT.replace('"$LOG" --rpc-threads 4', '"$LOG" \\\n    --rpc-threads 8').replace(
-        "'a.example:8001'", "'a.example:8001' \\\n    --private-rpc"
+        "'a.example:8001'", "'a.example:8001' \\\n    --full-rpc-api"
     )
     assert script.stat().st_mode & 0o777 == 0o750
     # Told again after its answer was lost, it finds its own work.
-    assert write(server, ("rpc-threads", ["8"], False), ("private-rpc", [], False), etag=found["etag"]) == done
+    assert write(server, ("rpc-threads", ["8"], False), ("full-rpc-api", [], False), etag=found["etag"]) == done
     assert ask(server, "write", {"unit": UNIT, "to_version": 1})["diff"] == [
-        "- --rpc-threads 8", "- --private-rpc", "+ --rpc-threads 4",
+        "- --rpc-threads 8", "- --full-rpc-api", "+ --rpc-threads 4",
     ]  # fmt: skip
     assert [each[0] for each in ask(server, "read", UNIT)["versions"]] == [3, 2, 1]
     assert ask(server, "read", UNIT)["etag"] == found["etag"]
@@ -138,7 +138,7 @@ def test_what_is_refused_changes_nothing(
 
 def test_only_what_root_listed_may_change(tmp_path: Path, script: Path) -> None:
     server = helper(tmp_path, str(script), ("rpc-threads",))
-    assert write(server, ("private-rpc", [], False)).startswith("FLAG_NOT_LISTED")
+    assert write(server, ("full-rpc-api", [], False)).startswith("FLAG_NOT_LISTED")
     assert write(server, ("rpc-threads", ["8"], False))["version"] == 2
     # Root may edit by hand; but to go back over root's own edit is not the helper's to do.
     script.write_text(script.read_text().replace("/mnt/ledger", "/mnt/other"))
@@ -156,7 +156,7 @@ def test_a_yaml_file_is_read_and_changed(tmp_path: Path) -> None:
     path = tmp_path / "v.yaml"
     head = "program: /opt/agave-validator\nflags:\n  full-rpc-api: true\n"
     path.write_text(head + "  rpc-port: 8899\n  entrypoint: [a:1, b:2]\n")
-    server = helper(tmp_path, str(path))
+    server = helper(tmp_path, str(path), ("*", "entrypoint"))
     assert write(server, ("rpc-threads", ["8"], False), ("entrypoint", ["a:1"], False))["version"] == 2
     assert path.read_text() == head + "  rpc-port: '8899'\n  entrypoint: a:1\n  rpc-threads: '8'\n"
     path.write_text("program: /opt/agave-validator\nflags: {rpc-port: [[1]]}\n")
@@ -204,8 +204,17 @@ def test_links_do_not_lead_astray(tmp_path: Path) -> None:
 def test_versions_are_bounded_and_survive_one_that_is_broken(tmp_path: Path) -> None:
     versions = Versions(tmp_path, UNIT)
     for number in range(MOST + 5):
-        versions.keep(sources.Launch("p", [Argument("rpc-threads", str(number))]))
-    assert len(versions.all()) == MOST
+        versions.keep(sources.Launch("p", [Argument("rpc-threads", str(number))]), "unit")
+    # And the first one, which root had, stays whatever comes.
+    assert len(versions.all()) == MOST + 1
+    assert versions.all()[-1].number == 1
     newest = versions.all()[0].number
     (tmp_path / UNIT / f"{newest:08d}.json").write_bytes(b"{half")
     assert versions.all()[0].number == newest - 1
+
+
+def test_a_version_of_another_source_is_not_written_into_this_one(tmp_path: Path, script: Path) -> None:
+    Versions(tmp_path / "versions", UNIT).keep(sources.Launch("/x/agave-validator", []), "unit")
+    told = ask(helper(tmp_path, str(script)), "write", {"unit": UNIT, "to_version": 1})
+    assert told.startswith("VERSION_OF_ANOTHER_SOURCE")
+    assert script.read_text() == SCRIPT

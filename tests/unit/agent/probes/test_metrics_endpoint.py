@@ -94,11 +94,18 @@ async def test_garbage_ends_its_own_connection_alone(sent: bytes) -> None:
             assert reply.status == 204
 
 
-async def test_a_port_that_is_taken_does_not_end_the_agent() -> None:
-    async with endpoint() as (_, _, port):
-        second = asyncio.create_task(MetricsEndpoint(port, PASSWORD).run(Kept()))
+async def test_a_port_that_is_taken_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.05)
+    async with endpoint() as (url, _, port):
+        sink = Kept()
+        second = asyncio.create_task(MetricsEndpoint(port, PASSWORD).run(sink))
         await asyncio.sleep(0.1)
         assert not second.done()
+    async with aiohttp.ClientSession(url) as session:
+        await asyncio.sleep(0.2)
+        async with session.post(GOOD, data=BODY) as reply:
+            assert reply.status == 204
+        assert sink.of("solana_metrics_posts", outcome="taken") == [1.0]
         second.cancel()
         with suppress(asyncio.CancelledError):
             await second

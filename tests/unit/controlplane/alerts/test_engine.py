@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from common.errors import SolwardError
 from controlplane.alerts import engine as module
 from controlplane.alerts.book import Book
-from controlplane.alerts.engine import SETTLE_MS, AlertEngine
+from controlplane.alerts.engine import MAX_DETAILS, SETTLE_MS, AlertEngine
 from controlplane.alerts.findings import MAX_A_MINUTE, Findings
 from controlplane.alerts.rules import BUILT_IN, EventTrigger, LinkTrigger, Rule, SeriesTrigger
 from controlplane.links.registry import AgentLink, Links
@@ -392,3 +392,30 @@ async def test_a_hosts_row_is_found_for_every_host(world: World) -> None:
     assert isinstance(row, HostRow)
     with pytest.raises(SolwardError, match="there are agent_offline, critical_finding"):
         world.engine.must_know("nothing")
+
+
+async def test_kinds_without_end_share_one_alert(world: World) -> None:
+    await world.add("sol-1")
+    await world.second("sol-1")
+    for number in range(MAX_DETAILS + 50):
+        await world.found("sol-1", f"validator.made_up_{number}", link_pb2.SEVERITY_CRITICAL)
+    assert len(world.firing()) == MAX_DETAILS + 1
+    assert ("critical_finding", "hosts/sol-1", "other") in world.firing()
+
+
+async def test_an_alert_that_cannot_be_stored_is_told_and_stored_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.add("sol-1")
+
+    async def full(_self: AlertRepository, _alert: pb.Alert) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AlertRepository, "save", full)
+        for _ in range(4):
+            await world.second("sol-1", active=0)
+    assert world.firing() == [("validator_down", "hosts/sol-1", "")]
+    assert await world.all() == []
+    await world.second("sol-1", active=0)
+    assert [alert.rule for alert in await world.all()] == ["validator_down"]
