@@ -115,10 +115,10 @@ async def _policies(here: World) -> None:
 
 async def _admin_socket(here: World) -> None:
     await here.host.machine.run("rm", SOCKET)
-    await here.left_alone("ADMIN_UNREACHABLE")
+    await here.left_alone("it cannot be asked to exit")
     await here.heal()
     await here.host.machine.run("python3", "-c", _STALE.format(SOCKET))
-    await here.left_alone("ADMIN_UNREACHABLE")
+    await here.left_alone("it cannot be asked to exit")
     await here.heal()
     await here.fault(hang=True)
     await here.left_alone("")
