@@ -1,6 +1,7 @@
 """A real host: its own root over the shared one, its own systemd, bus and users; power that can be cut."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sysconfig
@@ -28,14 +29,19 @@ class Machine:
         self.root = root
         self._process: Process | None = None
         self._leader = 0
+        self._cgroup = Path()
 
     async def boot(self) -> None:
         """Switch it on and wait for multi-user.target."""
+        name = f"{self.name}-{uuid.uuid4().hex[:8]}"
+        self._cgroup = _cgroups() / name
         argv = [
+            # In a control group of its own: two hosts in one would take each other's processes for their own.
+            "/bin/sh", "-c", 'mkdir "$0" && echo $$ > "$0/cgroup.procs"; exec "$@"', str(self._cgroup),
             # If the tests die, so does the host, in peace.
             "setpriv", "--pdeathsig", "TERM",
             "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
-            f"--machine={self.name}-{uuid.uuid4().hex[:8]}", f"--directory={self.root}", f"--bind-ro={ROOT}:{SOURCE}",
+            f"--machine={name}", f"--directory={self.root}", f"--bind-ro={ROOT}:{SOURCE}",
             f"--bind-ro={sysconfig.get_path('purelib')}:{PACKAGES}", "--boot",
         ]  # fmt: skip
         with self._console.open("ab") as console:
@@ -75,6 +81,12 @@ class Machine:
             except TimeoutError:
                 await self.cut_power()
 
+    def _leave_cgroup(self) -> None:
+        """Remove its control groups, which are empty once it is off."""
+        for folder, _, _ in os.walk(self._cgroup, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()
+
     async def cut_power(self) -> None:
         """Take the power away: every process of the host is gone at once."""
         assert self._process
@@ -108,6 +120,15 @@ class Machine:
         return (await self.run("journalctl", "--unit", unit, "--output", "cat", "--no-pager")).out
 
 
+def _cgroups() -> Path:
+    """Give the folder of this process's control group, in the hierarchy that systemd works with."""
+    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    for controllers, path in ((each[1], each[2]) for each in lines):
+        if controllers == "name=systemd":
+            return Path("/sys/fs/cgroup/systemd") / path.lstrip("/")
+    return Path("/sys/fs/cgroup") / lines[-1][2].lstrip("/")
+
+
 @asynccontextmanager
 async def machine(name: str, folder: Path, suite: str = "bookworm") -> AsyncIterator[Machine]:
     """Make a host that is still off; whatever it writes is gone at the end.
@@ -132,6 +153,7 @@ async def machine(name: str, folder: Path, suite: str = "bookworm") -> AsyncIter
                 yield made
             finally:
                 await made.power_off()
+                made._leave_cgroup()
         finally:
             await run_program(["umount", "--lazy", str(root)], os.environ)
     finally:
