@@ -134,3 +134,29 @@ async def test_a_units_flags_are_changed_and_had_back_and_a_job_runs(tmp_path: P
             return "root has not listed a job 'none'" in await host.machine.journal("solward-job@none.service")
 
         await until(refused, "a job that is not listed is refused")
+
+
+async def test_the_units_of_debian_13_are_changed_too(tmp_path: Path) -> None:
+    command = f'{PROGRAM} --ledger /x --log "/tmp/%N a" --cuda'
+    plain = f"[Unit]\nDescription=Validator\n[Service]\nUser=sol\nExecStart={command}\n"
+    async with one_host(tmp_path, "trixie", plain + "[Install]\nWantedBy=multi-user.target\n") as (fleet, host):
+        host.machine.write(PROGRAM, "#!/usr/bin/python3\nimport time\ntime.sleep(3600)\n", 0o755)
+        await host.machine.run("systemctl", "restart", UNIT)
+        configure(host, fleet.plane)
+        allowed = {
+            "units": {UNIT: [*ACTIONS, "validator.config"]},
+            "config": {UNIT: {"source": "unit", "program": "agave-validator", "flags": ["*"]}},
+        }
+        host.machine.write("/etc/solward/allowlist.yaml", yaml.safe_dump(allowed))
+        await host.machine.run("systemctl", "enable", "--quiet", "--now", "solward-config.socket")
+        await enroll(host, fleet.plane)
+        # Nobody answers as to its version, so nothing can be added; what no version needs can be taken away.
+        code, _, said = await change(fleet, host, "--set", "rpc-threads=8", "--no-restart")
+        assert (code, "VERSION_UNKNOWN" in said) == (6, True), said
+        code, done, said = await change(fleet, host, "--remove", "cuda", "--no-restart")
+        assert code == 0, (done, said, await host.machine.journal("solward-config"))
+        shown = (await host.machine.show(UNIT, "ExecStart"))["ExecStart"]
+        assert f"argv[]={PROGRAM} --ledger /x --log /tmp/sol a ;" in shown
+        code, done, said = await change(fleet, host, "--version", "1", "--no-restart", verb="rollback")
+        assert code == 0, (done, said)
+        assert "--cuda ;" in (await host.machine.show(UNIT, "ExecStart"))["ExecStart"]

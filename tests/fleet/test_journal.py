@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.fleet.fleet import _VALIDATOR_UNIT, ACTIONS, AGENT, Fleet, Host, until
-from tests.fleet.packages import configure, enroll, one_host
+from tests.fleet.fleet import ACTIONS, AGENT, Fleet, Host, until
+from tests.fleet.packages import PLAIN_UNIT, configure, enroll, one_host
 from tests.support.cluster import UNIT
 from tests.support.ports import free_ports
 
@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 # Says what its argument is: through the pipe of its unit, or as one message of a megabyte by journald's own protocol.
 _WRITER = """
 import socket, sys
+stamp = b"[2026-08-14T12:34:56.123456789Z INFO  solana_metrics::metrics] datapoint: "
 raw = {
+    "points": b"".join(stamp + b"bank_frozen slot=%di hash=\\"x\\"\\n" % (412345678 + n) for n in range(50)),
     "huge": b"x" * (1 << 20) + b"\\n",
     "odd": b"\\xff\\xfe blockstore error: \\xff\\x00 Io\\n",
     "disk": b"write failed: No space left on device (os error 28)\\n",
@@ -61,18 +63,15 @@ async def figure(fleet: Fleet, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
 
-SAID = ("huge", "native", "odd", "disk", "files", "memory")
+SAID = ("points", "huge", "native", "odd", "disk", "files", "memory")
 
 
 @asynccontextmanager
-async def logging_host(folder: Path) -> AsyncIterator[tuple[Fleet, Host]]:
-    """Run a host whose validator logs to the journal, beside writers of everything that is odd."""
+async def logging_host(folder: Path, suite: str) -> AsyncIterator[tuple[Fleet, Host]]:
+    """Run a host whose units log to the journal everything that a validator says, and everything that is odd."""
     (port,) = free_ports(1)
-    unit = _VALIDATOR_UNIT.format(port=port).replace("--log /var/lib/sol/log", "--log -")
-    async with one_host(folder, "bookworm", unit.replace("[Service]", "[Service]\nRestart=on-failure")) as (
-        fleet,
-        host,
-    ):
+    unit = PLAIN_UNIT.replace("[Service]", "[Service]\nRestart=on-failure\nRestartSec=1")
+    async with one_host(folder, suite, unit) as (fleet, host):
         host.machine.write("/opt/writer.py", _WRITER)
         writer = "[Service]\nType=oneshot\nExecStart=/usr/bin/python3 /opt/writer.py %i\n"
         host.machine.write("/etc/systemd/system/writer@.service", writer)
@@ -85,11 +84,13 @@ async def logging_host(folder: Path) -> AsyncIterator[tuple[Fleet, Host]]:
         yield fleet, host
 
 
-async def test_the_journal_is_read_whatever_becomes_of_it(tmp_path: Path) -> None:
-    async with logging_host(tmp_path) as (fleet, host):
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+async def test_the_journal_is_read_whatever_becomes_of_it(tmp_path: Path, suite: str) -> None:
+    async with logging_host(tmp_path, suite) as (fleet, host):
+        await says(host, "points")
 
         async def replaying() -> bool:
-            return await figure(fleet, "solana_validator_frozen_slot{") > 0
+            return await figure(fleet, "solana_validator_frozen_slot{") == 412_345_727
 
         await until(replaying, "slots of the journal's datapoints")
 
