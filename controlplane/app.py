@@ -116,10 +116,11 @@ class App:
         )  # fmt: skip
 
         found = EventRepository(self.engine)
-        alert_book = Book(AlertRepository(self.engine))
+        stored_alerts = AlertRepository(self.engine)
+        alert_book = Book(stored_alerts)
         rules = settings.alerts.in_force()
         self._alerts = AlertEngine(rules, hosts, self.links, ingest, alert_book, board.busy_hosts)
-        self._findings = Findings(found, self._alerts)
+        self._findings = Findings(found, stored_alerts, self._alerts)
 
         rate = RateLimit(settings.rate_limits, MemoryStorage())
         chain = GuardChain(
@@ -143,7 +144,7 @@ class App:
         rpc_api = RpcApi(hosts, ingest)
         validator_api = ValidatorApi(hosts, self.links, dispatch, self.operations, gating)
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts)
-        alerts_api = AlertsApi(alert_book, self._alerts, AlertRepository(self.engine), found, hosts)
+        alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
         audit_api = AuditApi(self.audit)
         self.servers = Servers(
             settings,

@@ -9,6 +9,7 @@ from solward.hosts.v1 import link_pb2
 
 from common.clock import now_ms
 from controlplane.alerts.engine import AlertEngine
+from controlplane.store.alerts import AlertRepository
 from controlplane.store.events import EventRepository
 
 log = structlog.get_logger(__name__)
@@ -17,6 +18,7 @@ log = structlog.get_logger(__name__)
 MAX_A_MINUTE = 2_000
 KEEP_MS = 30 * 86_400_000
 KEEP_OF_A_HOST = 20_000
+KEEP_ALERTS_MS = 90 * 86_400_000
 PRUNE_SECONDS = 600.0
 AHEAD_MS = 60_000
 
@@ -26,8 +28,9 @@ _EVENTS = Counter("solward_ingest_events", "Findings that arrived, by what becam
 class Findings:
     """Takes batches of findings in."""
 
-    def __init__(self, repository: EventRepository, engine: AlertEngine) -> None:
+    def __init__(self, repository: EventRepository, alerts: AlertRepository, engine: AlertEngine) -> None:
         self._repository = repository
+        self._alerts = alerts
         self._engine = engine
         self._room: dict[str, tuple[int, int]] = {}
 
@@ -44,12 +47,13 @@ class Findings:
             await self._engine.take(host, events)
 
     async def run(self) -> None:
-        """Let go of old findings again and again until cancelled."""
+        """Let go of old findings, and of alerts long over, again and again until cancelled."""
         while True:
             try:
                 await self._repository.prune(now_ms() - KEEP_MS, KEEP_OF_A_HOST)
+                await self._alerts.prune(now_ms() - KEEP_ALERTS_MS)
             except Exception:
-                log.exception("old findings could not be let go; trying again")
+                log.exception("what is old could not be let go; trying again")
             await asyncio.sleep(PRUNE_SECONDS)
 
     def _allowed(self, host_uid: str, wanted: int) -> int:

@@ -67,7 +67,7 @@ class World:
         self.book = Book(AlertRepository(self.database))
         hosts = HostRepository(self.database)
         self.engine = AlertEngine(self.rules, hosts, self.links, self.ingest, self.book, lambda: self.busy)
-        self.findings = Findings(EventRepository(self.database), self.engine)
+        self.findings = Findings(EventRepository(self.database), AlertRepository(self.database), self.engine)
 
     async def add(self, name: str, group: str = "") -> None:
         hosts = HostRepository(self.database)
@@ -419,3 +419,16 @@ async def test_an_alert_that_cannot_be_stored_is_told_and_stored_later(
     assert await world.all() == []
     await world.second("sol-1", active=0)
     assert [alert.rule for alert in await world.all()] == ["validator_down"]
+
+
+async def test_alerts_long_over_are_let_go_and_those_that_fire_are_not(world: World) -> None:
+    await world.add("sol-1")
+    for _ in range(4):
+        await world.second("sol-1", active=0)
+    repository = AlertRepository(world.database)
+    await repository.prune(world.now + 1)
+    assert len(await world.all()) == 1
+    for _ in range(5):
+        await world.second("sol-1")
+    await repository.prune(world.now + 1)
+    assert await world.all() == []
