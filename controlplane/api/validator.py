@@ -137,7 +137,8 @@ class ValidatorApi(ValidatorServiceServicer):
         return await self._act("validator.restart", request, wish)
 
     async def Start(self, request: pb.StartRequest, context: Context) -> operations_pb2.Operation:
-        return await self._act("validator.start", request, Wish(request.timeout_seconds))
+        wish = Wish(request.timeout_seconds, request.force, request.wait_seconds)
+        return await self._act("validator.start", request, wish)
 
     async def Stop(self, request: pb.StopRequest, context: Context) -> operations_pb2.Operation:
         wish = Wish(request.timeout_seconds, request.force, request.wait_seconds)

@@ -205,6 +205,13 @@ def sole_voter(scene: Scene) -> Judged:
     return PASS, f"nobody else of its group votes with {mine}", {}
 
 
+def identity(scene: Scene) -> Judged:
+    """Whether no other host of the group runs with the vote account that this one is about to start with."""
+    if not scene.node.vote_account:
+        return PASS, "agent.yaml names no vote_account: it votes for none", {}
+    return sole_voter(scene)
+
+
 # A node that votes writes its tower on every vote.
 VOTED_LATELY_MS = 10_000
 
@@ -225,9 +232,12 @@ _TITLES: dict[str, tuple[str, Callable[[Scene], Judged]]] = {
     "tower": ("Is its tower there and its own?", tower),
     "exit": ("Can it exit by itself?", exits),
     "sole-voter": ("Does nobody else vote with its vote account?", sole_voter),
+    "identity": ("Does no other host of its group vote in its place?", identity),
 }
 
 GATES: tuple[str, ...] = tuple(_TITLES)
+# Gates that look at who votes, before a node begins to.
+OF_VOTERS = ("sole-voter", "identity")
 
 
 def title(gate: str) -> str:

@@ -8,7 +8,7 @@ from common.names import host_name
 from controlplane.links.dispatch import Dispatch
 from controlplane.links.inspect import InspectError, inspect
 from controlplane.links.registry import Links
-from controlplane.operations.gates import Gate, Peer, Scene, judge
+from controlplane.operations.gates import OF_VOTERS, Gate, Peer, Scene, judge
 from controlplane.operations.outside import OutsideView
 from controlplane.operations.plan import UnitPlan, validator_unit
 from controlplane.settings import GateLimits
@@ -51,7 +51,7 @@ class Gating:
         node, outside, peers = await asyncio.gather(
             inspect(self._dispatch, plan.host_uid, plan.unit),
             self.outside.look(),
-            self._peers(plan, own, look="sole-voter" in plan.gates),
+            self._peers(plan, own, look=any(gate in plan.gates for gate in OF_VOTERS)),
         )
         return Scene(node, outside, peers, self.limits)
 

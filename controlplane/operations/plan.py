@@ -11,7 +11,7 @@ from solward.operations.v1 import operations_pb2 as pb
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.links.registry import AgentLink, KnownHost, Links
-from controlplane.operations.gates import GATES, Gate, title
+from controlplane.operations.gates import GATES, OF_VOTERS, Gate, title
 from controlplane.store.hosts import HostRow
 
 DEFAULT_TIMEOUT_S = 300
@@ -26,9 +26,9 @@ _VERBS = {
 }
 # What must hold before each act, of a node that its agent knows. A node that is down has no leader slots to miss.
 _GATES: dict[str, tuple[str, ...]] = {
-    "validator.start": ("disk",),
-    "validator.stop": tuple(gate for gate in GATES if gate not in ("snapshot", "sole-voter")),
-    "validator.restart": tuple(gate for gate in GATES if gate != "sole-voter"),
+    "validator.start": ("disk", "identity"),
+    "validator.stop": tuple(gate for gate in GATES if gate not in ("snapshot", *OF_VOTERS)),
+    "validator.restart": tuple(gate for gate in GATES if gate not in OF_VOTERS),
 }
 VOTE = "validator.vote"
 CONFIG, RESTART = "validator.config", "validator.restart"

@@ -113,10 +113,16 @@ def stop(context: str | None, /, timeout_s: int, force: bool, wait_minutes: int,
 
 @validator.command(short_help="Start the validator, and see that it catches up.")
 @_timeout
+@_force
+@_wait
 @acting_options
-def start(context: str | None, /, timeout_s: int, **shared: Any) -> None:
-    """Start the validator, and see that it catches up. HOST may be left out where the fleet has one."""
-    run(context, act(f"{SERVICE}/Start", "Start", pb.StartRequest, {"timeout_seconds": timeout_s}, **shared))
+def start(context: str | None, /, timeout_s: int, force: bool, wait_minutes: int, **shared: Any) -> None:
+    """Start the validator once its gates pass, and see that it catches up.
+
+    HOST may be left out where the fleet has one.
+    """
+    fields = {"timeout_seconds": timeout_s, "force": force, "wait_seconds": wait_minutes * 60}
+    run(context, act(f"{SERVICE}/Start", "Start", pb.StartRequest, fields, **shared))
 
 
 @validator.command(short_help="Turn the validator's voting on or off.")

@@ -203,6 +203,18 @@ async def test_voting_is_turned_off_and_on_with_proof(tmp_path: Path) -> None:
         assert failed["error"]["details"][0]["reason"] == "ADMIN_TIMEOUT"
 
 
+async def test_a_node_is_not_started_while_another_votes_in_its_place(tmp_path: Path) -> None:
+    about = About(guarded=True, group="main", vote_account=VOTE_ACCOUNT)
+    async with fleet(tmp_path) as (made, genesis):
+        await made.add_host("sol-1", about, genesis=genesis, vote_account=VOTE_ACCOUNT)
+        _, stopped = await act(made, "stop", "sol-1")
+        assert stopped["state"] == SUCCEEDED, stopped
+        await made.add_host("sol-2", about, genesis=genesis, vote_account=VOTE_ACCOUNT)
+        _, ended = await act(made, "start", "sol-1")
+        assert ended["error"]["details"][0]["reason"] == "GATE_IDENTITY_NOT_PASSED"
+        assert "sol-2" in ended["error"]["message"]
+
+
 async def test_two_hosts_of_a_group_are_never_down_together(tmp_path: Path) -> None:
     async with fleet(tmp_path) as (made, genesis):
         await made.add_host("sol-1", About(guarded=True, group="main"), genesis=genesis)

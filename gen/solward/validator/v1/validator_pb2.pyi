@@ -74,20 +74,24 @@ class RestartRequest(_message.Message):
     def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ..., wait_seconds: _Optional[int] = ...) -> None: ...
 
 class StartRequest(_message.Message):
-    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "timeout_seconds", "reason")
+    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "timeout_seconds", "reason", "force", "wait_seconds")
     HOST_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     host: str
     validate_only: bool
     request_id: str
     plan_hash: str
     timeout_seconds: int
     reason: str
-    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    force: bool
+    wait_seconds: int
+    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ..., wait_seconds: _Optional[int] = ...) -> None: ...
 
 class StopRequest(_message.Message):
     __slots__ = ("host", "validate_only", "request_id", "plan_hash", "timeout_seconds", "reason", "force", "wait_seconds")

@@ -85,6 +85,9 @@ def test_every_gate_passes_for_a_node_that_is_well() -> None:
         ("sole-voter", replace(SCENE, node=node(vote_account="")), FAIL, "no vote_account"),
         ("sole-voter", replace(SCENE, peers=(Peer("sol-2", True),)), INCONCLUSIVE, "not known of sol-2"),
         ("sole-voter", replace(SCENE, peers=(Peer("sol-2", True, node=node()),)), FAIL, "already: sol-2"),
+        ("identity", replace(SCENE, node=node(vote_account="")), PASS, "votes for none"),
+        ("identity", replace(SCENE, peers=(Peer("sol-2", True),)), INCONCLUSIVE, "not known of sol-2"),
+        ("identity", replace(SCENE, peers=(Peer("sol-2", True, node=node()),)), FAIL, "already: sol-2"),
         (
             "sole-voter",
             replace(SCENE, peers=(Peer("sol-2", True, node=node(tower=link_pb2.Tower(path="/t", age_ms=60_000))),)),
