@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,58 +50,50 @@ async def command(host: Host) -> list[str]:
     return (await host.machine.run("cat", f"/proc/{pid}/cmdline")).out.split("\0")[3:-1]
 
 
-async def test_a_units_flags_are_changed_and_had_back_and_a_job_runs(tmp_path: Path) -> None:
+SAYS = "import os,sys; print('job', os.getuid(), sys.argv[1:])"
+ALLOWED = {
+    "units": {UNIT: [*ACTIONS, "validator.config"]},
+    "admin": ["startProgress", "startTime", "pid", "exit", "setRepairWhitelist"],
+    "config": {UNIT: {"source": "unit", "program": PROGRAM, "flags": CHANGEABLE}},
+    "jobs": {"who": {"argv": ["/usr/bin/python3", "-c", SAYS, "$(id)"]}},
+}
+
+
+@asynccontextmanager
+async def flagged_host(folder: Path) -> AsyncIterator[tuple[Fleet, Host, list[str]]]:
+    """Run a host whose validator starts by real flags; give what its process is told besides."""
     (port,) = free_ports(1)
     genesis = time.time() - 3600
     unit = _UNIT.format(path=PYTHONPATH, program=PROGRAM, port=port, genesis=genesis)
     async with (
         validator_peer(genesis=genesis) as outside,
         one_host(
-            tmp_path, "bookworm", unit, solana_rpc_url=outside.rpc_url, ready_seconds=30,
+            folder, "bookworm", unit, solana_rpc_url=outside.rpc_url, ready_seconds=30,
             gates={"free_gigabytes": 0.01},
         ) as (fleet, host),
     ):  # fmt: skip
         host.machine.write(PROGRAM, _PROGRAM, 0o755)
-        host.machine.write(
-            "/etc/systemd/system/solward-admin.service.d/v.conf", "[Service]\nEnvironment=LEDGER=/var/lib/sol\n"
-        )
+        drop_in = "[Service]\nEnvironment=LEDGER=/var/lib/sol\n"
+        host.machine.write("/etc/systemd/system/solward-admin.service.d/v.conf", drop_in)
         rpc = {"url": f"http://127.0.0.1:{port}", "methods": [{"name": "getSlot"}]}
         configure(host, fleet.plane, rpc=rpc, validator={"ledger": "/var/lib/sol"})
-        allowed = {
-            "units": {UNIT: [*ACTIONS, "validator.config"]},
-            "admin": ["startProgress", "startTime", "pid", "exit", "setRepairWhitelist"],
-            "config": {
-                UNIT: {
-                    "source": "unit",
-                    "program": PROGRAM,
-                    "flags": ["*", "entrypoint", "expected-shred-version", "log"],
-                }
-            },
-            "jobs": {
-                "who": {
-                    "argv": [
-                        "/usr/bin/python3",
-                        "-c",
-                        "import os,sys; print('job', os.getuid(), sys.argv[1:])",
-                        "$(id)",
-                    ]
-                }
-            },
-        }
-        host.machine.write("/etc/solward/allowlist.yaml", yaml.safe_dump(allowed))
+        host.machine.write("/etc/solward/allowlist.yaml", yaml.safe_dump(ALLOWED))
         await host.machine.run("systemctl", "daemon-reload")
         await host.machine.run("systemctl", "restart", UNIT)
-        await host.machine.run(
-            "systemctl", "enable", "--quiet", "--now", "solward-admin.socket", "solward-config.socket"
-        )
+        sockets = ("solward-admin.socket", "solward-config.socket")
+        await host.machine.run("systemctl", "enable", "--quiet", "--now", *sockets)
         await enroll(host, fleet.plane)
+        yield fleet, host, ["--rpc-port", str(port), "--genesis", str(genesis), "--leader-every", "0"]
+
+
+async def test_a_units_flags_are_changed_and_had_back(tmp_path: Path) -> None:
+    async with flagged_host(tmp_path) as (fleet, host, rest):
         # The agent's own user may neither write the unit nor what is kept of it.
         for path in ("/etc/systemd/system/x", "/var/lib/solward-config/x"):
             assert (await host.machine.run("touch", path, user="solward-agent", check=False)).code != 0
 
         before = await command(host)
-        assert before == ["--ledger", "/var/lib/sol", "--log", "/var/lib/sol/100% sol.log", "--rpc-port", str(port),
-                          "--genesis", str(genesis), "--leader-every", "0"]  # fmt: skip
+        assert before == ["--ledger", "/var/lib/sol", "--log", "/var/lib/sol/100% sol.log", *rest]
         code, done, said = await change(fleet, host, "--set", "rpc-threads=8", "--set", "entrypoint=a.example:8001")
         assert code == 0, (done, said, await host.machine.journal("solward-config"))
         assert await command(host) == before
@@ -119,21 +113,25 @@ async def test_a_units_flags_are_changed_and_had_back_and_a_job_runs(tmp_path: P
         assert code == 0, (done, said)
         code, _, said = await change(fleet, host, "--set", "log=/tmp/$(reboot)")
         assert (code, "VALUE_WRONG" in said) == (2, True)
+        await _jobs(host)
 
-        await host.machine.run("systemctl", "start", "solward-job@who.service")
 
-        uid = (await host.machine.run("id", "-u", "sol")).out.strip()
+async def _jobs(host: Host) -> None:
+    """What root listed runs, as the validator's user and with no shell; nothing else does."""
+    await host.machine.run("systemctl", "start", "solward-job@who.service")
 
-        async def ran() -> bool:
-            return f"job {uid} ['$(id)']" in await host.machine.journal("solward-job@who.service")
+    uid = (await host.machine.run("id", "-u", "sol")).out.strip()
 
-        await until(ran, "the job has run, as the validator's user and with no shell")
-        await host.machine.run("systemctl", "start", "solward-job@none.service", check=False)
+    async def ran() -> bool:
+        return f"job {uid} ['$(id)']" in await host.machine.journal("solward-job@who.service")
 
-        async def refused() -> bool:
-            return "root has not listed a job 'none'" in await host.machine.journal("solward-job@none.service")
+    await until(ran, "the job has run, as the validator's user and with no shell")
+    await host.machine.run("systemctl", "start", "solward-job@none.service", check=False)
 
-        await until(refused, "a job that is not listed is refused")
+    async def refused() -> bool:
+        return "root has not listed a job 'none'" in await host.machine.journal("solward-job@none.service")
+
+    await until(refused, "a job that is not listed is refused")
 
 
 async def test_the_units_of_debian_13_are_changed_too(tmp_path: Path) -> None:

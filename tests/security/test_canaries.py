@@ -83,6 +83,8 @@ def test_case_36_every_field_that_sounds_secret_is_marked() -> None:
         "solward.audit.v1.ListEntriesRequest.page_token", "solward.hosts.v1.ListHostsResponse.next_page_token",
         "solward.operations.v1.ListOperationsResponse.next_page_token",
         "solward.audit.v1.ListEntriesResponse.next_page_token",
+        "solward.alerts.v1.ListAlertsRequest.page_token", "solward.alerts.v1.ListAlertsResponse.next_page_token",
+        "solward.alerts.v1.ListEventsRequest.page_token", "solward.alerts.v1.ListEventsResponse.next_page_token",
     }  # fmt: skip
     names = re.compile(r"token|password|secret|proof|code$|seed|private")
     pool = {descriptor.file.name: descriptor.file for descriptor in SERVICES}
