@@ -34,6 +34,9 @@ class Spool:
         self._database = sqlite3.connect(folder / "spool.db", check_same_thread=False, isolation_level=None)
         # Losing the last second to a power cut is allowed; waiting for the disk every second is not.
         self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _SCHEMA)
+        if "counts" not in {row[1] for row in self._database.execute("PRAGMA table_info(series)")}:
+            # A spool that an older agent left; what it holds is sent like the rest.
+            self._database.execute("ALTER TABLE series ADD COLUMN counts INTEGER NOT NULL DEFAULT 0")
         self.id = self._meta("id", secrets.token_hex(16))
         self.dropped_samples = int(self._meta("dropped", "0"))
         self._ids: dict[Series, int] = {}

@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -234,4 +235,16 @@ def test_on_a_full_disk_too_an_acknowledgement_that_cannot_be_right_frees_nothin
     held = sequences(spool)
     spool.acknowledge(2**64 - 1)
     assert sequences(spool) == held
+    spool.close()
+
+
+def test_a_spool_of_an_older_agent_is_read_on(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as old:
+        old.execute("CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL)")
+        old.execute("INSERT INTO series VALUES (0, 'solana_rpc_requests', '[]')")
+        old.commit()
+    spool = Spool(tmp_path, 1 << 20)
+    assert spool.definition(0).name == "solana_rpc_requests"
+    assert spool.series_id(Series.counting("x")) == 1
+    assert spool.definition(1).counts
     spool.close()
