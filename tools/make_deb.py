@@ -37,6 +37,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
         "--copy-metadata=limits",
     ),
 }
+# Debian 12's own need glibc 2.36; every release has these, and the packages depend on them.
+LEFT_OUT = ("libexpat.so.1", "libstdc++.so.6")
 NAMES = {"agent": "solward-agent", "controlplane": "solward-controlplane", "ctl": "ctl"}
 PACKAGES = NAMES | {"ctl": "solward-ctl"}
 # In the build's environment for the other programs, and no business of this one.
@@ -122,6 +124,8 @@ def _freeze(program: str) -> None:
         *(f"--exclude-module={name}" for name in EXCLUDED[program]), *EXTRAS[program], str(entry),
         environment=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/gen"},
     )  # fmt: skip
+    for name in LEFT_OUT:
+        (OUT / "dist" / NAMES[program] / "_internal" / name).unlink(missing_ok=True)
     # Wheels ship libraries as executable as programs.
     for library in (OUT / "dist" / NAMES[program]).rglob("*.so*"):
         library.chmod(0o644)
