@@ -45,7 +45,7 @@ class ConfigAct:
         try:
             written = await self._flags.write(self._action, await self._version())
         except FlagsError as error:
-            return Outcome(FAILED, error.reason, error.message, await look_at(self._systemd, self._action.unit))
+            return Outcome(FAILED, error.reason, error.message, await self._after())
         tell(f"version {written.version} of the flags is written")
         figures = {
             "version": str(written.version), "previous_version": str(written.previous), "etag": written.etag,
@@ -63,12 +63,17 @@ class ConfigAct:
             except AdminError as error:
                 figures["told"] = " ".join(told)
                 words = f"the flags are written for the next start, but {method} failed: {error.message}"
-                return Outcome(
-                    FAILED, error.reason, words, await look_at(self._systemd, self._action.unit), figures=figures
-                )
+                return Outcome(FAILED, error.reason, words, await self._after(), figures=figures)
             told.append(method)
         figures["told"] = " ".join(told)
-        return Outcome(DONE, after=await look_at(self._systemd, self._action.unit), figures=figures)
+        return Outcome(DONE, after=await self._after(), figures=figures)
+
+    async def _after(self) -> link_pb2.UnitState | None:
+        # By now something is written: not to see the unit must not read as if nothing had been done.
+        try:
+            return await look_at(self._systemd, self._action.unit)
+        except Refusal:
+            return None
 
     async def _version(self) -> str:
         if self._node is None:

@@ -15,7 +15,7 @@ from agent.config.sources import ConfigError, Launch, ScriptSource, Source, Unit
 from agent.config.versions import Version, Versions, etag
 from agent.host.systemd import Systemd, SystemdError
 from agent.line_rpc import BAD_REQUEST, NO_ANSWER, LineRpc, Refused
-from common.flags.arguments import Argument, Change, WrongFlag, change, difference
+from common.flags.arguments import Argument, Change, WrongFlag, change, difference, refused_at_start
 from common.flags.catalogue import CATALOGUE
 from common.semver import parse_version
 
@@ -148,10 +148,16 @@ def _shown(launch: Launch) -> list[list[str | bool | None]]:
 
 
 def _wanted(request: WriteRequest, before: Launch, versions: Versions, source: str) -> Launch:
-    if request.to_version:
-        return versions.get(request.to_version, source).launch
-    changes = [Change(name, tuple(values), remove) for name, values, remove in request.changes]
-    return Launch(before.program, change(before.arguments, changes, parse_version(request.node_version)))
+    version = parse_version(request.node_version)
+    if not request.to_version:
+        changes = [Change(name, tuple(values), remove) for name, values, remove in request.changes]
+        return Launch(before.program, change(before.arguments, changes, version))
+    wanted = versions.get(request.to_version, source).launch
+    # The validator may have been upgraded since; while it is down nobody can tell, and what it ran with is tried.
+    if version and (refused := refused_at_start(wanted.arguments, version)):
+        why = f"stands in version {request.to_version}; {version} does not start with it"
+        raise WrongFlag(refused[0], "FLAG_REMOVED", why)
+    return wanted
 
 
 def _kept(versions: Versions, before: Launch, wanted: Launch, source: str) -> tuple[Version, Version]:

@@ -20,7 +20,6 @@ READ_BYTES = 1 << 18
 MAX_ENTRY_BYTES = 1 << 20
 # How much of what was missed is read again: a validator writes up to a million lines in this time.
 CATCH_UP_S = 900
-AGAIN_S = (1.0, 30.0)
 
 
 class Entry(NamedTuple):

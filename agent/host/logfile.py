@@ -11,6 +11,9 @@ from common.clock import now_ms
 
 READ_BYTES = 1 << 18
 MAX_LINE_BYTES = 1 << 16
+# How much of what was missed is read again.
+MAX_CATCH_UP = 64 << 20
+BEGINNING = "0:0"
 LOOK_S = 0.2
 
 
@@ -30,6 +33,8 @@ class _Tail:
     def _open(self, position: str) -> BinaryIO:
         try:
             file = open(self._path, "rb")  # noqa: SIM115 - closed by close()
+        except FileNotFoundError:
+            raise JournalError("LOG_MISSING", f"{self._path} is not there (yet)") from None
         except OSError as error:
             raise JournalError("LOG_UNREADABLE", f"{self._path} cannot be read: {error.strerror}") from None
         info = os.fstat(file.fileno())
@@ -39,7 +44,7 @@ class _Tail:
             self._offset = info.st_size
         else:
             same = inode == str(info.st_ino) and offset.isdigit() and int(offset) <= info.st_size
-            self._offset = int(offset) if same else 0
+            self._offset = max(int(offset) if same else 0, info.st_size - MAX_CATCH_UP)
         file.seek(self._offset)
         return file
 
@@ -49,7 +54,7 @@ class _Tail:
         if not data and self._replaced():
             self.close()
             self._rest = b""
-            self._file = self._open("0:0")
+            self._file = self._open(BEGINNING)
             data = self._file.read(READ_BYTES)
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._offset += len(data)

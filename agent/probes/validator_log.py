@@ -9,6 +9,7 @@ import structlog
 from solward.hosts.v1 import link_pb2
 
 from agent.host.journald import Chunk, Entry, JournalError
+from agent.host.logfile import BEGINNING
 from agent.logs import catalogue, datapoint, findings
 from agent.logs.datapoint import Datapoint
 from agent.logs.findings import Finding
@@ -183,6 +184,9 @@ class LogProbe:
                 self._note(error)
                 if error.reason == "JOURNAL_CURSOR_REFUSED":
                     position = ""
+                elif error.reason == "LOG_MISSING" and not position:
+                    # What is written first, once the file is there, is news.
+                    position = BEGINNING
             # What broke after a good while is tried again at once; what breaks at once, ever more slowly.
             well = asyncio.get_running_loop().time() - begun > AGAIN_S[1]
             pause = AGAIN_S[0] if well else min(pause * 2, AGAIN_S[1])

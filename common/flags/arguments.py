@@ -108,7 +108,7 @@ def must_know(name: str, version: Version | None, *, removing: bool = False) -> 
     """Find a flag that may be changed; raise WrongFlag for one that is unknown, or unknown to the version."""
     flag = CATALOGUE.get(name)
     if flag is None:
-        raise WrongFlag(name, "FLAG_UNKNOWN", "is no flag that is known here: ctl validator flags --known lists them")
+        raise WrongFlag(name, "FLAG_UNKNOWN", "is no flag that is known here: see ctl validator flags known")
     if removing:
         return flag
     if version is None:

@@ -102,13 +102,14 @@ class UnitWorkflow(DBOSConfiguredInstance):
 
     @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
     async def undo(self, uid: str, plan: Stored) -> int:
-        """Put the flags back, restart whatever runs by now, and wait until it has caught up."""
+        """Put the flags back; restart the node, unless its old run goes on, and wait until it has caught up."""
         wanted = UnitPlan(*plan)  # type: ignore[arg-type]
         await self._board.begin_step(uid, "undo")
         verdict, message, figures = await put_back(
-            self._dispatch, self._gating, wanted, await self._step(uid, "configure"),
-            lambda step, action, request: self._order(uid, wanted, step, action, request),
-            self._ready_within_s, lambda said: self._say(uid, "undo", said),
+            self._dispatch, self._gating, wanted, await self._step(uid, "configure"), await self._step(uid, "act"),
+            lambda step, action, request: self._order(uid, wanted, step, action, request), self._ready_within_s,
+            lambda signed, receipt: self._record_receipt(uid, signed, receipt),
+            lambda said: self._say(uid, "undo", said),
         )  # fmt: skip
         return await self._end(uid, "undo", verdict, message, **figures)
 
@@ -287,7 +288,7 @@ class UnitWorkflow(DBOSConfiguredInstance):
 
     async def _keep(self, uid: str, step_id: str, signed: link_pb2.SignedReceipt, receipt: link_pb2.Receipt) -> int:
         # On record first: a receipt that the operation shows is one that the audit log holds.
-        await self._audit.append(receipt_entry(await self._board.get(uid), signed, receipt))
+        await self._record_receipt(uid, signed, receipt)
 
         def show(step: pb.Step) -> None:
             step.signed_receipt.CopyFrom(signed)
@@ -304,6 +305,9 @@ class UnitWorkflow(DBOSConfiguredInstance):
             why = "RECEIPT_UNKNOWN: the receipt's result is none that this version knows"
             return await self._end(uid, step_id, pb.VERDICT_INCONCLUSIVE, why)
         return await self._end(uid, step_id, pb.VERDICT_FAIL, f"{receipt.reason}: {receipt.message}", **figures)
+
+    async def _record_receipt(self, uid: str, signed: link_pb2.SignedReceipt, receipt: link_pb2.Receipt) -> None:
+        await self._audit.append(receipt_entry(await self._board.get(uid), signed, receipt))
 
     async def _say(self, uid: str, step_id: str, message: str) -> None:
         def edit(step: pb.Step) -> None:

@@ -1,7 +1,9 @@
 """Rows of alerts and silences: each holds the whole message as it stands."""
 
+from typing import Any
+
 from solward.alerts.v1 import alerts_pb2 as pb
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.store.tables import alerts, silences
@@ -19,10 +21,7 @@ class AlertRepository:
             "host": alert.host, "firing": alert.state == pb.ALERT_STATE_FIRING,
             "fire_ms": alert.fire_time.ToMilliseconds(), "record": alert.SerializeToString(),
         }  # fmt: skip
-        async with self._engine.begin() as connection:
-            changed = await connection.execute(update(alerts).where(alerts.c.name == alert.name).values(**values))
-            if changed.rowcount == 0:
-                await connection.execute(insert(alerts).values(name=alert.name, **values))
+        await self._put(alerts, alert.name, values)
 
     async def get(self, name: str) -> pb.Alert | None:
         """Find an alert."""
@@ -63,13 +62,16 @@ class AlertRepository:
     async def save_silence(self, silence: pb.Silence) -> None:
         """Store a silence as it stands now."""
         values = {"end_ms": silence.end_time.ToMilliseconds(), "record": silence.SerializeToString()}
-        async with self._engine.begin() as connection:
-            changed = await connection.execute(update(silences).where(silences.c.name == silence.name).values(**values))
-            if changed.rowcount == 0:
-                await connection.execute(insert(silences).values(name=silence.name, **values))
+        await self._put(silences, silence.name, values)
 
     async def silences(self, now: int) -> list[pb.Silence]:
         """List the silences that hold."""
         async with self._engine.connect() as connection:
             rows = await connection.execute(select(silences.c.record).where(silences.c.end_ms > now))
             return [pb.Silence.FromString(row[0]) for row in rows]
+
+    async def _put(self, table: Table, name: str, values: dict[str, Any]) -> None:
+        async with self._engine.begin() as connection:
+            changed = await connection.execute(update(table).where(table.c.name == name).values(**values))
+            if changed.rowcount == 0:
+                await connection.execute(insert(table).values(name=name, **values))

@@ -37,7 +37,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 @output_option
 @click.pass_context
 def alerts(context: click.Context, host: str, resolved: bool, watch: bool, silenced: bool, form: Form) -> None:
-    """Show what is wrong, the gravest news first; the exit code is 0 also while alerts fire."""
+    """Show what is wrong, the newest first; the exit code is 0 also while alerts fire."""
     if context.invoked_subcommand:
         return
     name = names.host(host)

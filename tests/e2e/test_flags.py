@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from tests.peers.fixtures import validator_peer
 from tests.peers.validator_admin import ask
 from tests.peers.validator_state import key_of
@@ -98,6 +100,25 @@ async def test_flags_that_the_node_does_not_come_up_with_are_put_back(tmp_path: 
         assert not [word for word in await words(fleet) if "shred-version" in word]
         status = await fleet.ctl_json("validator", "status", "sol-1")
         assert status["unit"]["activeState"] == "active"
+
+
+async def test_a_node_that_the_restart_did_not_end_runs_on_and_only_its_flags_are_put_back(
+    tmp_path: Path,
+) -> None:
+    async with one(tmp_path) as (fleet, host):
+        text, running = host.script.read_text(), await pid(fleet)
+        url = f"http://127.0.0.1:{host.control_port}/faults"
+        async with aiohttp.ClientSession() as session, session.post(url, json={"hang": ["exit"]}) as reply:
+            assert reply.status == 200
+        code, done, said = await change(fleet, "--set", "rpc-threads=8")
+        assert code == 1, said
+        assert "the node runs on as it did and was not restarted" in done["error"]["message"], done
+        assert host.script.read_text() == text
+        assert await pid(fleet) == running
+        # What was undone is on record like what was done: a receipt for each.
+        export = tmp_path / "audit.jsonl"
+        await fleet.ctl("audit", "export", "--out", str(export))
+        assert export.read_text().count("signed_receipt") == 3
 
 
 async def test_what_a_running_validator_can_be_told_needs_no_restart(tmp_path: Path) -> None:

@@ -218,3 +218,12 @@ def test_a_version_of_another_source_is_not_written_into_this_one(tmp_path: Path
     told = ask(helper(tmp_path, str(script)), "write", {"unit": UNIT, "to_version": 1})
     assert told.startswith("VERSION_OF_ANOTHER_SOURCE")
     assert script.read_text() == SCRIPT
+
+
+def test_a_version_that_an_upgraded_validator_refuses_is_not_gone_back_to(tmp_path: Path, script: Path) -> None:
+    script.write_text(SCRIPT.replace("--rpc-threads 4", "--rpc-threads 4 --cuda"))
+    server = helper(tmp_path, str(script))
+    assert write(server, ("cuda", [], True))["version"] == 2
+    back = {"unit": UNIT, "to_version": 1, "node_version": "4.2.1"}
+    assert ask(server, "write", back).startswith("FLAG_REMOVED")
+    assert ask(server, "write", back | {"node_version": "3.1.0"})["version"] == 3

@@ -104,6 +104,16 @@ async def test_a_line_of_a_megabyte_and_bytes_that_are_no_text(tmp_path: Path) -
 
 
 async def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="cannot be read: No such file") as caught:
+    with pytest.raises(JournalError, match="is not there") as caught:
         await Reader(tmp_path / "none").lines(1)
+    assert caught.value.reason == "LOG_MISSING"
+    with pytest.raises(JournalError) as caught:
+        await Reader(tmp_path).lines(1)
     assert caught.value.reason == "LOG_UNREADABLE"
+
+
+async def test_what_was_missed_is_read_again_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logfile, "MAX_CATCH_UP", 6)
+    log = tmp_path / "v.log"
+    log.write_text("first\nsecond\nlast\n")
+    assert await Reader(log, logfile.BEGINNING).lines(2) == ["", "last"]

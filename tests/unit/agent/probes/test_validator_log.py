@@ -131,3 +131,22 @@ async def test_it_goes_on_where_it_was_after_every_break(monkeypatch: pytest.Mon
         await task
     assert asked == ["noted", "position 1", "position 1", "position 3", "", "position 5"]
     assert sink.positions == {"journal": "position 6"}
+
+
+async def test_a_log_that_is_not_there_yet_is_read_from_its_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", (0.005, 0.01))
+    asked: list[str] = []
+
+    async def follow(position: str) -> AsyncIterator[Chunk]:
+        asked.append(position)
+        if len(asked) == 1:
+            raise JournalError("LOG_MISSING", "no")
+        yield Chunk(entries(STAMP + "x"), "7:1")
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(LogProbe(Source("/v.log", follow), "", points=True).run(Kept()))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert asked == ["", "0:0"]
