@@ -53,7 +53,7 @@ class Agent:
             self._node, settings.state_dir / "towers",
             Flags(settings.validator.config_socket) if settings.validator else None,
         )  # fmt: skip
-        about = link_pb2.Hello(knows_validator=self._node is not None, group=settings.group)
+        about = link_pb2.Hello(knows_validator=self._node is not None, group=settings.group, labels=settings.labels)
         self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, about)
         self._link = AutoLink(settings, store, direct, lambda: sdnotify.notify("STATUS=connected"))
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)

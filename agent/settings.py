@@ -8,8 +8,10 @@ import msgspec
 
 from agent.logs import metrics_config
 
+LABELS = 16
 DEFAULT_FILE = Path("/etc/solward/agent.yaml")
 
+Label = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -77,7 +79,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
 
     `server` is the control plane's name; `mtls_port` and `tls_port` are its two doors. `allowlist_owner` is
     the user who alone may write the allowlist: root, except on a machine without root's help. Hosts of one
-    `group` stand in for each other, and two of them are never restarted at once.
+    `group` stand in for each other, and two of them are never restarted at once; `labels` (16 at the most) are
+    what hosts are selected by.
     """
 
     server: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
@@ -91,6 +94,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     rpc: RpcSettings | None = None
     validator: ValidatorSettings | None = None
     group: Annotated[str, msgspec.Meta(pattern="^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""
+    labels: dict[Label, Label] = {}
     kernel: bool = True
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
     log_format: Annotated[str, msgspec.Meta(pattern="^(json|text)$")] = "json"
@@ -108,6 +112,8 @@ def load(path: Path | None = None) -> Settings:
         raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from None
     except msgspec.MsgspecError as error:
         raise SettingsError(f"{path}: {error}") from None
+    if len(settings.labels) > LABELS:
+        raise SettingsError(f"{path}: labels: {len(settings.labels)} are given, and {LABELS} are the most")
     if settings.validator and not settings.rpc:
         raise SettingsError(f"{path}: validator needs rpc, whose url is the validator's own")
     endpoint = settings.validator.metrics_endpoint if settings.validator else None

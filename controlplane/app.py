@@ -11,6 +11,7 @@ from limits.aio.storage import MemoryStorage
 from solward.alerts.v1.alerts_pb2_grpc import add_AlertsServiceServicer_to_server
 from solward.audit.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from solward.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
+from solward.controls.v1.controls_pb2_grpc import add_ControlsServiceServicer_to_server
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from solward.hosts.v1.hosts_pb2_grpc import add_HostsServiceServicer_to_server
 from solward.hosts.v1.link_pb2_grpc import add_LinkServiceServicer_to_server
@@ -25,6 +26,7 @@ from controlplane.alerts.findings import Findings
 from controlplane.api.alerts import AlertsApi
 from controlplane.api.audit import AuditApi
 from controlplane.api.auth import AuthApi
+from controlplane.api.controls import ControlsApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
 from controlplane.api.operations import OperationsApi
 from controlplane.api.rpc import RpcApi
@@ -53,8 +55,11 @@ from controlplane.links.session import LinkSessions
 from controlplane.links.sweeper import Sweeper
 from controlplane.operations.board import Board
 from controlplane.operations.engine import Engine
+from controlplane.operations.fleet import FleetWorkflow
+from controlplane.operations.fleet_planner import FleetPlanner
 from controlplane.operations.gating import Gating
 from controlplane.operations.outside import OutsideView
+from controlplane.operations.steps import Steps
 from controlplane.operations.unit import UnitWorkflow
 from controlplane.servers import Servers
 from controlplane.settings import Settings
@@ -110,10 +115,13 @@ class App:
         self.operations = Engine(settings.data_dir, stored_operations, board)
         self._outside = OutsideView(settings.solana_rpc_url.get_secret_value())
         gating = Gating(hosts, self.links, dispatch, stored_operations, self._outside, settings.gates)
-        self._workflow = UnitWorkflow(
-            board, self.links, dispatch, gating, self.audit,
-            begin_within_s=settings.command_expire_seconds, ready_within_s=settings.ready_seconds,
-        )  # fmt: skip
+        steps = Steps(board, dispatch, self.audit)
+        begin_within_s = settings.command_expire_seconds
+        self._unit = UnitWorkflow(
+            steps, self.links, gating, begin_within_s=begin_within_s, ready_within_s=settings.ready_seconds
+        )
+        self._fleet = FleetWorkflow(steps, self.links, hosts, self.operations, begin_within_s=begin_within_s)
+        planner = FleetPlanner(hosts, self.links, dispatch, self._outside)
 
         found = EventRepository(self.engine)
         stored_alerts = AlertRepository(self.engine)
@@ -143,6 +151,7 @@ class App:
         link_api = LinkApi(LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings))
         rpc_api = RpcApi(hosts, ingest)
         validator_api = ValidatorApi(hosts, self.links, dispatch, self.operations, gating)
+        controls_api = ControlsApi(planner, self.operations, board)
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
         audit_api = AuditApi(self.audit)
@@ -157,6 +166,7 @@ class App:
                 lambda server: add_LinkServiceServicer_to_server(link_api, server),
                 lambda server: add_RpcServiceServicer_to_server(rpc_api, server),
                 lambda server: add_ValidatorServiceServicer_to_server(validator_api, server),
+                lambda server: add_ControlsServiceServicer_to_server(controls_api, server),
                 lambda server: add_OperationsServiceServicer_to_server(operations_api, server),
                 lambda server: add_AlertsServiceServicer_to_server(alerts_api, server),
                 lambda server: add_AuditServiceServicer_to_server(audit_api, server),
@@ -188,7 +198,7 @@ class App:
             await self.audit.start()
             stack.push_async_callback(self.audit.close)
             await stack.enter_async_context(self._outside)
-            await self.operations.start(self._workflow)
+            await self.operations.start(self._unit, self._fleet)
             stack.callback(self.operations.stop)
             await self._alerts.start()
             await self.servers.start()

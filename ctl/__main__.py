@@ -13,8 +13,9 @@ COMMANDS = {
     "hosts": ("hosts", "List, enroll and revoke hosts."),
     "rpc": ("rpc", "Latency and errors of Solana RPC methods."),
     "validator": ("validator", "Start, stop and restart validators."),
+    "controls": ("controls", "Restart or change many hosts, one after the other."),
     "alerts": ("alerts", "What is wrong, and what the logs said."),
-    "operations": ("operations", "What was asked and how far it has come."),
+    "operations": ("operations", "What was asked, how far it has come; pause, abort, retry."),
     "audit": ("audit", "Read, export and verify the audit log."),
     "completion": ("completion", "Print a completion script for your shell."),
 }

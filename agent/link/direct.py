@@ -127,6 +127,7 @@ class DirectLink:
             allowed_units=units,
             knows_validator=self._about.knows_validator,
             group=self._about.group,
+            labels=self._about.labels,
         )
 
     async def _upload(self, sent: int) -> None:

@@ -82,6 +82,8 @@ class HostsApi(HostsServiceServicer):
             clock_skew_seconds=row.clock_skew_s,
             dropped_samples=known.dropped_samples if known else 0,
             create_time=timestamp(row.created_ms),
+            group=row.host_group,
+            labels=row.label_map,
         )
 
 

@@ -1,6 +1,7 @@
 """operations.v1: what was asked and how far it has come."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 
 from solward.operations.v1 import operations_pb2 as pb
 from solward.operations.v1.operations_pb2_grpc import OperationsServiceServicer
@@ -10,10 +11,17 @@ from controlplane.api.paging import page_position, page_token
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.operations.board import Board
 from controlplane.operations.engine import Engine
+from controlplane.operations.steering import abort, pause, resume, retry
 from controlplane.store.hosts import HostRepository
 from controlplane.store.operations import OperationRepository
 
 DEFAULT_PAGE = 50
+
+
+class Steered(Protocol):
+    """What requests that steer an operation have in common."""
+
+    name: str
 
 
 class OperationsApi(OperationsServiceServicer):
@@ -43,6 +51,23 @@ class OperationsApi(OperationsServiceServicer):
 
     async def ApproveOperation(self, request: pb.ApproveOperationRequest, context: Context) -> pb.Operation:
         operation = await self._engine.approve(_uid(request.name), caller().name, request.plan_hash)
+        current_call().notes.update(operation=operation.name, plan_hash=operation.plan_hash)
+        return operation
+
+    async def PauseOperation(self, request: pb.PauseOperationRequest, context: Context) -> pb.Operation:
+        return await self._steer(request, pause)
+
+    async def ResumeOperation(self, request: pb.ResumeOperationRequest, context: Context) -> pb.Operation:
+        return await self._steer(request, resume)
+
+    async def AbortOperation(self, request: pb.AbortOperationRequest, context: Context) -> pb.Operation:
+        return await self._steer(request, abort)
+
+    async def RetryOperation(self, request: pb.RetryOperationRequest, context: Context) -> pb.Operation:
+        return await self._steer(request, lambda operation: retry(operation, request.host))
+
+    async def _steer(self, request: Steered, edit: Callable[[pb.Operation], None]) -> pb.Operation:
+        operation = await self._engine.steer(_uid(request.name), edit)
         current_call().notes.update(operation=operation.name, plan_hash=operation.plan_hash)
         return operation
 

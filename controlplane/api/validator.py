@@ -15,6 +15,7 @@ from common.flags.catalogue import CATALOGUE, NEVER, Flag
 from common.flags.runtime import CALLS
 from common.names import host_name
 from controlplane.api.lookup import find_only_host
+from controlplane.api.plans import refuse_changed, request_key
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.links.dispatch import Dispatch
 from controlplane.links.inspect import InspectError, inspect, inspect_flags
@@ -100,7 +101,7 @@ class ValidatorApi(ValidatorServiceServicer):
         row = await find_only_host(self._hosts, request.host)
         change = link_pb2.ConfigAction(changes=request.changes, to_version=request.to_version, etag=request.etag)
         wish = Wish(request.timeout_seconds, wait_s=request.wait_seconds)
-        key = self._request_key(CONFIG, request)
+        key = request_key(CONFIG, request.request_id)
         if key and not request.validate_only and (first := await self._engine.by_request(key)):
             return first
         report = await self._flags(row, change)
@@ -155,11 +156,11 @@ class ValidatorApi(ValidatorServiceServicer):
         self, kind: str, request: ActRequest, make_plan: Callable[[HostRow], UnitPlan]
     ) -> operations_pb2.Operation:
         who, call = caller(), current_call()
-        key = self._request_key(kind, request)
+        key = request_key(kind, request.request_id)
         if key and not request.validate_only and (first := await self._engine.by_request(key)):
             return first
         plan = make_plan(await find_only_host(self._hosts, request.host))
-        _refuse_changed(plan, request.plan_hash)
+        refuse_changed(plan.hash, request.plan_hash)
         if request.validate_only:
             call.notes.update(reason="PLAN_ONLY", plan_hash=plan.hash)
             return await self._shown(plan, who.name, request.reason, call.approvals)
@@ -168,9 +169,6 @@ class ValidatorApi(ValidatorServiceServicer):
         )
         call.notes.update(operation=operation.name, plan_hash=plan.hash)
         return operation
-
-    def _request_key(self, kind: str, request: ActRequest) -> str | None:
-        return f"{caller().uid}/{kind}/{request.request_id}" if request.request_id else None
 
     async def _shown(self, plan: UnitPlan, requester: str, reason: str, approvals: int) -> operations_pb2.Operation:
         """Show a plan, with its gates as they stand now."""
@@ -204,13 +202,3 @@ def _not_inspected(row: HostRow, error: InspectError) -> SolwardError:
         f"the validator of {host_name(row.name)} cannot be looked at: {error.message}",
         {"host": host_name(row.name)},
     )
-
-
-def _refuse_changed(plan: UnitPlan, wanted: str) -> None:
-    if wanted and wanted != plan.hash:
-        raise SolwardError(
-            grpc.StatusCode.ABORTED,
-            "PLAN_CHANGED",
-            "the plan is not the one that was shown: the unit has changed since; look at the new plan first",
-            {"wanted": wanted, "plan_hash": plan.hash},
-        )

@@ -15,7 +15,7 @@ VIEWER = frozenset(
 
 OPERATOR = VIEWER | {
     "validator.restart", "validator.start", "validator.stop", "validator.vote",
-    "validator.config", "operations.approve",
+    "validator.config", "operations.approve", "operations.control", "controls.restart", "controls.config",
     "alerts.act",
 }  # fmt: skip
 

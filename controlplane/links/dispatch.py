@@ -4,8 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,8 +23,7 @@ log = structlog.get_logger(__name__)
 BACKDATE_MS = 30_000
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """One step of an operation that an agent is to carry out."""
 
     operation: str

@@ -1,6 +1,7 @@
 """One agent's stream, from Hello to its end: admission, telemetry up, commands down."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator
 
@@ -113,6 +114,7 @@ class LinkSessions:
             exchange_next=token_hash(token),
             agent_version=hello.agent_version,
             host_group=hello.group,
+            labels=json.dumps(dict(hello.labels), sort_keys=True),
             clock_skew_s=(hello.unix_ms - now_ms()) / 1000,
         )
         return token, bool(shown) and shown == host.exchange_next

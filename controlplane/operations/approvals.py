@@ -52,6 +52,8 @@ async def wait_for_approval(board: Board, uid: str) -> tuple[pb.Verdict, str]:
         operation = await board.get(uid)
         if operation.state != AWAITING:
             return pb.VERDICT_PASS, _approved_by(operation)
+        if operation.wish == pb.WISH_ABORT:
+            return pb.VERDICT_UNSPECIFIED, "a person ended it"
         if len(operation.approvals) >= operation.approvals_required:
             return await _set_to_work(board, uid)
         if now_ms() >= operation.approve_before.ToMilliseconds():

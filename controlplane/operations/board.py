@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 
 import grpc
 from solward.operations.v1 import operations_pb2 as pb
@@ -11,9 +12,14 @@ from common.errors import SolwardError
 from common.names import operation_name
 from controlplane.store.operations import OperationRepository
 
-DONE = (pb.OPERATION_STATE_SUCCEEDED, pb.OPERATION_STATE_FAILED, pb.OPERATION_STATE_PAUSED)
+DONE = (pb.OPERATION_STATE_SUCCEEDED, pb.OPERATION_STATE_FAILED, pb.OPERATION_STATE_ABORTED)
 # A watcher looks again this often, so that it also sees what another replica does.
 LOOK_SECONDS = 1.0
+
+
+def ended(operation: pb.Operation) -> bool:
+    """Whether nothing carries it out any more."""
+    return operation.state in DONE or operation.HasField("end_time")
 
 
 class Board:
@@ -25,6 +31,7 @@ class Board:
         # Operations that this process is at work on, as they stand in the store.
         self._live: dict[str, pb.Operation] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self._any = asyncio.Event()
 
     def busy_hosts(self) -> set[str]:
         """Give the resource names of hosts on which an operation is at work."""
@@ -47,7 +54,9 @@ class Board:
             await self._operations.save(operation)
             self._live[uid] = operation
         self._changed.pop(uid, asyncio.Event()).set()
-        if operation.state in DONE:
+        self._any.set()
+        self._any = asyncio.Event()
+        if ended(operation):
             self._locks.pop(uid, None)
             self._live.pop(uid, None)
         return operation
@@ -82,8 +91,14 @@ class Board:
 
         await self.change_step(uid, step_id, edit)
 
+    async def wait(self, timeout_s: float = LOOK_SECONDS) -> None:
+        """Wait until any operation changes here, or for a while: another replica's changes are seen then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._any.wait()
+
     async def watch(self, uid: str) -> AsyncIterator[pb.Operation]:
-        """Give the operation now and after every change, until it is done."""
+        """Give the operation now and after every change, until it is done or waits for a person."""
         last: pb.Operation | None = None
         while True:
             await self.get(uid)
@@ -92,7 +107,7 @@ class Board:
             if operation != last:
                 yield operation
                 last = operation
-            if operation.state in DONE:
+            if ended(operation) or operation.state == pb.OPERATION_STATE_PAUSED:
                 self._changed.pop(uid, None)
                 return
             try:

@@ -1,9 +1,11 @@
 """The engine: durable workflows on DBOS; it finds the ones that a dead process left and goes on with them."""
 
+import asyncio
+import contextvars
 import logging
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -13,19 +15,27 @@ from common.clock import timestamp_now
 from common.errors import SolwardError
 from common.names import host_name, operation_name
 from controlplane.operations.approvals import approve, await_approval
-from controlplane.operations.board import Board
+from controlplane.operations.board import Board, ended
+from controlplane.operations.fleet import FleetWorkflow
+from controlplane.operations.fleet_plan import FleetPlan
+from controlplane.operations.fleet_plan import stored as stored_plan
 from controlplane.operations.plan import UnitPlan
+from controlplane.operations.steering import lives
 from controlplane.operations.unit import UnitWorkflow
-from controlplane.store.operations import OperationRepository
+from controlplane.store.operations import HostBusy, OperationRepository
+
+# What DBOS says of a workflow that it will go on with.
+LIVING = ("PENDING", "ENQUEUED")
 
 
 class Engine:
-    """Starts operations and keeps them going over restarts of the process."""
+    """Starts operations, steers them, and keeps them going over restarts of the process."""
 
     def __init__(self, data_dir: Path, operations: OperationRepository, board: Board) -> None:
         self._operations = operations
         self._board = board
         self._unit: UnitWorkflow | None = None
+        self._fleet: FleetWorkflow | None = None
         # One executor and version: whichever build starts next takes over what the last one left.
         config: DBOSConfig = {
             "name": "solward",
@@ -38,15 +48,19 @@ class Engine:
         DBOS(config=config)
         logging.getLogger("dbos").setLevel(logging.WARNING)
 
-    async def start(self, unit: UnitWorkflow) -> None:
+    async def start(self, unit: UnitWorkflow, fleet: FleetWorkflow) -> None:
         """Begin work, with what was left first."""
-        self._unit = unit
+        self._unit, self._fleet = unit, fleet
         DBOS.launch()
         for uid in await self._operations.unfinished():
-            status = await DBOS.get_workflow_status_async(uid)
+            operation = await self._board.get(uid)
+            if operation.parent:
+                # Whoever carries out the whole looks after its parts.
+                continue
+            status = await DBOS.get_workflow_status_async(_workflow_id(operation))
             if status is None:
                 await self._board.change(uid, _never_begun)
-            elif status.status not in ("PENDING", "ENQUEUED"):
+            elif status.status not in LIVING:
                 await self._board.change(uid, _interrupted)
 
     def stop(self) -> None:
@@ -68,31 +82,96 @@ class Engine:
 
         Raises: SolwardError HOST_BUSY while another operation is at work on the host.
         """
-        uid = uuid.uuid4().hex
         operation = plan.operation(requester, reason)
-        operation.name = operation_name(uid)
-        operation.state = pb.OPERATION_STATE_RUNNING
-        operation.create_time.CopyFrom(timestamp_now())
-        if approvals:
-            await_approval(operation, approvals)
-        stored = await self._operations.add(uid, plan.host_uid, operation, request_key)
+        stored = await self._store(uuid.uuid4().hex, plan.host_uid, operation, request_key, approvals)
         if stored is None:
             raise await self._busy(plan)
-        if stored == uid:
-            await self._launch(uid, plan)
-        return await self._board.get(stored)
+        return await self._set_going(stored, operation, tuple(plan))
+
+    async def begin_fleet(
+        self, plan: FleetPlan, *, requester: str, reason: str, request_key: str | None, approvals: int = 0
+    ) -> pb.Operation:
+        """Make a plan for many hosts an operation and set it going; as `begin_unit`."""
+        operation = plan.operation(requester, reason)
+        uid = uuid.uuid4().hex
+        # It is busy with itself alone: its parts are what keeps a host.
+        stored = await self._store(uid, uid, operation, request_key, approvals)
+        return await self._set_going(stored or uid, operation, stored_plan(plan))
+
+    async def begin_child(self, uid: str, plan: UnitPlan, parent: pb.Operation) -> None:
+        """Begin the operation on one host of many under a uid, once.
+
+        Raises: SolwardError HOST_BUSY while another operation is at work on the host.
+        """
+        operation = plan.operation(parent.requester, parent.reason)
+        operation.parent = parent.name
+        stored = await self._store(uid, plan.host_uid, operation, f"child/{uid}", 0)
+        if stored is None:
+            raise await self._busy(plan)
+        # In a context of its own: it is no part of the workflow that asks for it, and outlives its step.
+        launch = self._set_going(uid, operation, tuple(plan))
+        await asyncio.get_running_loop().create_task(launch, context=contextvars.Context())
+
+    async def child(self, uid: str) -> pb.Operation | None:
+        """Find an operation; one that was stored and not set going when we died is closed as never begun."""
+        operation = await self._operations.get(uid)
+        if operation is None or ended(operation) or await DBOS.get_workflow_status_async(_workflow_id(operation)):
+            return operation
+        return await self._board.change(uid, _never_begun)
 
     async def approve(self, uid: str, approver: str, plan_hash: str) -> pb.Operation:
         """Add one person's approval to an operation; raises SolwardError as `approvals.approve`."""
         return await self._board.change(uid, lambda operation: approve(operation, approver, plan_hash))
 
-    async def _launch(self, uid: str, plan: UnitPlan) -> None:
-        if self._unit is None:
-            raise RuntimeError("the engine has not started")
-        arguments: tuple[Any, ...] = tuple(plan)
+    async def steer(self, uid: str, edit: Callable[[pb.Operation], None]) -> pb.Operation:
+        """Have an operation do what a person asks of it: an edit of `steering`, which raises SolwardError.
+
+        Raises also HOST_BUSY where another operation is at work on its host by now.
+        """
+        living = lives(await self._board.get(uid))
         try:
-            with SetWorkflowID(uid):
-                await DBOS.start_workflow_async(self._unit.run, uid, arguments)
+            operation = await self._board.change(uid, edit)
+        except HostBusy:
+            raise SolwardError(
+                grpc.StatusCode.ABORTED, "HOST_BUSY", "another operation is at work on its host by now: wait for it",
+                {"operation": operation_name(uid)},
+            ) from None  # fmt: skip
+        if not living and lives(operation):
+            await self._take_up(uid, operation)
+        return operation
+
+    async def _take_up(self, uid: str, operation: pb.Operation) -> None:
+        """Set an operation going that had ended, with the plan that it had."""
+        first = await DBOS.get_workflow_status_async(uid)
+        if first is None or not first.input:
+            await self._board.change(uid, _never_begun)
+            raise RuntimeError(f"the plan of {operation.name} is not there any more")
+        await self._launch(operation, first.input["args"][1])
+
+    async def _store(
+        self, uid: str, host_uid: str, operation: pb.Operation, request_key: str | None, approvals: int
+    ) -> str | None:
+        operation.name = operation_name(uid)
+        operation.state = pb.OPERATION_STATE_RUNNING
+        operation.create_time.CopyFrom(timestamp_now())
+        if approvals:
+            await_approval(operation, approvals)
+        return await self._operations.add(uid, host_uid, operation, request_key)
+
+    async def _set_going(self, stored: str, operation: pb.Operation, plan: tuple[object, ...]) -> pb.Operation:
+        """Set an operation going unless it was stored before, by an earlier call of the same request."""
+        if operation_name(stored) == operation.name:
+            await self._launch(operation, plan)
+        return await self._board.get(stored)
+
+    async def _launch(self, operation: pb.Operation, plan: tuple[object, ...]) -> None:
+        workflow = self._fleet if operation.targets else self._unit
+        if workflow is None:
+            raise RuntimeError("the engine has not started")
+        uid = operation.name.partition("/")[2]
+        try:
+            with SetWorkflowID(_workflow_id(operation)):
+                await DBOS.start_workflow_async(workflow.run, uid, plan)
         except Exception:
             await self._board.change(uid, _never_begun)
             raise
@@ -106,6 +185,11 @@ class Engine:
             "wait for it (ctl operations watch)",
             {"host": host_name(plan.host), "operation": " ".join(names)},
         )
+
+
+def _workflow_id(operation: pb.Operation) -> str:
+    uid = operation.name.partition("/")[2]
+    return f"{uid}.{operation.retries}" if operation.retries else uid
 
 
 def _never_begun(operation: pb.Operation) -> None:

@@ -3,6 +3,7 @@
 import grpc
 from solward.operations.v1 import operations_pb2 as pb
 
+from common.clock import timestamp_now
 from common.errors import SolwardError
 
 UNDO = "undo"
@@ -23,6 +24,22 @@ def operation_error(operation: pb.Operation, verdict: int) -> SolwardError:
     return SolwardError(
         grpc.StatusCode.FAILED_PRECONDITION, reason, f"step {step.id} did not pass: {words}{after}", {"step": step.id}
     )
+
+
+def close(operation: pb.Operation, verdict: int) -> None:
+    """End an operation with a verdict; without one, a person ended it before it began."""
+    operation.end_time.CopyFrom(timestamp_now())
+    if verdict == pb.VERDICT_PASS:
+        operation.state = pb.OPERATION_STATE_SUCCEEDED
+        return
+    if verdict == pb.VERDICT_UNSPECIFIED:
+        operation.state = pb.OPERATION_STATE_ABORTED
+        why = "a person ended it; nothing was done"
+        operation.error.CopyFrom(SolwardError(grpc.StatusCode.ABORTED, "ABORTED", why).status())
+        return
+    failed = verdict == pb.VERDICT_FAIL
+    operation.state = pb.OPERATION_STATE_FAILED if failed else pb.OPERATION_STATE_PAUSED
+    operation.error.CopyFrom(operation_error(operation, verdict).status())
 
 
 def outcome_entry(operation: pb.Operation) -> dict[str, object]:

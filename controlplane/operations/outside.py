@@ -72,6 +72,15 @@ class OutsideView:
         except (KeyError, TypeError, ValueError):
             raise OutsideTrouble("the outside RPC answers in another shape than is known") from None
 
+    async def stakes(self) -> dict[str, int]:
+        """Give the active stake of every vote account, in lamports; raises OutsideTrouble."""
+        accounts = await self.call("getVoteAccounts")
+        try:
+            found = [*accounts["current"], *accounts["delinquent"]]
+            return {str(account["votePubkey"]): int(account["activatedStake"]) for account in found}
+        except (KeyError, TypeError, ValueError):
+            raise OutsideTrouble("the outside RPC answers in another shape than is known") from None
+
     async def call(self, method: str, *params: Any) -> Any:
         """Call a method, once more after a failure; raises OutsideTrouble, whose words never hold the URL."""
         for left in reversed(range(TRIES)):

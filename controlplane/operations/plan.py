@@ -55,6 +55,7 @@ class UnitPlan(NamedTuple):
         config: a serialized ActionRequest that changes flags first; `request` is empty where no restart follows.
         diff: the difference that it makes, for people.
         rollback: put the flags back where the node is not up in time.
+        soak_s: how long it is watched after it has caught up.
     """
 
     kind: str
@@ -71,13 +72,14 @@ class UnitPlan(NamedTuple):
     config: bytes = b""
     diff: tuple[str, ...] = ()
     rollback: bool = False
+    soak_s: int = 0
 
     @property
     def hash(self) -> str:
         """SHA-256 over the plan and the bytes of its request, timeout included: a plan that has changed has another."""
         parts = [self.kind, self.host_uid, self.host, self.unit, self.state, self.request.hex()]
         parts += [",".join(self.gates), str(self.force), str(self.wait_s), str(self.ready)]
-        parts += [self.config.hex(), str(self.rollback)]
+        parts += [self.config.hex(), str(self.rollback), str(self.soak_s)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def operation(self, requester: str, reason: str, gates: Sequence[Gate] = ()) -> pb.Operation:
@@ -109,6 +111,8 @@ class UnitPlan(NamedTuple):
             steps.append(pb.Step(id="verify", title=f"Verify that the agent sees {self.unit} {self._wanted}"))
         if self.ready:
             steps.append(pb.Step(id="ready", title=f"Wait until {self.host} has caught up"))
+        if self.soak_s:
+            steps.append(pb.Step(id="soak", title=f"Watch {self.host} for {self.soak_s} s"))
         if self.rollback:
             steps.append(pb.Step(id="undo", title="Only if it is not up in time: put the flags back and restart"))
         return steps

@@ -7,21 +7,18 @@ from dbos import DBOS, DBOSConfiguredInstance
 from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2 as pb
 
-from common.clock import timestamp_now
 from common.names import operation_name
-from controlplane.audit.log import AuditLog
-from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
+from controlplane.links.dispatch import Order
 from controlplane.links.inspect import InspectError
 from controlplane.links.registry import Links
 from controlplane.operations.approvals import wait_for_approval
-from controlplane.operations.board import Board
 from controlplane.operations.gates import Gate, Scene, before_slot, together
 from controlplane.operations.gating import Gating
-from controlplane.operations.outcome import operation_error, outcome_entry
+from controlplane.operations.outcome import close
 from controlplane.operations.plan import CONFIG, RESTART, UnitPlan
 from controlplane.operations.readiness import wait_until_ready
-from controlplane.operations.receipts import receipt_entry
-from controlplane.operations.teller import Teller
+from controlplane.operations.soak import soak
+from controlplane.operations.steps import Steps
 from controlplane.operations.undo import put_back
 
 log = structlog.get_logger(__name__)
@@ -35,6 +32,8 @@ GATE_SECONDS = 5.0
 # A look that fails is tried again before a person is asked.
 LOOKS = 3
 
+# The verdict of an operation that a person ended before it began.
+ABORTED = int(pb.VERDICT_UNSPECIFIED)
 # A UnitPlan as DBOS keeps it; fields that a later version added may be missing at its end.
 Stored = tuple[object, ...]
 
@@ -44,21 +43,12 @@ class UnitWorkflow(DBOSConfiguredInstance):
     """Carries out a UnitPlan; a killed control plane goes on where it stopped, and nothing is done twice."""
 
     def __init__(
-        self,
-        board: Board,
-        links: Links,
-        dispatch: Dispatch,
-        gating: Gating,
-        audit: AuditLog,
-        *,
-        begin_within_s: float,
-        ready_within_s: float,
+        self, steps: Steps, links: Links, gating: Gating, *, begin_within_s: float, ready_within_s: float
     ) -> None:
-        self._board = board
+        self._steps = steps
+        self._board = steps.board
         self._links = links
-        self._dispatch = dispatch
         self._gating = gating
-        self._audit = audit
         self._begin_within_s = begin_within_s
         self._ready_within_s = ready_within_s
         super().__init__(config_name="unit")
@@ -91,27 +81,32 @@ class UnitWorkflow(DBOSConfiguredInstance):
             verdict = await self._verify(uid, wanted)
         if verdict == pb.VERDICT_PASS and wanted.ready:
             verdict = await self._ready(uid, wanted, request)
+        if verdict == pb.VERDICT_PASS and wanted.soak_s:
+            verdict = await self._soak(uid, wanted)
         return verdict
 
     @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
     async def configure(self, uid: str, plan: Stored) -> int:
         """Have the agent change the flags."""
         wanted = UnitPlan(*plan)  # type: ignore[arg-type]
-        await self._board.begin_step(uid, "configure")
-        return await self._ordered(uid, "configure", self._order(uid, wanted, "configure", CONFIG, wanted.config))
+        if await self._steps.passed(uid, "configure"):
+            return int(pb.VERDICT_PASS)
+        await self._steps.begin(uid, "configure")
+        return await self._steps.ordered(uid, "configure", self._order(uid, wanted, "configure", CONFIG, wanted.config))
 
     @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
     async def undo(self, uid: str, plan: Stored) -> int:
         """Put the flags back; restart the node, unless its old run goes on, and wait until it has caught up."""
         wanted = UnitPlan(*plan)  # type: ignore[arg-type]
-        await self._board.begin_step(uid, "undo")
+        await self._steps.begin(uid, "undo")
         verdict, message, figures = await put_back(
-            self._dispatch, self._gating, wanted, await self._step(uid, "configure"), await self._step(uid, "act"),
+            self._steps.dispatch, self._gating, wanted,
+            await self._steps.get(uid, "configure"), await self._steps.get(uid, "act"),
             lambda step, action, request: self._order(uid, wanted, step, action, request), self._ready_within_s,
-            lambda signed, receipt: self._record_receipt(uid, signed, receipt),
-            lambda said: self._say(uid, "undo", said),
+            lambda signed, receipt: self._steps.record_receipt(uid, signed, receipt),
+            lambda said: self._steps.say(uid, "undo", said),
         )  # fmt: skip
-        return await self._end(uid, "undo", verdict, message, **figures)
+        return await self._steps.end(uid, "undo", verdict, message, **figures)
 
     @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
     async def approved(self, uid: str) -> int:
@@ -119,9 +114,9 @@ class UnitWorkflow(DBOSConfiguredInstance):
         operation = await self._board.get(uid)
         if not operation.approvals_required:
             return int(pb.VERDICT_PASS)
-        await self._board.begin_step(uid, "approve")
+        await self._steps.begin(uid, "approve")
         verdict, message = await wait_for_approval(self._board, uid)
-        return await self._end(uid, "approve", verdict, message)
+        return await self._steps.end(uid, "approve", verdict, message)
 
     @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
     async def gated(self, uid: str, plan: Stored) -> tuple[int, bytes]:
@@ -131,17 +126,28 @@ class UnitWorkflow(DBOSConfiguredInstance):
         and the slot from which it is too late to begin.
         """
         wanted = UnitPlan(*plan)  # type: ignore[arg-type]
+        if wanted.request and await self._steps.passed(uid, "act"):
+            # Tried again after it was done: it goes on with what the agent was held to then.
+            return int(pb.VERDICT_PASS), _as_done(wanted.request, await self._steps.get(uid, "act"))
+        while True:
+            verdict, request = await self._gated(uid, wanted)
+            if await self._steps.aborted(uid):
+                return ABORTED, request
+            if verdict != pb.VERDICT_PASS or not await self._steps.held(uid):
+                return verdict, request
+
+    async def _gated(self, uid: str, wanted: UnitPlan) -> tuple[int, bytes]:
         verdict = await self._check(uid, wanted)
         if verdict != pb.VERDICT_PASS or not wanted.gates:
             return verdict, wanted.request
         for name in wanted.gates:
-            await self._board.begin_step(uid, f"gate-{name}")
+            await self._steps.begin(uid, f"gate-{name}")
         judged = await self._judge(uid, wanted)
         if judged is None:
             return int(pb.VERDICT_ERROR), wanted.request
         scene, gates = judged
         for gate in gates:
-            await self._end(uid, f"gate-{gate.id}", gate.verdict, gate.message, **gate.figures)
+            await self._steps.end(uid, f"gate-{gate.id}", gate.verdict, gate.message, **gate.figures)
         verdict = int(pb.VERDICT_PASS if wanted.force else together(gates))
         return verdict, _narrowed(wanted.request, scene)
 
@@ -154,13 +160,14 @@ class UnitWorkflow(DBOSConfiguredInstance):
                 failures += 1
                 if failures >= LOOKS:
                     message = f"{error.reason}: {error.message}"
-                    await self._end(uid, f"gate-{wanted.gates[0]}", pb.VERDICT_ERROR, message)
+                    await self._steps.end(uid, f"gate-{wanted.gates[0]}", pb.VERDICT_ERROR, message)
                     return None
                 continue
-            if together(gates) == pb.VERDICT_PASS or wanted.force or left_s <= 0:
+            done = together(gates) == pb.VERDICT_PASS or wanted.force or left_s <= 0
+            if done or await self._steps.aborted(uid):
                 return scene, gates
             for gate in gates:
-                await self._say(uid, f"gate-{gate.id}", gate.message)
+                await self._steps.say(uid, f"gate-{gate.id}", gate.message)
             await asyncio.sleep(min(left_s, GATE_SECONDS))
             left_s -= GATE_SECONDS
 
@@ -170,36 +177,25 @@ class UnitWorkflow(DBOSConfiguredInstance):
 
         The step whose end DBOS must remember: done again, it would get the agent's first receipt.
         """
-        await self._board.begin_step(uid, "act")
+        if await self._steps.passed(uid, "act"):
+            return int(pb.VERDICT_PASS)
+        await self._steps.begin(uid, "act")
         wanted = UnitPlan(*plan)  # type: ignore[arg-type]
         action = RESTART if wanted.kind == CONFIG else wanted.kind
-        return await self._ordered(uid, "act", self._order(uid, wanted, "act", action, request))
-
-    async def _ordered(self, uid: str, step: str, order: Order) -> int:
-        teller = Teller(lambda message: self._say(uid, step, message))
-        try:
-            signed, receipt = await self._dispatch.carry_out(order, teller.tell)
-        except NotDelivered:
-            why = "HOST_OFFLINE: the command was not delivered; nothing was done"
-            return await self._end(uid, step, pb.VERDICT_FAIL, why)
-        except NoReceipt:
-            why = "RECEIPT_MISSING: the command was sent, but what was done is not known"
-            return await self._end(uid, step, pb.VERDICT_INCONCLUSIVE, why)
-        finally:
-            await teller.close()
-        return await self._keep(uid, step, signed, receipt)
+        await self._board.change_step(uid, "act", lambda step: _note_identity(step, request))
+        return await self._steps.ordered(uid, "act", self._order(uid, wanted, "act", action, request))
 
     async def _check(self, uid: str, wanted: UnitPlan) -> int:
         # The unit itself is looked at by the agent, at the last moment; here it may have been acted on already.
-        await self._board.begin_step(uid, "check")
+        await self._steps.begin(uid, "check")
         try:
             # After a restart of the control plane, agents are still on their way back.
             await self._links.wait_until(
                 lambda: bool((host := self._links.get(wanted.host_uid)) and host.link), self._begin_within_s
             )
         except TimeoutError:
-            return await self._end(uid, "check", pb.VERDICT_FAIL, "HOST_OFFLINE: the agent is not connected")
-        return await self._end(uid, "check", pb.VERDICT_PASS, "connected")
+            return await self._steps.end(uid, "check", pb.VERDICT_FAIL, "HOST_OFFLINE: the agent is not connected")
+        return await self._steps.end(uid, "check", pb.VERDICT_PASS, "connected")
 
     def _order(self, uid: str, wanted: UnitPlan, step: str, action: str, request: bytes) -> Order:
         return Order(
@@ -213,21 +209,21 @@ class UnitWorkflow(DBOSConfiguredInstance):
         )
 
     async def _verify(self, uid: str, wanted: UnitPlan) -> int:
-        await self._board.begin_step(uid, "verify")
+        await self._steps.begin(uid, "verify")
         after = await self._after(uid)
         try:
             await self._links.wait_until(lambda: self._agrees(wanted, after), REPORT_SECONDS)
         except TimeoutError:
             why = f"the agent's report of {wanted.unit} does not agree with its receipt"
-            return await self._end(uid, "verify", pb.VERDICT_INCONCLUSIVE, why)
+            return await self._steps.end(uid, "verify", pb.VERDICT_INCONCLUSIVE, why)
         seen = f"{wanted.unit} is {after.active_state}/{after.sub_state}"
-        return await self._end(uid, "verify", pb.VERDICT_PASS, seen, pid=str(after.main_pid))
+        return await self._steps.end(uid, "verify", pb.VERDICT_PASS, seen, pid=str(after.main_pid))
 
     async def _ready(self, uid: str, wanted: UnitPlan, request: bytes) -> int:
-        await self._board.begin_step(uid, "ready")
+        await self._steps.begin(uid, "ready")
         after = await self._after(uid)
         identity = link_pb2.ActionRequest.FromString(request).unit.expected_identity
-        teller = Teller(lambda message: self._say(uid, "ready", message))
+        teller = self._steps.teller(uid, "ready")
         try:
             found = await wait_until_ready(
                 self._gating, wanted, identity, after, self._ready_within_s,
@@ -238,14 +234,29 @@ class UnitWorkflow(DBOSConfiguredInstance):
         # Forced means that nobody waits for an outside view.
         inconclusive = found.verdict == pb.VERDICT_INCONCLUSIVE
         verdict = pb.VERDICT_PASS if wanted.force and inconclusive else found.verdict
-        return await self._end(uid, "ready", verdict, found.message, **found.figures)
+        return await self._steps.end(uid, "ready", verdict, found.message, **found.figures)
+
+    async def _soak(self, uid: str, wanted: UnitPlan) -> int:
+        await self._steps.begin(uid, "soak")
+        after = await self._after(uid)
+        teller = self._steps.teller(uid, "soak")
+        try:
+            verdict, message = await soak(
+                self._gating, wanted, lambda: self._gone(wanted, after), lambda: self._connected(wanted),
+                lambda: self._steps.aborted(uid), teller.tell,
+            )  # fmt: skip
+        finally:
+            await teller.close()
+        if wanted.force and verdict == pb.VERDICT_INCONCLUSIVE and not await self._steps.aborted(uid):
+            verdict = pb.VERDICT_PASS
+        return await self._steps.end(uid, "soak", verdict, message)
+
+    def _connected(self, wanted: UnitPlan) -> bool:
+        host = self._links.get(wanted.host_uid)
+        return host is not None and host.connected
 
     async def _after(self, uid: str) -> link_pb2.UnitState:
-        return (await self._step(uid, "act")).receipt.after
-
-    async def _step(self, uid: str, step_id: str) -> pb.Step:
-        operation = await self._board.get(uid)
-        return next(step for step in operation.steps if step.id == step_id)
+        return (await self._steps.get(uid, "act")).receipt.after
 
     def _gone(self, wanted: UnitPlan, after: link_pb2.UnitState) -> str:
         """Say what has become of a unit that is no longer the run that was started; empty while it is."""
@@ -266,59 +277,26 @@ class UnitWorkflow(DBOSConfiguredInstance):
         )
 
     async def _close(self, uid: str, verdict: int) -> None:
-        def edit(operation: pb.Operation) -> None:
-            if verdict == pb.VERDICT_PASS:
-                operation.state = pb.OPERATION_STATE_SUCCEEDED
-            else:
-                failed = verdict == pb.VERDICT_FAIL
-                operation.state = pb.OPERATION_STATE_FAILED if failed else pb.OPERATION_STATE_PAUSED
-                operation.error.CopyFrom(operation_error(operation, verdict).status())
-            operation.end_time.CopyFrom(timestamp_now())
-
-        await self._board.change(uid, edit)
+        await self._board.change(uid, lambda operation: close(operation, verdict))
 
     @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
     async def record(self, uid: str) -> None:
         """Put the operation's outcome on record; an audit store that is down for a while is waited for."""
-        operation = await self._board.get(uid)
-        entry = outcome_entry(operation)
-        await self._audit.append(entry)
-        log.info("operation ended", operation=operation.name, kind=operation.kind, host=operation.host,
-                 state=entry["code"])  # fmt: skip
+        await self._steps.record_outcome(uid)
 
-    async def _keep(self, uid: str, step_id: str, signed: link_pb2.SignedReceipt, receipt: link_pb2.Receipt) -> int:
-        # On record first: a receipt that the operation shows is one that the audit log holds.
-        await self._record_receipt(uid, signed, receipt)
 
-        def show(step: pb.Step) -> None:
-            step.signed_receipt.CopyFrom(signed)
-            step.receipt.CopyFrom(receipt)
+def _note_identity(step: pb.Step, request: bytes) -> None:
+    # What a later attempt must find again.
+    unit = link_pb2.ActionRequest.FromString(request).unit
+    if unit.expected_identity:
+        step.figures["identity"] = unit.expected_identity
 
-        await self._board.change_step(uid, step_id, show)
-        took_ms = receipt.end_unix_ms - receipt.start_unix_ms
-        figures = dict(receipt.figures) | {"took_ms": str(took_ms)}
-        if receipt.result == link_pb2.RECEIPT_RESULT_DONE:
-            message = f"done in {took_ms} ms"
-            figures["job_ms"] = f"{receipt.job_ms:.1f}"
-            return await self._end(uid, step_id, pb.VERDICT_PASS, message, **figures)
-        if receipt.result not in (link_pb2.RECEIPT_RESULT_REFUSED, link_pb2.RECEIPT_RESULT_FAILED):
-            why = "RECEIPT_UNKNOWN: the receipt's result is none that this version knows"
-            return await self._end(uid, step_id, pb.VERDICT_INCONCLUSIVE, why)
-        return await self._end(uid, step_id, pb.VERDICT_FAIL, f"{receipt.reason}: {receipt.message}", **figures)
 
-    async def _record_receipt(self, uid: str, signed: link_pb2.SignedReceipt, receipt: link_pb2.Receipt) -> None:
-        await self._audit.append(receipt_entry(await self._board.get(uid), signed, receipt))
-
-    async def _say(self, uid: str, step_id: str, message: str) -> None:
-        def edit(step: pb.Step) -> None:
-            if step.verdict == pb.VERDICT_UNSPECIFIED:
-                step.message = message
-
-        await self._board.change_step(uid, step_id, edit)
-
-    async def _end(self, uid: str, step: str, verdict: pb.Verdict, message: str, **figures: str) -> int:
-        await self._board.end_step(uid, step, verdict, message, figures)
-        return int(verdict)
+def _as_done(request: bytes, act: pb.Step) -> bytes:
+    wanted = link_pb2.ActionRequest.FromString(request)
+    if wanted.WhichOneof("action") == "unit":
+        wanted.unit.expected_identity = act.figures.get("identity", "")
+    return wanted.SerializeToString(deterministic=True)
 
 
 def _narrowed(request: bytes, scene: Scene) -> bytes:

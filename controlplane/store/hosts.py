@@ -1,11 +1,14 @@
 """Rows of hosts, their join tokens and their certificates."""
 
+import json
 from typing import Any, NamedTuple
 
 from sqlalchemy import and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from controlplane.store.order import ByteOrder
 from controlplane.store.tables import certificates, hosts, join_tokens
+from controlplane.store.turns import take_turns
 
 PENDING, ACTIVE, REVOKED, QUARANTINED = "pending", "active", "revoked", "quarantined"
 NEXT, CURRENT, ENDED = "next", "current", "ended"
@@ -24,6 +27,13 @@ class HostRow(NamedTuple):
     last_seen_ms: int
     created_ms: int
     host_group: str
+    labels: str = "{}"
+
+    @property
+    def label_map(self) -> dict[str, str]:
+        """What its agent's settings call it by."""
+        read: dict[str, str] = json.loads(self.labels)
+        return read
 
 
 class CertificateRow(NamedTuple):
@@ -53,6 +63,7 @@ _HOST = [hosts.c[name] for name in HostRow._fields]
 _CERTIFICATE = [certificates.c[name] for name in CertificateRow._fields]
 _JOIN = [join_tokens.c[name] for name in JoinRow._fields]
 _LIVE = hosts.c.retired.is_(False)
+_NAME = ByteOrder(hosts.c.name)
 
 
 class HostRepository:
@@ -71,7 +82,13 @@ class HostRepository:
 
     async def page(self, after: str, size: int) -> list[HostRow]:
         """List live hosts in name order, after a name."""
-        statement = select(*_HOST).where(_LIVE, hosts.c.name > after).order_by(hosts.c.name).limit(size)
+        statement = select(*_HOST).where(_LIVE, after < _NAME).order_by(_NAME).limit(size)
+        async with self._engine.connect() as connection:
+            return [HostRow(*row) for row in await connection.execute(statement)]
+
+    async def active(self) -> list[HostRow]:
+        """List every active host, in name order."""
+        statement = select(*_HOST).where(_LIVE, hosts.c.state == ACTIVE).order_by(_NAME)
         async with self._engine.connect() as connection:
             return [HostRow(*row) for row in await connection.execute(statement)]
 
@@ -79,23 +96,24 @@ class HostRepository:
         """List the active hosts of a group, in name order."""
         wanted = (_LIVE, hosts.c.state == ACTIVE, hosts.c.host_group == group)
         async with self._engine.connect() as connection:
-            return [
-                HostRow(*row) for row in await connection.execute(select(*_HOST).where(*wanted).order_by(hosts.c.name))
-            ]
+            return [HostRow(*row) for row in await connection.execute(select(*_HOST).where(*wanted).order_by(_NAME))]
 
     async def replace(self, uid: str, name: str, now: int) -> None:
         """Begin a name anew under a new uid; the old row is retired and its certificates end."""
         old = select(hosts.c.uid).where(hosts.c.name == name)
         async with self._engine.begin() as connection:
-            ended = update(certificates).where(certificates.c.subject_uid.in_(old)).values(state=ENDED)
-            await connection.execute(ended)
-            await connection.execute(update(hosts).where(hosts.c.name == name).values(retired=True))
+            await take_turns(connection, name)
+            # The host first: a join that was quicker has stored its certificate by then, and a later one finds no host.
+            await connection.execute(update(hosts).where(hosts.c.name == name, _LIVE).values(retired=True))
+            ended = update(certificates).where(certificates.c.subject_uid.in_(old), certificates.c.state != ENDED)
+            await connection.execute(ended.values(state=ENDED))
             row = {"uid": uid, "name": name, "state": PENDING, "created_ms": now}
             await connection.execute(insert(hosts).values(**row))
 
     async def set_state(self, uid: str, state: str) -> None:
         """Change a host's state; a host that is cut off loses its certificates with it."""
         async with self._engine.begin() as connection:
+            await take_turns(connection, uid)
             await connection.execute(update(hosts).where(hosts.c.uid == uid).values(state=state))
             if state in (REVOKED, QUARANTINED):
                 ended = update(certificates).where(certificates.c.subject_uid == uid)
@@ -121,6 +139,7 @@ class HostRepository:
     async def add_join_token(self, token_hash: str, host_uid: str, expires_ms: int) -> None:
         """Store a join token, hashed; tokens made before for the host are void."""
         async with self._engine.begin() as connection:
+            await take_turns(connection, host_uid)
             voided = update(join_tokens).where(join_tokens.c.host_uid == host_uid, join_tokens.c.used_ms.is_(None))
             await connection.execute(voided.values(expires_ms=0))
             row = {"hash": token_hash, "host_uid": host_uid, "expires_ms": expires_ms}
@@ -133,23 +152,31 @@ class HostRepository:
         return JoinRow(*row) if row else None
 
     async def join(self, token: JoinRow, key_hash: str, pem: str, certificate: CertificateRow, now: int) -> bool:
-        """Use up a join token for one certificate, all or nothing; False if another call was first."""
+        """Use up a join token for one certificate, all or nothing.
+
+        Returns: False if another call was first, or the host is no longer one that may join.
+        """
         taken = update(join_tokens).where(
             join_tokens.c.hash == token.hash, join_tokens.c.used_ms.is_(None), join_tokens.c.expires_ms > now
         )
-        async with self._engine.begin() as connection:
+        joined = update(hosts).where(hosts.c.uid == token.host_uid, hosts.c.state == PENDING, _LIVE)
+        async with self._engine.connect() as connection:
+            await take_turns(connection, token.host_uid)
             values = {"used_ms": now, "used_key_hash": key_hash, "certificate_pem": pem}
             if (await connection.execute(taken.values(**values))).rowcount != 1:
                 return False
+            joining = joined.values(state=ACTIVE, exchange_current="", exchange_next="")
+            if (await connection.execute(joining)).rowcount != 1:
+                return False
             await connection.execute(insert(certificates).values(created_ms=now, **certificate._asdict()))
-            joined = update(hosts).where(hosts.c.uid == token.host_uid, hosts.c.state == PENDING)
-            await connection.execute(joined.values(state=ACTIVE, exchange_current="", exchange_next=""))
+            await connection.commit()
         return True
 
     async def add_certificate(self, certificate: CertificateRow, now: int) -> None:
         """Store a certificate; one that was issued next before, but never used, ends."""
         same = and_(certificates.c.subject_uid == certificate.subject_uid, certificates.c.state == NEXT)
         async with self._engine.begin() as connection:
+            await take_turns(connection, certificate.subject_uid)
             await connection.execute(update(certificates).where(same).values(state=ENDED))
             await connection.execute(insert(certificates).values(created_ms=now, **certificate._asdict()))
 
@@ -168,15 +195,17 @@ class HostRepository:
         return CertificateRow(*row) if row else None
 
     async def promote(self, certificate: CertificateRow) -> None:
-        """A next certificate was used: it becomes the current one, and the one before ends."""
+        """A next certificate was used: it becomes the current one, and the one before ends; once."""
         mine = certificates.c.subject_uid == certificate.subject_uid
+        used = update(certificates).where(certificates.c.serial == certificate.serial, certificates.c.state == NEXT)
+        before = update(certificates).where(
+            mine, certificates.c.state == CURRENT, certificates.c.serial != certificate.serial
+        )
         async with self._engine.begin() as connection:
-            ended = update(certificates).where(mine, certificates.c.state == CURRENT).values(state=ENDED)
-            await connection.execute(ended)
-            current = update(certificates).where(
-                certificates.c.serial == certificate.serial, certificates.c.state == NEXT
-            )
-            await connection.execute(current.values(state=CURRENT))
+            await take_turns(connection, certificate.subject_uid)
+            # Its first calls may come side by side: only the first of them promotes it, and none of them ends it.
+            if (await connection.execute(used.values(state=CURRENT))).rowcount == 1:
+                await connection.execute(before.values(state=ENDED))
 
     async def _host(self, condition: Any) -> HostRow | None:
         async with self._engine.connect() as connection:

@@ -81,6 +81,8 @@ hosts = Table(
     Column("agent_version", String(64), nullable=False, default=""),
     # Hosts of one group stand in for each other; as the agent last said.
     Column("host_group", String(63), nullable=False, default=""),
+    # A JSON object; as the agent last said.
+    Column("labels", Text, nullable=False, default="{}"),
     Column("clock_skew_s", Float, nullable=False, default=0.0),
     Column("last_seen_ms", BigInteger, nullable=False, default=0),
     Column("created_ms", BigInteger, nullable=False),

@@ -1,5 +1,6 @@
 """validator flags: what the validator starts with, how it is changed, and how it is had back."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -38,10 +39,21 @@ def show(context: str | None, host: str, form: Form) -> None:
     console.print(f"[dim]root lets be changed: {cell(', '.join(found.changeable)) or 'nothing'}[/]", soft_wrap=True)
 
 
+def change_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which flags change, and how."""
+    for option in reversed(
+        (
+            click.option("--set", "sets", metavar="NAME=VALUE", multiple=True, help="Give a flag a value."),
+            click.option("--on", "switches", metavar="NAME", multiple=True, help="Add a flag that takes no value."),
+            click.option("--remove", "removed", metavar="NAME", multiple=True, help="Take a flag away."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @flags.command(short_help="Change flags, by a gated restart where one is needed.")
-@click.option("--set", "sets", metavar="NAME=VALUE", multiple=True, help="Give a flag a value; once for each value.")
-@click.option("--on", "switches", metavar="NAME", multiple=True, help="Add a flag that takes no value.")
-@click.option("--remove", "removed", metavar="NAME", multiple=True, help="Take a flag away.")
+@change_options
 @click.option("--etag", default="", help="Refuse if other flags stand than those that this names.")
 @click.option("--no-restart", is_flag=True, help="Write only; what cannot be told waits for the next start.")
 @click.option("--no-rollback", is_flag=True, help="Do not put the flags back where the node is not up in time.")
@@ -57,7 +69,7 @@ def change(
     not up in time, the flags are put back and it is restarted again.
     """
     fields = {
-        "changes": _changes(sets, switches, removed), "etag": etag, "no_restart": no_restart,
+        "changes": changes_of(sets, switches, removed), "etag": etag, "no_restart": no_restart,
         "no_rollback": no_rollback, "wait_seconds": wait_minutes * 60,
     }  # fmt: skip
     run(context, act(f"{SERVICE}/UpdateFlags", "Change these flags", pb.UpdateFlagsRequest, fields, **shared))
@@ -108,7 +120,8 @@ async def _flags(client: Client, host: str) -> link_pb2.FlagsReport:
     return await client.call(f"{SERVICE}/GetFlags", request, link_pb2.FlagsReport)
 
 
-def _changes(sets: tuple[str, ...], switches: tuple[str, ...], removed: tuple[str, ...]) -> list[link_pb2.FlagChange]:
+def changes_of(sets: tuple[str, ...], switches: tuple[str, ...], removed: tuple[str, ...]) -> list[link_pb2.FlagChange]:
+    """Make the changes of what was typed."""
     changes: dict[str, link_pb2.FlagChange] = {}
     for text in sets:
         name, equals, value = text.removeprefix("--").partition("=")

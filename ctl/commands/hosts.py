@@ -163,5 +163,9 @@ def _row(host: pb.Host) -> list[str]:
 
 def _show(host: pb.Host, form: Form) -> None:
     names = ("host", "state", "connected", "agent", "certificate", "clock", "dropped samples", "last seen (UTC)")
-    pairs = [*zip(names, _row(host), strict=True), ("uid", host.uid), ("named (UTC)", when(host.create_time))]
+    labels = " ".join(f"{name}={value}" for name, value in sorted(host.labels.items()))
+    pairs = [
+        *zip(names, _row(host), strict=True), ("group", cell(host.group) or "-"), ("labels", cell(labels) or "-"),
+        ("uid", host.uid), ("named (UTC)", when(host.create_time)),
+    ]  # fmt: skip
     print_message(host, form, pairs)

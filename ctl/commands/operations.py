@@ -19,14 +19,15 @@ from ctl.output import (
     when,
 )
 from ctl.prompts import confirm
-from ctl.views.operation import operation_view, state_style, state_word
+from ctl.views.operation import as_planned, difference, operation_view, state_style, state_word
 
+Steered = type[pb.PauseOperationRequest] | type[pb.ResumeOperationRequest] | type[pb.AbortOperationRequest]
 SERVICE = "solward.operations.v1.OperationsService"
 
 
 @click.group()
 def operations() -> None:
-    """What was asked and how far it has come."""
+    """What was asked and how far it has come; pause, resume, abort and retry it."""
 
 
 @operations.command("list")
@@ -63,14 +64,10 @@ def show(context: str | None, operation: str, form: Form) -> None:
     names.operation(operation)
 
     async def work(client: Client) -> pb.Operation:
-        request = pb.GetOperationRequest(name=await _name(client, operation))
+        request = pb.GetOperationRequest(name=await find_name(client, operation))
         return await client.call(f"{SERVICE}/GetOperation", request, pb.Operation)
 
-    found = run(context, work)
-    if form == "table":
-        console.print(operation_view(found))
-    else:
-        print_data(as_data(found), form)
+    _print(run(context, work), form)
 
 
 @operations.command(short_help="Follow one operation to its end.")
@@ -82,7 +79,7 @@ def watch(context: str | None, operation: str, form: Form) -> None:
     names.operation(operation)
 
     async def work(client: Client) -> pb.Operation:
-        return await watch_operation(client, await _name(client, operation), form)
+        return await watch_operation(client, await find_name(client, operation), form)
 
     finish(run(context, work), form)
 
@@ -97,7 +94,7 @@ def approve(context: str | None, operation: str, yes: bool, form: Form) -> None:
     names.operation(operation)
 
     async def work(client: Client) -> pb.Operation:
-        asked = pb.GetOperationRequest(name=await _name(client, operation))
+        asked = pb.GetOperationRequest(name=await find_name(client, operation))
         shown = await client.call(f"{SERVICE}/GetOperation", asked, pb.Operation)
         if not yes:
             notes.print(operation_view(shown))
@@ -105,11 +102,90 @@ def approve(context: str | None, operation: str, yes: bool, form: Form) -> None:
         request = pb.ApproveOperationRequest(name=shown.name, plan_hash=shown.plan_hash)
         return await client.call(f"{SERVICE}/ApproveOperation", request, pb.Operation)
 
-    approved = run(context, work)
-    if form == "table":
-        console.print(operation_view(approved))
+    _print(run(context, work), form)
+
+
+def _steering(name: str, summary: str, request_type: Steered, *, done: str) -> None:
+    """Add a command that steers an operation."""
+
+    @operations.command(name, short_help=summary, help=f"{summary}\n\n{done}")
+    @click.argument("operation")
+    @click.option("--reason", default="", help="Why, for the audit log.")
+    @output_option
+    @click.pass_obj
+    def steer(context: str | None, operation: str, reason: str, form: Form) -> None:
+        names.operation(operation)
+
+        async def work(client: Client) -> pb.Operation:
+            request = request_type(name=await find_name(client, operation), reason=reason)
+            return await client.call(f"{SERVICE}/{name.capitalize()}Operation", request, pb.Operation)
+
+        _print(run(context, work), form)
+
+
+_steering(
+    "pause", "Begin nothing more for now.", pb.PauseOperationRequest, done="Hosts at work come to their end first."
+)
+_steering(
+    "resume", "Go on with a paused operation.", pb.ResumeOperationRequest,
+    done="Hosts that did not pass stay as they are; ctl operations retry tries them again.",
+)  # fmt: skip
+_steering(
+    "abort", "End an operation.", pb.AbortOperationRequest,
+    done="What has begun on a host is seen to its end, and nothing else begins.",
+)  # fmt: skip
+
+
+@operations.command(name="retry", short_help="Take an operation up again at what did not pass.")
+@click.argument("operation")
+@click.option("--host", default="", help="Of an operation on many hosts: this one alone.")
+@click.option("--reason", default="", help="Why, for the audit log.")
+@click.option("--detach", is_flag=True, help="Do not wait for the end.")
+@output_option
+@click.pass_obj
+def retry(context: str | None, operation: str, host: str, reason: str, detach: bool, form: Form) -> None:
+    """Take OPERATION up again at the step, or at every host, that did not pass."""
+    names.operation(operation)
+    on = names.host(host)
+
+    async def work(client: Client) -> pb.Operation:
+        request = pb.RetryOperationRequest(name=await find_name(client, operation), host=on, reason=reason)
+        begun = await client.call(f"{SERVICE}/RetryOperation", request, pb.Operation)
+        return begun if detach else await watch_operation(client, begun.name, form)
+
+    found = run(context, work)
+    if detach:
+        _print(found, form)
     else:
-        print_data(as_data(approved), form)
+        finish(found, form)
+
+
+@operations.command(name="plan", short_help="Show what an operation was to do.")
+@click.argument("operation")
+@click.option("--diff", is_flag=True, help="Only what it changes, on each host.")
+@output_option
+@click.pass_obj
+def plan_(context: str | None, operation: str, diff: bool, form: Form) -> None:
+    """Show the plan of OPERATION as it was approved or asked for, without how far it has come."""
+    names.operation(operation)
+
+    async def work(client: Client) -> pb.Operation:
+        request = pb.GetOperationRequest(name=await find_name(client, operation))
+        return await client.call(f"{SERVICE}/GetOperation", request, pb.Operation)
+
+    found = as_planned(run(context, work))
+    if form == "table" and diff:
+        for line in difference(found):
+            console.print(line, highlight=False, soft_wrap=True)
+    else:
+        _print(found, form)
+
+
+def _print(operation: pb.Operation, form: Form) -> None:
+    if form == "table":
+        console.print(operation_view(operation))
+    else:
+        print_data(as_data(operation), form)
 
 
 async def watch_operation(client: Client, name: str, form: Form) -> pb.Operation:
@@ -123,12 +199,12 @@ async def watch_operation(client: Client, name: str, form: Form) -> pb.Operation
         return latest
     with Live(console=console, transient=True, refresh_per_second=10) as view:
         async for latest in changes:
-            view.update(operation_view(latest))
+            view.update(operation_view(latest, brief=True))
     return latest
 
 
 def finish(operation: pb.Operation, form: Form) -> None:
-    """Print an operation that has ended; leave with FAILED unless it succeeded."""
+    """Print an operation that has ended or waits for a person; leave with FAILED unless it succeeded."""
     if form == "table":
         console.print(operation_view(operation))
     else:
@@ -137,7 +213,8 @@ def finish(operation: pb.Operation, form: Form) -> None:
         exits.fail(f"{operation.name} {state_word(operation)}", exits.FAILED)
 
 
-async def _name(client: Client, operation: str) -> str:
+async def find_name(client: Client, operation: str) -> str:
+    """Give the name of the one operation that is meant by its id, or the first characters of it."""
     whole = names.operation(operation)
     return whole or names.operation(operation, [known.name for known in await _latest(client, 100)])
 
@@ -146,7 +223,7 @@ def _row(operation: pb.Operation) -> list[str]:
     return [
         cell(names.short(operation.name)),
         cell(operation.kind),
-        cell(operation.host.removeprefix("hosts/")),
+        cell(operation.host.removeprefix("hosts/") or f"{len(operation.targets)} hosts"),
         f"[{state_style(operation)}]{state_word(operation)}[/]",
         cell(operation.requester),
         when(operation.create_time),

@@ -8,6 +8,7 @@ from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2 as pb
 
 from ctl.output import cell, safe
+from ctl.views.fleet import fleet_view
 
 _VERDICTS = {
     pb.VERDICT_PASS: ("✓", "green"),
@@ -20,19 +21,64 @@ _STATES = {
     pb.OPERATION_STATE_FAILED: "bold red",
     pb.OPERATION_STATE_PAUSED: "bold yellow",
     pb.OPERATION_STATE_AWAITING_APPROVAL: "bold yellow",
+    pb.OPERATION_STATE_ABORTED: "bold yellow",
 }
 _AT_WORK = (pb.OPERATION_STATE_RUNNING, pb.OPERATION_STATE_AWAITING_APPROVAL)
 
 
-def operation_view(operation: pb.Operation) -> RenderableType:
-    """Draw an operation as it stands."""
+def operation_view(operation: pb.Operation, *, brief: bool = False) -> RenderableType:
+    """Draw an operation as it stands; in brief: of many hosts only those near their turn."""
     steps = Table(box=None, show_header=False, pad_edge=False)
     for step in operation.steps:
         steps.add_row(_mark(step, operation), cell(step.title), Text(safe(step.message), style="dim"), _took(step))
         for line in step.figures.get("diff", "").splitlines():
             steps.add_row("", Text(f"  {safe(line)}", style="green" if line.startswith("+") else "red"), "", "")
-    reason = [Text(f"reason: {safe(operation.reason)}")] if operation.reason else []
-    return Group(_head(operation), *reason, steps, *_receipts(operation), *_error(operation))
+    if operation.targets:
+        approve = [steps] if operation.steps else []
+        return Group(
+            _head(operation), *_reason(operation), *approve, fleet_view(operation, brief=brief), *_error(operation)
+        )
+    return Group(_head(operation), *_reason(operation), steps, *_receipts(operation), *_error(operation))
+
+
+def _reason(operation: pb.Operation) -> list[Text]:
+    return [Text(f"reason: {safe(operation.reason)}")] if operation.reason else []
+
+
+def as_planned(operation: pb.Operation) -> pb.Operation:
+    """Give an operation as it was before anything was done."""
+    plan = pb.Operation()
+    plan.CopyFrom(operation)
+    plan.state = pb.OPERATION_STATE_PLANNED
+    for field in ("error", "end_time"):
+        plan.ClearField(field)
+    del plan.steps[:], plan.targets[:]
+    plan.steps.extend(pb.Step(id=step.id, title=step.title, figures=_diff_of(step)) for step in operation.steps)
+    plan.targets.extend(
+        pb.Target(
+            host=target.host, state=pb.TARGET_STATE_WAITING, canary=target.canary, group=target.group,
+            stake_percent=target.stake_percent, diff=target.diff,
+        )
+        for target in operation.targets
+    )  # fmt: skip
+    return plan
+
+
+def difference(operation: pb.Operation) -> list[Text]:
+    """List what an operation changes, host by host."""
+    changes = {target.host: list(target.diff) for target in operation.targets}
+    for step in operation.steps:
+        changes.setdefault(operation.host, []).extend(step.figures.get("diff", "").splitlines())
+    lines: list[Text] = []
+    for host, diff in changes.items():
+        if diff:
+            lines.append(Text(safe(host.removeprefix("hosts/")), style="bold"))
+            lines += [Text(f"  {safe(line)}", style="green" if line.startswith("+") else "red") for line in diff]
+    return lines or [Text("it changes no flags", style="dim")]
+
+
+def _diff_of(step: pb.Step) -> dict[str, str]:
+    return {"diff": step.figures["diff"]} if "diff" in step.figures else {}
 
 
 def state_word(operation: pb.Operation) -> str:
@@ -47,7 +93,8 @@ def state_style(operation: pb.Operation) -> str:
 
 def _head(operation: pb.Operation) -> Text:
     name = f"  {operation.name}" if operation.name else ""
-    head = Text(safe(f"{operation.kind} on {operation.host}{name}  "))
+    where = operation.host or f"{len(operation.targets)} hosts"
+    head = Text(safe(f"{operation.kind} on {where}{name}  "))
     head.append(state_word(operation), style=state_style(operation))
     head.append(f"  plan {safe(operation.plan_hash[:12])}", style="dim")
     return head

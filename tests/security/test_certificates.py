@@ -213,7 +213,7 @@ async def test_case_10_identity_comes_from_the_certificate_alone(plane: Plane) -
 async def test_case_10_receipt_counts_only_on_its_own_hosts_stream_with_its_own_key(plane: Plane) -> None:
     admin = await plane.sign_in()
     a, b = await plane.add_machine(admin, "sol-a"), await plane.add_machine(admin, "sol-b")
-    dispatch = plane.app._workflow._dispatch
+    dispatch = plane.app._unit._steps.dispatch
     order = Order("operations/1", "act", b.uid, "validator.restart", b"request", 5, 5)
 
     def receipt(

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyotp
@@ -49,6 +50,7 @@ class About(NamedTuple):
 
     guarded: bool = False
     group: str = ""
+    labels: Mapping[str, str] = MappingProxyType({})
     restart: str = "always"
     vote_account: str = ""
     voters: tuple[str, ...] = ()
@@ -225,6 +227,7 @@ class Cluster:
                 "log": str(host.folder / "validator.log"), "config_socket": str(host.folder / "config.sock"),
             }  # fmt: skip
             settings["group"] = about.group
+        settings["labels"] = dict(about.labels)
         host.config.write_text(yaml.safe_dump(settings))
         actions = [f"validator.{verb}" for verb in ("start", "stop", "restart", "vote", "config")]
         allowed: dict[str, Any] = {"units": {UNIT: actions}, "voters": list(about.voters)}

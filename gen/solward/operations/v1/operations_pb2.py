@@ -29,13 +29,27 @@ from solward.hosts.v1 import link_pb2 as solward_dot_hosts_dot_v1_dot_link__pb2
 from solward.policy.v1 import policy_pb2 as solward_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&solward/operations/v1/operations.proto\x12\x15solward.operations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1bsolward/hosts/v1/link.proto\x1a\x1esolward/policy/v1/policy.proto\"\xd3\x03\n\tOperation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x11\n\trequester\x18\x04 \x01(\t\x12\x34\n\x05state\x18\x05 \x01(\x0e\x32%.solward.operations.v1.OperationState\x12*\n\x05steps\x18\x06 \x03(\x0b\x32\x1b.solward.operations.v1.Step\x12\x11\n\tplan_hash\x18\x07 \x01(\t\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x1a\n\x12\x61pprovals_required\x18\x0c \x01(\r\x12\x32\n\tapprovals\x18\r \x03(\x0b\x32\x1f.solward.operations.v1.Approval\x12\x32\n\x0e\x61pprove_before\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"F\n\x08\x41pproval\x12\x10\n\x08\x61pprover\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x91\x03\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12/\n\x07verdict\x18\x03 \x01(\x0e\x32\x1e.solward.operations.v1.Verdict\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x39\n\x07\x66igures\x18\x05 \x03(\x0b\x32(.solward.operations.v1.Step.FiguresEntry\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0esigned_receipt\x18\x08 \x01(\x0b\x32\x1f.solward.hosts.v1.SignedReceipt\x12*\n\x07receipt\x18\t \x01(\x0b\x32\x19.solward.hosts.v1.Receipt\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8f\x01\n\x15ListOperationsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\xe8\x07\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\x12;\n\x04host\x18\x03 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"g\n\x16ListOperationsResponse\x12\x34\n\noperations\x18\x01 \x03(\x0b\x32 .solward.operations.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\x13GetOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\"H\n\x15WatchOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\"u\n\x17\x41pproveOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\x12)\n\tplan_hash\x18\x02 \x01(\tB\x16\x8a\xb5\x18\x12\x08\x01\x12\x0c[0-9a-f]{64} @*\xe9\x01\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_PLANNED\x10\x01\x12\x1b\n\x17OPERATION_STATE_RUNNING\x10\x02\x12\x1a\n\x16OPERATION_STATE_PAUSED\x10\x03\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x04\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x05\x12%\n!OPERATION_STATE_AWAITING_APPROVAL\x10\x06*s\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n\x0cVERDICT_PASS\x10\x01\x12\x10\n\x0cVERDICT_FAIL\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\x12\x11\n\rVERDICT_ERROR\x10\x04\x32\xd2\x05\n\x11OperationsService\x12\xa6\x01\n\x0eListOperations\x12,.solward.operations.v1.ListOperationsRequest\x1a-.solward.operations.v1.ListOperationsResponse\"7\x8a\xb5\x18\x1d\n\x0foperations.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/operations\x12\xa4\x01\n\x0cGetOperation\x12*.solward.operations.v1.GetOperationRequest\x1a .solward.operations.v1.Operation\"F\x8a\xb5\x18#\n\x0foperations.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04name\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/{name=operations/*}\x12\xb0\x01\n\x0eWatchOperation\x12,.solward.operations.v1.WatchOperationRequest\x1a .solward.operations.v1.Operation\"L\x8a\xb5\x18#\n\x0foperations.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x04\x42\x04name\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{name=operations/*}:watch0\x01\x12\xb9\x01\n\x10\x41pproveOperation\x12..solward.operations.v1.ApproveOperationRequest\x1a .solward.operations.v1.Operation\"S\x8a\xb5\x18%\n\x12operations.approve\x10\x03\x18\x03*\x01\x02\x30\x03\x38\x03\x42\x04name\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=operations/*}:approve:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&solward/operations/v1/operations.proto\x12\x15solward.operations.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1bsolward/hosts/v1/link.proto\x1a\x1esolward/policy/v1/policy.proto\"\x80\x05\n\tOperation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x11\n\trequester\x18\x04 \x01(\t\x12\x34\n\x05state\x18\x05 \x01(\x0e\x32%.solward.operations.v1.OperationState\x12*\n\x05steps\x18\x06 \x03(\x0b\x32\x1b.solward.operations.v1.Step\x12\x11\n\tplan_hash\x18\x07 \x01(\t\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x1a\n\x12\x61pprovals_required\x18\x0c \x01(\r\x12\x32\n\tapprovals\x18\r \x03(\x0b\x32\x1f.solward.operations.v1.Approval\x12\x32\n\x0e\x61pprove_before\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07targets\x18\x0f \x03(\x0b\x32\x1d.solward.operations.v1.Target\x12/\n\x07rollout\x18\x10 \x01(\x0b\x32\x1e.solward.operations.v1.Rollout\x12\x0e\n\x06parent\x18\x11 \x01(\t\x12)\n\x04wish\x18\x12 \x01(\x0e\x32\x1b.solward.operations.v1.Wish\x12\x0f\n\x07retries\x18\x13 \x01(\r\"\xa6\x02\n\x07Rollout\x12\x19\n\x08\x63\x61naries\x18\x01 \x01(\rB\x07\x8a\xb5\x18\x03\x30\xe8\x07\x12 \n\x0fmax_unavailable\x18\x02 \x01(\rB\x07\x8a\xb5\x18\x03\x30\xe8\x07\x12#\n\x11max_stake_percent\x18\x03 \x01(\x01\x42\x08\x8a\xb5\x18\x04(\x00\x30\x64\x12\x1e\n\x0csoak_seconds\x18\x04 \x01(\rB\x08\x8a\xb5\x18\x04\x30\x80\xa3\x05\x12\x1e\n\x0cwait_seconds\x18\x05 \x01(\rB\x08\x8a\xb5\x18\x04\x30\x80\xa3\x05\x12\x38\n\non_failure\x18\x06 \x01(\x0e\x32$.solward.operations.v1.FailurePolicy\x12\x1d\n\x0cmax_failures\x18\x07 \x01(\rB\x07\x8a\xb5\x18\x03\x30\xe8\x07\x12 \n\x0ftimeout_seconds\x18\x08 \x01(\rB\x07\x8a\xb5\x18\x03\x30\x90\x1c\"\xd8\x02\n\x06Target\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x31\n\x05state\x18\x02 \x01(\x0e\x32\".solward.operations.v1.TargetState\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\toperation\x18\x04 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x05 \x01(\r\x12\x0e\n\x06\x63\x61nary\x18\x06 \x01(\x08\x12\r\n\x05group\x18\x07 \x01(\t\x12\x15\n\rstake_percent\x18\x08 \x01(\x01\x12\x0c\n\x04\x64iff\x18\t \x03(\t\x12\x14\n\x0csteps_passed\x18\n \x01(\r\x12\r\n\x05steps\x18\x0b \x01(\r\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x0e \x01(\x08\"F\n\x08\x41pproval\x12\x10\n\x08\x61pprover\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x91\x03\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12/\n\x07verdict\x18\x03 \x01(\x0e\x32\x1e.solward.operations.v1.Verdict\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x39\n\x07\x66igures\x18\x05 \x03(\x0b\x32(.solward.operations.v1.Step.FiguresEntry\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0esigned_receipt\x18\x08 \x01(\x0b\x32\x1f.solward.hosts.v1.SignedReceipt\x12*\n\x07receipt\x18\t \x01(\x0b\x32\x19.solward.hosts.v1.Receipt\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8f\x01\n\x15ListOperationsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\xe8\x07\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\x12;\n\x04host\x18\x03 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"g\n\x16ListOperationsResponse\x12\x34\n\noperations\x18\x01 \x03(\x0b\x32 .solward.operations.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\x13GetOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\"H\n\x15WatchOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\"u\n\x17\x41pproveOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\x12)\n\tplan_hash\x18\x02 \x01(\tB\x16\x8a\xb5\x18\x12\x08\x01\x12\x0c[0-9a-f]{64} @\"a\n\x15PauseOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\x12\x17\n\x06reason\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \xf4\x03\"b\n\x16ResumeOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\x12\x17\n\x06reason\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \xf4\x03\"a\n\x15\x41\x62ortOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\x12\x17\n\x06reason\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \xf4\x03\"\x9e\x01\n\x15RetryOperationRequest\x12/\n\x04name\x18\x01 \x01(\tB!\x8a\xb5\x18\x1d\x08\x01\x12\x17operations/[0-9a-f]{32} +\x12;\n\x04host\x18\x02 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12\x17\n\x06reason\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03 \xf4\x03*\x86\x02\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OPERATION_STATE_PLANNED\x10\x01\x12\x1b\n\x17OPERATION_STATE_RUNNING\x10\x02\x12\x1a\n\x16OPERATION_STATE_PAUSED\x10\x03\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x04\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x05\x12%\n!OPERATION_STATE_AWAITING_APPROVAL\x10\x06\x12\x1b\n\x17OPERATION_STATE_ABORTED\x10\x07*s\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n\x0cVERDICT_PASS\x10\x01\x12\x10\n\x0cVERDICT_FAIL\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\x12\x11\n\rVERDICT_ERROR\x10\x04*<\n\x04Wish\x12\x14\n\x10WISH_UNSPECIFIED\x10\x00\x12\x0e\n\nWISH_PAUSE\x10\x01\x12\x0e\n\nWISH_ABORT\x10\x02*\x7f\n\rFailurePolicy\x12\x1e\n\x1a\x46\x41ILURE_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x41ILURE_POLICY_STOP\x10\x01\x12\x18\n\x14\x46\x41ILURE_POLICY_PAUSE\x10\x02\x12\x1b\n\x17\x46\x41ILURE_POLICY_CONTINUE\x10\x03*\xc7\x01\n\x0bTargetState\x12\x1c\n\x18TARGET_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TARGET_STATE_WAITING\x10\x01\x12\x18\n\x14TARGET_STATE_RUNNING\x10\x02\x12\x1a\n\x16TARGET_STATE_SUCCEEDED\x10\x03\x12\x17\n\x13TARGET_STATE_FAILED\x10\x04\x12\x17\n\x13TARGET_STATE_PAUSED\x10\x05\x12\x18\n\x14TARGET_STATE_SKIPPED\x10\x06\x32\xad\x0b\n\x11OperationsService\x12\xa6\x01\n\x0eListOperations\x12,.solward.operations.v1.ListOperationsRequest\x1a-.solward.operations.v1.ListOperationsResponse\"7\x8a\xb5\x18\x1d\n\x0foperations.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/operations\x12\xa4\x01\n\x0cGetOperation\x12*.solward.operations.v1.GetOperationRequest\x1a .solward.operations.v1.Operation\"F\x8a\xb5\x18#\n\x0foperations.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04name\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/{name=operations/*}\x12\xb0\x01\n\x0eWatchOperation\x12,.solward.operations.v1.WatchOperationRequest\x1a .solward.operations.v1.Operation\"L\x8a\xb5\x18#\n\x0foperations.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x04\x42\x04name\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{name=operations/*}:watch0\x01\x12\xb9\x01\n\x10\x41pproveOperation\x12..solward.operations.v1.ApproveOperationRequest\x1a .solward.operations.v1.Operation\"S\x8a\xb5\x18%\n\x12operations.approve\x10\x03\x18\x03*\x01\x02\x30\x03\x38\x03\x42\x04name\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=operations/*}:approve:\x01*\x12\xb3\x01\n\x0ePauseOperation\x12,.solward.operations.v1.PauseOperationRequest\x1a .solward.operations.v1.Operation\"Q\x8a\xb5\x18%\n\x12operations.control\x10\x02\x18\x02*\x01\x02\x30\x03\x38\x03\x42\x04name\x82\xd3\xe4\x93\x02\"\"\x1d/v1/{name=operations/*}:pause:\x01*\x12\xb6\x01\n\x0fResumeOperation\x12-.solward.operations.v1.ResumeOperationRequest\x1a .solward.operations.v1.Operation\"R\x8a\xb5\x18%\n\x12operations.control\x10\x03\x18\x03*\x01\x02\x30\x03\x38\x03\x42\x04name\x82\xd3\xe4\x93\x02#\"\x1e/v1/{name=operations/*}:resume:\x01*\x12\xb3\x01\n\x0e\x41\x62ortOperation\x12,.solward.operations.v1.AbortOperationRequest\x1a .solward.operations.v1.Operation\"Q\x8a\xb5\x18%\n\x12operations.control\x10\x02\x18\x02*\x01\x02\x30\x03\x38\x03\x42\x04name\x82\xd3\xe4\x93\x02\"\"\x1d/v1/{name=operations/*}:abort:\x01*\x12\xb3\x01\n\x0eRetryOperation\x12,.solward.operations.v1.RetryOperationRequest\x1a .solward.operations.v1.Operation\"Q\x8a\xb5\x18%\n\x12operations.control\x10\x03\x18\x03*\x01\x02\x30\x03\x38\x03\x42\x04name\x82\xd3\xe4\x93\x02\"\"\x1d/v1/{name=operations/*}:retry:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'solward.operations.v1.operations_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['canaries']._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['canaries']._serialized_options = b'\212\265\030\0030\350\007'
+  _globals['_ROLLOUT'].fields_by_name['max_unavailable']._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['max_unavailable']._serialized_options = b'\212\265\030\0030\350\007'
+  _globals['_ROLLOUT'].fields_by_name['max_stake_percent']._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['max_stake_percent']._serialized_options = b'\212\265\030\004(\0000d'
+  _globals['_ROLLOUT'].fields_by_name['soak_seconds']._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['soak_seconds']._serialized_options = b'\212\265\030\0040\200\243\005'
+  _globals['_ROLLOUT'].fields_by_name['wait_seconds']._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['wait_seconds']._serialized_options = b'\212\265\030\0040\200\243\005'
+  _globals['_ROLLOUT'].fields_by_name['max_failures']._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['max_failures']._serialized_options = b'\212\265\030\0030\350\007'
+  _globals['_ROLLOUT'].fields_by_name['timeout_seconds']._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['timeout_seconds']._serialized_options = b'\212\265\030\0030\220\034'
   _globals['_STEP_FIGURESENTRY']._loaded_options = None
   _globals['_STEP_FIGURESENTRY']._serialized_options = b'8\001'
   _globals['_LISTOPERATIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -52,6 +66,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPROVEOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\035\010\001\022\027operations/[0-9a-f]{32} +'
   _globals['_APPROVEOPERATIONREQUEST'].fields_by_name['plan_hash']._loaded_options = None
   _globals['_APPROVEOPERATIONREQUEST'].fields_by_name['plan_hash']._serialized_options = b'\212\265\030\022\010\001\022\014[0-9a-f]{64} @'
+  _globals['_PAUSEOPERATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_PAUSEOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\035\010\001\022\027operations/[0-9a-f]{32} +'
+  _globals['_PAUSEOPERATIONREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_PAUSEOPERATIONREQUEST'].fields_by_name['reason']._serialized_options = b'\212\265\030\003 \364\003'
+  _globals['_RESUMEOPERATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RESUMEOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\035\010\001\022\027operations/[0-9a-f]{32} +'
+  _globals['_RESUMEOPERATIONREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_RESUMEOPERATIONREQUEST'].fields_by_name['reason']._serialized_options = b'\212\265\030\003 \364\003'
+  _globals['_ABORTOPERATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ABORTOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\035\010\001\022\027operations/[0-9a-f]{32} +'
+  _globals['_ABORTOPERATIONREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_ABORTOPERATIONREQUEST'].fields_by_name['reason']._serialized_options = b'\212\265\030\003 \364\003'
+  _globals['_RETRYOPERATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RETRYOPERATIONREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\035\010\001\022\027operations/[0-9a-f]{32} +'
+  _globals['_RETRYOPERATIONREQUEST'].fields_by_name['host']._loaded_options = None
+  _globals['_RETRYOPERATIONREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030)\022%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E'
+  _globals['_RETRYOPERATIONREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_RETRYOPERATIONREQUEST'].fields_by_name['reason']._serialized_options = b'\212\265\030\003 \364\003'
   _globals['_OPERATIONSSERVICE'].methods_by_name['ListOperations']._loaded_options = None
   _globals['_OPERATIONSSERVICE'].methods_by_name['ListOperations']._serialized_options = b'\212\265\030\035\n\017operations.read\020\001\030\001*\002\002\0030\0028\002\202\323\344\223\002\020\022\016/v1/operations'
   _globals['_OPERATIONSSERVICE'].methods_by_name['GetOperation']._loaded_options = None
@@ -60,28 +92,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPERATIONSSERVICE'].methods_by_name['WatchOperation']._serialized_options = b'\212\265\030#\n\017operations.read\020\001\030\001*\002\002\0030\0028\004B\004name\202\323\344\223\002\037\022\035/v1/{name=operations/*}:watch'
   _globals['_OPERATIONSSERVICE'].methods_by_name['ApproveOperation']._loaded_options = None
   _globals['_OPERATIONSSERVICE'].methods_by_name['ApproveOperation']._serialized_options = b'\212\265\030%\n\022operations.approve\020\003\030\003*\001\0020\0038\003B\004name\202\323\344\223\002$\"\037/v1/{name=operations/*}:approve:\001*'
-  _globals['_OPERATIONSTATE']._serialized_start=1677
-  _globals['_OPERATIONSTATE']._serialized_end=1910
-  _globals['_VERDICT']._serialized_start=1912
-  _globals['_VERDICT']._serialized_end=2027
+  _globals['_OPERATIONSSERVICE'].methods_by_name['PauseOperation']._loaded_options = None
+  _globals['_OPERATIONSSERVICE'].methods_by_name['PauseOperation']._serialized_options = b'\212\265\030%\n\022operations.control\020\002\030\002*\001\0020\0038\003B\004name\202\323\344\223\002\"\"\035/v1/{name=operations/*}:pause:\001*'
+  _globals['_OPERATIONSSERVICE'].methods_by_name['ResumeOperation']._loaded_options = None
+  _globals['_OPERATIONSSERVICE'].methods_by_name['ResumeOperation']._serialized_options = b'\212\265\030%\n\022operations.control\020\003\030\003*\001\0020\0038\003B\004name\202\323\344\223\002#\"\036/v1/{name=operations/*}:resume:\001*'
+  _globals['_OPERATIONSSERVICE'].methods_by_name['AbortOperation']._loaded_options = None
+  _globals['_OPERATIONSSERVICE'].methods_by_name['AbortOperation']._serialized_options = b'\212\265\030%\n\022operations.control\020\002\030\002*\001\0020\0038\003B\004name\202\323\344\223\002\"\"\035/v1/{name=operations/*}:abort:\001*'
+  _globals['_OPERATIONSSERVICE'].methods_by_name['RetryOperation']._loaded_options = None
+  _globals['_OPERATIONSSERVICE'].methods_by_name['RetryOperation']._serialized_options = b'\212\265\030%\n\022operations.control\020\003\030\003*\001\0020\0038\003B\004name\202\323\344\223\002\"\"\035/v1/{name=operations/*}:retry:\001*'
+  _globals['_OPERATIONSTATE']._serialized_start=2953
+  _globals['_OPERATIONSTATE']._serialized_end=3215
+  _globals['_VERDICT']._serialized_start=3217
+  _globals['_VERDICT']._serialized_end=3332
+  _globals['_WISH']._serialized_start=3334
+  _globals['_WISH']._serialized_end=3394
+  _globals['_FAILUREPOLICY']._serialized_start=3396
+  _globals['_FAILUREPOLICY']._serialized_end=3523
+  _globals['_TARGETSTATE']._serialized_start=3526
+  _globals['_TARGETSTATE']._serialized_end=3725
   _globals['_OPERATION']._serialized_start=215
-  _globals['_OPERATION']._serialized_end=682
-  _globals['_APPROVAL']._serialized_start=684
-  _globals['_APPROVAL']._serialized_end=754
-  _globals['_STEP']._serialized_start=757
-  _globals['_STEP']._serialized_end=1158
-  _globals['_STEP_FIGURESENTRY']._serialized_start=1112
-  _globals['_STEP_FIGURESENTRY']._serialized_end=1158
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=1161
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=1304
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=1306
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=1409
-  _globals['_GETOPERATIONREQUEST']._serialized_start=1411
-  _globals['_GETOPERATIONREQUEST']._serialized_end=1481
-  _globals['_WATCHOPERATIONREQUEST']._serialized_start=1483
-  _globals['_WATCHOPERATIONREQUEST']._serialized_end=1555
-  _globals['_APPROVEOPERATIONREQUEST']._serialized_start=1557
-  _globals['_APPROVEOPERATIONREQUEST']._serialized_end=1674
-  _globals['_OPERATIONSSERVICE']._serialized_start=2030
-  _globals['_OPERATIONSSERVICE']._serialized_end=2752
+  _globals['_OPERATION']._serialized_end=855
+  _globals['_ROLLOUT']._serialized_start=858
+  _globals['_ROLLOUT']._serialized_end=1152
+  _globals['_TARGET']._serialized_start=1155
+  _globals['_TARGET']._serialized_end=1499
+  _globals['_APPROVAL']._serialized_start=1501
+  _globals['_APPROVAL']._serialized_end=1571
+  _globals['_STEP']._serialized_start=1574
+  _globals['_STEP']._serialized_end=1975
+  _globals['_STEP_FIGURESENTRY']._serialized_start=1929
+  _globals['_STEP_FIGURESENTRY']._serialized_end=1975
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=1978
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=2121
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=2123
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=2226
+  _globals['_GETOPERATIONREQUEST']._serialized_start=2228
+  _globals['_GETOPERATIONREQUEST']._serialized_end=2298
+  _globals['_WATCHOPERATIONREQUEST']._serialized_start=2300
+  _globals['_WATCHOPERATIONREQUEST']._serialized_end=2372
+  _globals['_APPROVEOPERATIONREQUEST']._serialized_start=2374
+  _globals['_APPROVEOPERATIONREQUEST']._serialized_end=2491
+  _globals['_PAUSEOPERATIONREQUEST']._serialized_start=2493
+  _globals['_PAUSEOPERATIONREQUEST']._serialized_end=2590
+  _globals['_RESUMEOPERATIONREQUEST']._serialized_start=2592
+  _globals['_RESUMEOPERATIONREQUEST']._serialized_end=2690
+  _globals['_ABORTOPERATIONREQUEST']._serialized_start=2692
+  _globals['_ABORTOPERATIONREQUEST']._serialized_end=2789
+  _globals['_RETRYOPERATIONREQUEST']._serialized_start=2792
+  _globals['_RETRYOPERATIONREQUEST']._serialized_end=2950
+  _globals['_OPERATIONSSERVICE']._serialized_start=3728
+  _globals['_OPERATIONSSERVICE']._serialized_end=5181
 # @@protoc_insertion_point(module_scope)

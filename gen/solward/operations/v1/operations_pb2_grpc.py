@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperationsServiceStub:
-    """OperationsService shows operations; the services that start them return them.
+    """OperationsService shows and steers operations; the services that start them return them.
     """
 
     def __init__(self, channel):
@@ -55,10 +55,30 @@ class OperationsServiceStub:
                 request_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.ApproveOperationRequest.SerializeToString,
                 response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.PauseOperation = channel.unary_unary(
+                '/solward.operations.v1.OperationsService/PauseOperation',
+                request_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.PauseOperationRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ResumeOperation = channel.unary_unary(
+                '/solward.operations.v1.OperationsService/ResumeOperation',
+                request_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.ResumeOperationRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.AbortOperation = channel.unary_unary(
+                '/solward.operations.v1.OperationsService/AbortOperation',
+                request_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.AbortOperationRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.RetryOperation = channel.unary_unary(
+                '/solward.operations.v1.OperationsService/RetryOperation',
+                request_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.RetryOperationRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class OperationsServiceServicer:
-    """OperationsService shows operations; the services that start them return them.
+    """OperationsService shows and steers operations; the services that start them return them.
     """
 
     def ListOperations(self, request, context):
@@ -89,6 +109,34 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseOperation(self, request, context):
+        """PauseOperation lets hosts at work come to their end and begins no other, until it is resumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeOperation(self, request, context):
+        """ResumeOperation goes on with a paused operation on many hosts; hosts that failed stay as they are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortOperation(self, request, context):
+        """AbortOperation ends an operation: what has begun on a host is seen to its end, and nothing else begins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryOperation(self, request, context):
+        """RetryOperation takes an operation up again at the step, or the host, that did not pass.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +160,26 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     request_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.ApproveOperationRequest.FromString,
                     response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
             ),
+            'PauseOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseOperation,
+                    request_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.PauseOperationRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ResumeOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeOperation,
+                    request_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.ResumeOperationRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'AbortOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortOperation,
+                    request_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.AbortOperationRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'RetryOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryOperation,
+                    request_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.RetryOperationRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'solward.operations.v1.OperationsService', rpc_method_handlers)
@@ -121,7 +189,7 @@ def add_OperationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationsService:
-    """OperationsService shows operations; the services that start them return them.
+    """OperationsService shows and steers operations; the services that start them return them.
     """
 
     @staticmethod
@@ -221,6 +289,114 @@ class OperationsService:
             target,
             '/solward.operations.v1.OperationsService/ApproveOperation',
             solward_dot_operations_dot_v1_dot_operations__pb2.ApproveOperationRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.operations.v1.OperationsService/PauseOperation',
+            solward_dot_operations_dot_v1_dot_operations__pb2.PauseOperationRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.operations.v1.OperationsService/ResumeOperation',
+            solward_dot_operations_dot_v1_dot_operations__pb2.ResumeOperationRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.operations.v1.OperationsService/AbortOperation',
+            solward_dot_operations_dot_v1_dot_operations__pb2.AbortOperationRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.operations.v1.OperationsService/RetryOperation',
+            solward_dot_operations_dot_v1_dot_operations__pb2.RetryOperationRequest.SerializeToString,
             solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

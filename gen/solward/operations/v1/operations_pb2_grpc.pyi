@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationsServiceStub:
-    """OperationsService shows operations; the services that start them return them."""
+    """OperationsService shows and steers operations; the services that start them return them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -41,10 +41,18 @@ class OperationsServiceStub:
     """WatchOperation sends the operation now and after every change, until it is done."""
     ApproveOperation: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ApproveOperationRequest, _operations_pb2.Operation]
     """ApproveOperation lets an operation that awaits approval begin, once enough people have called it."""
+    PauseOperation: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PauseOperationRequest, _operations_pb2.Operation]
+    """PauseOperation lets hosts at work come to their end and begins no other, until it is resumed."""
+    ResumeOperation: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ResumeOperationRequest, _operations_pb2.Operation]
+    """ResumeOperation goes on with a paused operation on many hosts; hosts that failed stay as they are."""
+    AbortOperation: _grpc.UnaryUnaryMultiCallable[_operations_pb2.AbortOperationRequest, _operations_pb2.Operation]
+    """AbortOperation ends an operation: what has begun on a host is seen to its end, and nothing else begins."""
+    RetryOperation: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RetryOperationRequest, _operations_pb2.Operation]
+    """RetryOperation takes an operation up again at the step, or the host, that did not pass."""
 
 @_typing.type_check_only
 class OperationsServiceAsyncStub(OperationsServiceStub):
-    """OperationsService shows operations; the services that start them return them."""
+    """OperationsService shows and steers operations; the services that start them return them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListOperations: _aio.UnaryUnaryMultiCallable[_operations_pb2.ListOperationsRequest, _operations_pb2.ListOperationsResponse]  # type: ignore[assignment]
@@ -55,9 +63,17 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """WatchOperation sends the operation now and after every change, until it is done."""
     ApproveOperation: _aio.UnaryUnaryMultiCallable[_operations_pb2.ApproveOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """ApproveOperation lets an operation that awaits approval begin, once enough people have called it."""
+    PauseOperation: _aio.UnaryUnaryMultiCallable[_operations_pb2.PauseOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """PauseOperation lets hosts at work come to their end and begins no other, until it is resumed."""
+    ResumeOperation: _aio.UnaryUnaryMultiCallable[_operations_pb2.ResumeOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """ResumeOperation goes on with a paused operation on many hosts; hosts that failed stay as they are."""
+    AbortOperation: _aio.UnaryUnaryMultiCallable[_operations_pb2.AbortOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """AbortOperation ends an operation: what has begun on a host is seen to its end, and nothing else begins."""
+    RetryOperation: _aio.UnaryUnaryMultiCallable[_operations_pb2.RetryOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """RetryOperation takes an operation up again at the step, or the host, that did not pass."""
 
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """OperationsService shows operations; the services that start them return them."""
+    """OperationsService shows and steers operations; the services that start them return them."""
 
     @_abc_1.abstractmethod
     def ListOperations(
@@ -90,5 +106,37 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """ApproveOperation lets an operation that awaits approval begin, once enough people have called it."""
+
+    @_abc_1.abstractmethod
+    def PauseOperation(
+        self,
+        request: _operations_pb2.PauseOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """PauseOperation lets hosts at work come to their end and begins no other, until it is resumed."""
+
+    @_abc_1.abstractmethod
+    def ResumeOperation(
+        self,
+        request: _operations_pb2.ResumeOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """ResumeOperation goes on with a paused operation on many hosts; hosts that failed stay as they are."""
+
+    @_abc_1.abstractmethod
+    def AbortOperation(
+        self,
+        request: _operations_pb2.AbortOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """AbortOperation ends an operation: what has begun on a host is seen to its end, and nothing else begins."""
+
+    @_abc_1.abstractmethod
+    def RetryOperation(
+        self,
+        request: _operations_pb2.RetryOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """RetryOperation takes an operation up again at the step, or the host, that did not pass."""
 
 def add_OperationsServiceServicer_to_server(servicer: OperationsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

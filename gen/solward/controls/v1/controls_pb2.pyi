@@ -1,0 +1,86 @@
+from google.api import annotations_pb2 as _annotations_pb2
+from solward.hosts.v1 import link_pb2 as _link_pb2
+from solward.operations.v1 import operations_pb2 as _operations_pb2
+from solward.policy.v1 import policy_pb2 as _policy_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Selector(_message.Message):
+    __slots__ = ("hosts", "group", "labels", "all")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    hosts: _containers.RepeatedScalarFieldContainer[str]
+    group: str
+    labels: _containers.ScalarMap[str, str]
+    all: bool
+    def __init__(self, hosts: _Optional[_Iterable[str]] = ..., group: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., all: _Optional[bool] = ...) -> None: ...
+
+class RollingRestartRequest(_message.Message):
+    __slots__ = ("selector", "rollout", "validate_only", "request_id", "plan_hash", "reason", "force")
+    SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    selector: Selector
+    rollout: _operations_pb2.Rollout
+    validate_only: bool
+    request_id: str
+    plan_hash: str
+    reason: str
+    force: bool
+    def __init__(self, selector: _Optional[_Union[Selector, _Mapping]] = ..., rollout: _Optional[_Union[_operations_pb2.Rollout, _Mapping]] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class ApplyConfigRequest(_message.Message):
+    __slots__ = ("selector", "changes", "rollout", "no_restart", "no_rollback", "validate_only", "request_id", "plan_hash", "reason")
+    SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    NO_RESTART_FIELD_NUMBER: _ClassVar[int]
+    NO_ROLLBACK_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    selector: Selector
+    changes: _containers.RepeatedCompositeFieldContainer[_link_pb2.FlagChange]
+    rollout: _operations_pb2.Rollout
+    no_restart: bool
+    no_rollback: bool
+    validate_only: bool
+    request_id: str
+    plan_hash: str
+    reason: str
+    def __init__(self, selector: _Optional[_Union[Selector, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[_link_pb2.FlagChange, _Mapping]]] = ..., rollout: _Optional[_Union[_operations_pb2.Rollout, _Mapping]] = ..., no_restart: _Optional[bool] = ..., no_rollback: _Optional[bool] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RollBackConfigRequest(_message.Message):
+    __slots__ = ("operation", "rollout", "validate_only", "request_id", "plan_hash", "reason")
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    operation: str
+    rollout: _operations_pb2.Rollout
+    validate_only: bool
+    request_id: str
+    plan_hash: str
+    reason: str
+    def __init__(self, operation: _Optional[str] = ..., rollout: _Optional[_Union[_operations_pb2.Rollout, _Mapping]] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
