@@ -32,6 +32,8 @@ class Board:
         self._live: dict[str, pb.Operation] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._any = asyncio.Event()
+        # How many changes there were here so far.
+        self.changes = 0
 
     def busy_hosts(self) -> set[str]:
         """Give the resource names of hosts on which an operation is at work."""
@@ -54,6 +56,7 @@ class Board:
             await self._operations.save(operation)
             self._live[uid] = operation
         self._changed.pop(uid, asyncio.Event()).set()
+        self.changes += 1
         self._any.set()
         self._any = asyncio.Event()
         if ended(operation):
@@ -91,10 +94,16 @@ class Board:
 
         await self.change_step(uid, step_id, edit)
 
-    async def wait(self, timeout_s: float = LOOK_SECONDS) -> None:
-        """Wait until any operation changes here, or for a while: another replica's changes are seen then."""
+    async def wait(self, since: int) -> None:
+        """Wait until any operation changes here, or for a while: another replica's changes are seen then.
+
+        Args:
+            since: `changes` as it was before the caller looked; what has changed in between is not waited for.
+        """
+        if self.changes != since:
+            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(LOOK_SECONDS):
                 await self._any.wait()
 
     async def watch(self, uid: str) -> AsyncIterator[pb.Operation]:

@@ -4,6 +4,7 @@ What has been begun and how it stands is on the board before it happens, so that
 there: no host has two operations for one turn, and never are more at work than the plan allows.
 """
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from controlplane.links.registry import Links
 from controlplane.operations.approvals import wait_for_approval
 from controlplane.operations.board import ended
 from controlplane.operations.fleet_plan import FleetPlan, TargetPlan, child_kind, restored
-from controlplane.operations.plan import RESTART, UnitPlan, Wish, plan_unit
+from controlplane.operations.plan import RESTART, UnitPlan, Wish, plan_unit, plan_written
 from controlplane.operations.rollout import RUNNING, WAITING, Decision, decide
 from controlplane.operations.steps import Steps
 from controlplane.store.hosts import ACTIVE, HostRepository
@@ -97,6 +98,7 @@ class FleetWorkflow(DBOSConfiguredInstance):
         await self._find_begun(uid)
         patience = Patience(max(float(wanted.how.wait_seconds), self._begin_within_s))
         while True:
+            seen = self._board.changes
             moved = await self._rested(uid)
             moved |= await self._collect(uid)
             operation = await self._board.get(uid)
@@ -114,7 +116,7 @@ class FleetWorkflow(DBOSConfiguredInstance):
                 await self._close(uid, decision)
                 return
             elif not (moved or begun):
-                await self._board.wait()
+                await self._board.wait(seen)
 
     @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
     async def record(self, uid: str) -> None:
@@ -144,21 +146,25 @@ class FleetWorkflow(DBOSConfiguredInstance):
 
     async def _collect(self, uid: str) -> bool:
         """Take over how the operations on the hosts stand; tells whether one has ended."""
-        moved = False
         operation = await self._board.get(uid)
+        news: dict[str, pb.Operation] = {}
         for target in operation.targets:
             if target.state != RUNNING:
                 continue
             child = await self._board.get(_uid(target))
             if operation.wish == pb.WISH_ABORT and child.wish != pb.WISH_ABORT and not ended(child):
                 child = await self._board.change(_uid(target), _abort)
-            passed = sum(step.verdict == pb.VERDICT_PASS for step in child.steps)
-            if ended(child):
-                moved = True
-            elif passed == target.steps_passed:
-                continue
-            await self._change(uid, target.host, partial(_take_over, child=child))
-        return moved
+            if ended(child) or _passed(child) != target.steps_passed:
+                news[target.host] = child
+
+        def take_over(operation: pb.Operation) -> None:
+            for target in operation.targets:
+                if target.host in news:
+                    _take_over(target, news[target.host])
+
+        if news:
+            await self._board.change(uid, take_over)
+        return any(ended(child) for child in news.values())
 
     def _down(self, plan: FleetPlan, operation: pb.Operation) -> dict[str, str]:
         found = {}
@@ -179,24 +185,24 @@ class FleetWorkflow(DBOSConfiguredInstance):
 
     async def _begin(self, uid: str, plan: FleetPlan, decision: Decision) -> tuple[bool, tuple[str, str] | None]:
         """Begin the hosts whose turn has come; gives what keeps one of them from it for now."""
-        begun = False
-        for host in decision.begin:
-            try:
-                await self._begin_one(uid, plan, host)
-                begun = True
-            except SolwardError as error:
-                if error.reason in NOT_YET:
-                    await self._change(uid, host, partial(_not_begun, why=error.message))
-                    return begun, (error.reason, error.message)
-                await self._change(uid, host, partial(_refuse, error=error))
-                begun = True
-        return begun, None
+        if not decision.begin:
+            return False, None
+        ended_in = await asyncio.gather(*(self._begin_one(uid, plan, host) for host in decision.begin))
+        waits = [error for error in ended_in if error and error.reason in NOT_YET]
+        return len(waits) < len(ended_in), (waits[0].reason, waits[0].message) if waits else None
 
-    async def _begin_one(self, uid: str, plan: FleetPlan, host: str) -> None:
-        child_plan = await self._child_plan(plan, plan.target(host))
-        operation = await self._change(uid, host, lambda target: _begin(target, uid))
-        child = next(_uid(target) for target in operation.targets if target.host == host)
-        await self._children.begin_child(child, child_plan, operation)
+    async def _begin_one(self, uid: str, plan: FleetPlan, host: str) -> SolwardError | None:
+        """Begin one host, and note what came of it: it is at work, its turn has not come, or a person must look."""
+        try:
+            child_plan = await self._child_plan(plan, plan.target(host))
+            operation = await self._change(uid, host, lambda target: _begin(target, uid))
+            child = next(_uid(target) for target in operation.targets if target.host == host)
+            await self._children.begin_child(child, child_plan, operation)
+        except SolwardError as error:
+            note = partial(_not_begun, why=error.message) if error.reason in NOT_YET else partial(_refuse, error=error)
+            await self._change(uid, host, note)
+            return error
+        return None
 
     async def _child_plan(self, plan: FleetPlan, each: TargetPlan) -> UnitPlan:
         row = await self._hosts.by_name(each.host)
@@ -204,12 +210,11 @@ class FleetWorkflow(DBOSConfiguredInstance):
             raise SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "HOST_NOT_ACTIVE", f"{each.host} was cut off")
         rollout = plan.how
         wish = Wish(rollout.timeout_seconds, plan.force, rollout.wait_seconds)
-        made = plan_unit(RESTART if each.restarts else child_kind(plan), row, self._links, wish)
         if not each.restarts:
-            made = made._replace(request=b"", gates=(), ready=False)
-        return made._replace(
+            return plan_written(row, self._links, each.config, each.diff)
+        return plan_unit(RESTART, row, self._links, wish)._replace(
             kind=child_kind(plan), config=each.config, diff=each.diff, soak_s=rollout.soak_seconds,
-            rollback=plan.rollback and each.restarts,
+            rollback=plan.rollback,
         )  # fmt: skip
 
     async def _pause(self, uid: str, decision: Decision) -> None:
@@ -230,7 +235,7 @@ class FleetWorkflow(DBOSConfiguredInstance):
             if operation.state != pb.OPERATION_STATE_PAUSED or operation.wish == pb.WISH_ABORT:
                 return paused
             paused = True
-            await self._board.wait()
+            await self._board.wait(self._board.changes)
 
     async def _close(self, uid: str, decision: Decision) -> None:
         def edit(operation: pb.Operation) -> None:
@@ -295,9 +300,13 @@ def _abort(operation: pb.Operation) -> None:
     operation.wish = pb.WISH_ABORT
 
 
+def _passed(child: pb.Operation) -> int:
+    return sum(step.verdict == pb.VERDICT_PASS for step in child.steps)
+
+
 def _take_over(target: pb.Target, child: pb.Operation) -> None:
     target.steps = len(child.steps)
-    target.steps_passed = sum(step.verdict == pb.VERDICT_PASS for step in child.steps)
+    target.steps_passed = _passed(child)
     if not ended(child):
         return
     target.end_time.CopyFrom(child.end_time)

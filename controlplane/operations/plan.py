@@ -202,7 +202,7 @@ def plan_config(
 
     Raises: as `plan_unit`; NOTHING_TO_CHANGE.
     """
-    _, unit_report = _validator(CONFIG, host, links)
+    _validator(CONFIG, host, links)
     if not report.diff:
         raise SolwardError(
             grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_CHANGE", "the flags stand as wished already",
@@ -216,11 +216,16 @@ def plan_config(
     config = link_pb2.ActionRequest(config=wanted).SerializeToString(deterministic=True)
     if base is not None:
         return base._replace(kind=CONFIG, config=config, diff=tuple(report.diff), rollback=rollback)
-    state = f"{unit_report.state.active_state}/{unit_report.state.sub_state}"
+    return plan_written(host, links, config, tuple(report.diff))
+
+
+def plan_written(host: HostRow, links: Links, config: bytes, diff: tuple[str, ...]) -> UnitPlan:
+    """Plan to write flags for the next start, and to tell the running node what it can be told; no restart follows."""
+    _, report = _validator(CONFIG, host, links)
+    state = f"{report.state.active_state}/{report.state.sub_state}"
     return UnitPlan(
-        CONFIG, host.uid, host.name, unit_report.state.unit, state, b"", DEFAULT_TIMEOUT_S, config=config,
-        diff=tuple(report.diff),
-    )  # fmt: skip
+        CONFIG, host.uid, host.name, report.state.unit, state, b"", DEFAULT_TIMEOUT_S, config=config, diff=diff
+    )
 
 
 def validator_unit(host: KnownHost) -> link_pb2.UnitReport | None:

@@ -123,5 +123,5 @@ class Steps:
         await self.board.change(uid, rest)
         log.info("operation paused", operation=operation_name(uid))
         while (await self.board.get(uid)).wish == pb.WISH_PAUSE:
-            await self.board.wait()
+            await self.board.wait(self.board.changes)
         return True

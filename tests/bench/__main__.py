@@ -24,6 +24,7 @@ GROUPS = {
     "journal": ("journal",),
     "audit": ("audit",),
     "host": ("host",),
+    "rolling": ("rolling",),
 }
 
 HEAD = """# Benchmarks
