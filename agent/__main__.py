@@ -147,10 +147,15 @@ def _config_helper(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def _job(settings: Settings, arguments: argparse.Namespace) -> int:
     from agent import allowlist
-    from agent.job import JobRefused, become
+    from agent.jobs.folder import IDENT
+    from agent.jobs.listed import JobRefused, become
+    from agent.jobs.run import run
 
     try:
-        become(arguments.name, allowlist.load(settings.allowlist, settings.allowlist_owner))
+        allowed = allowlist.load(settings.allowlist, settings.allowlist_owner)
+        if IDENT.fullmatch(arguments.name):
+            return OK if run(arguments.name, settings, allowed) else FAILED
+        become(arguments.name, allowed)
     except (allowlist.AllowlistError, JobRefused) as error:
         _fail(str(error), FAILED)
 

@@ -16,8 +16,10 @@ from agent.host.admin_rpc import AdminRpc
 from agent.host.config import Flags
 from agent.host.node import Node
 from agent.host.node_rpc import NodeRpc
+from agent.host.snapshots import Snapshots
 from agent.host.systemd import Systemd
 from agent.identity import IdentityStore, prepare_state
+from agent.jobs.folder import JobFiles
 from agent.journal import Journal
 from agent.link.auto import AutoLink
 from agent.link.batcher import Batcher
@@ -52,6 +54,8 @@ class Agent:
             self._systemd, self._journal, allowed, lambda: self._link.identity, self._worker, self._spool.make_room,
             self._node, settings.state_dir / "towers",
             Flags(settings.validator.config_socket) if settings.validator else None,
+            Snapshots(settings, settings.validator) if settings.validator else None,
+            JobFiles(settings.jobs_dir, settings.job_results_dir) if settings.validator else None,
         )  # fmt: skip
         about = link_pb2.Hello(knows_validator=self._node is not None, group=settings.group, labels=settings.labels)
         self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, about)

@@ -13,6 +13,7 @@ from common.permits import open_permit, request_sha256
 LONGEST_MS = 2 * 60 * 60 * 1000
 
 INSPECT = "validator.inspect"
+SNAPSHOT = "validator.snapshot"
 _VERBS = {
     link_pb2.UNIT_VERB_START: "validator.start",
     link_pb2.UNIT_VERB_STOP: "validator.stop",
@@ -63,6 +64,8 @@ def _action_of(request: link_pb2.ActionRequest) -> tuple[str, str]:
         return INSPECT, request.inspect.unit
     if kind == "config":
         return "validator.config", request.config.unit
+    if kind == "snapshot":
+        return SNAPSHOT, request.snapshot.unit
     if kind == "vote":
         return "validator.vote", request.vote.unit
     return _VERBS.get(request.unit.verb, "") if kind == "unit" else "", request.unit.unit

@@ -48,8 +48,9 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     """The validator beside the agent: where it writes, and how it is spoken to besides `rpc.url`.
 
     `admin_socket` is by default the helper's, which passes only what root listed; `<ledger>/admin.rpc` works for
-    an agent that runs as the validator's own user. `tower` and `snapshots` are by default the ledger. `log` is
-    "journal" or the file that `--log` names. With `metrics_endpoint` the validator's figures come from its own
+    an agent that runs as the validator's own user. `tower` and `snapshots` are by default the ledger,
+    `incremental_snapshots` is where the full ones are, and `pins`, on the same filesystem, `solward-pins` there.
+    `log` is "journal" or the file that `--log` names. With `metrics_endpoint` the validator's figures come from its own
     posts, and the log is read for what it means alone.
     """
 
@@ -58,6 +59,8 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     admin_socket: Path = Path("/run/solward-admin/admin.sock")
     tower: Path | None = None
     snapshots: Path | None = None
+    incremental_snapshots: Path | None = None
+    pins: Path | None = None
     accounts: tuple[Path, ...] = ()
     log: Annotated[str, msgspec.Meta(pattern="^(journal|/.+)$")] = "journal"
     metrics_endpoint: MetricsEndpointSettings | None = None
@@ -69,6 +72,16 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         return self.tower or self.ledger
 
     @property
+    def snapshots_dir(self) -> Path:
+        """Where full archives stand."""
+        return self.snapshots or self.ledger
+
+    @property
+    def pins_dir(self) -> Path:
+        """Where pinned archives are kept."""
+        return self.pins or self.snapshots_dir / "solward-pins"
+
+    @property
     def written(self) -> tuple[Path, ...]:
         """Every folder that the validator writes to."""
         return tuple(dict.fromkeys((self.ledger, self.tower_dir, self.snapshots or self.ledger, *self.accounts)))
@@ -77,7 +90,8 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Every setting of the agent.
 
-    `server` is the control plane's name; `mtls_port` and `tls_port` are its two doors. `allowlist_owner` is
+    `server` is the control plane's name; `mtls_port` and `tls_port` are its two doors. `jobs_dir` holds what
+    the agent asks of long jobs, `job_results_dir` what they answer. `allowlist_owner` is
     the user who alone may write the allowlist: root, except on a machine without root's help. Hosts of one
     `group` stand in for each other, and two of them are never restarted at once; `labels` (16 at the most) are
     what hosts are selected by.
@@ -87,6 +101,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     mtls_port: Port = 7443
     tls_port: Port = 7444
     state_dir: Path = Path("/var/lib/solward-agent")
+    jobs_dir: Path = Path("/var/lib/solward-jobs")
+    job_results_dir: Path = Path("/var/lib/solward-job")
     allowlist: Path = Path("/etc/solward/allowlist.yaml")
     allowlist_owner: str = "root"
     bus_address: str = ""

@@ -29,8 +29,10 @@ from controlplane.api.auth import AuthApi
 from controlplane.api.controls import ControlsApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
 from controlplane.api.operations import OperationsApi
+from controlplane.api.plans import Operating
 from controlplane.api.rpc import RpcApi
 from controlplane.api.services import SERVICES
+from controlplane.api.snapshots import Snapshots
 from controlplane.api.validator import ValidatorApi
 from controlplane.audit.log import AuditLog, AuditSettings
 from controlplane.guard.audit import Audit, Refusals
@@ -150,8 +152,9 @@ class App:
         enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch)
         link_api = LinkApi(LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings))
         rpc_api = RpcApi(hosts, ingest)
-        validator_api = ValidatorApi(hosts, self.links, dispatch, self.operations, gating)
-        controls_api = ControlsApi(planner, self.operations, board)
+        operating = Operating(hosts, self.operations, gating)
+        validator_api = ValidatorApi(hosts, self.links, dispatch, operating)
+        controls_api = ControlsApi(planner, self.operations, board, Snapshots(hosts, self.links, dispatch, operating))
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
         audit_api = AuditApi(self.audit)

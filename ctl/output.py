@@ -132,6 +132,16 @@ def as_data(message: Message) -> Any:
     return MessageToDict(message, always_print_fields_with_no_presence=True)
 
 
+def size(count: int) -> str:
+    """Write a number of bytes for people."""
+    value, unit = float(count), "B"
+    for larger in ("KB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
 def cell(text: str) -> str:
     """Make text of a server a table cell: harmless, and without markup of its own."""
     return escape(safe(text))

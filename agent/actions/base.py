@@ -1,6 +1,6 @@
 """What an action is: it looks, checks, acts once, and says what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +21,8 @@ class Outcome:
     node: link_pb2.NodeReport | None = None
     figures: dict[str, str] = field(default_factory=dict)
     flags: link_pb2.FlagsReport | None = None
+    snapshots: link_pb2.SnapshotsReport | None = None
+    checks: Sequence[link_pb2.ArchiveCheck] = ()
 
 
 class ActFailed(Exception):

@@ -12,15 +12,18 @@ from solward.hosts.v1 import link_pb2
 from agent import VERSION
 from agent.actions.base import Act, Outcome, Tell
 from agent.actions.config import ConfigAct
+from agent.actions.job import JobAct
 from agent.actions.unit import DONE, UnitAct
 from agent.actions.vote import VoteAct
 from agent.allowlist import Allowlist
 from agent.host.config import Flags, FlagsError
 from agent.host.node import Node
+from agent.host.snapshots import Snapshots
 from agent.host.systemd import Systemd
 from agent.identity import Identity
+from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
-from agent.permits import INSPECT, Refusal, check_allowed, check_signed
+from agent.permits import INSPECT, SNAPSHOT, Refusal, check_allowed, check_signed
 from common.clock import now_ms
 from common.permits import sign_receipt
 
@@ -42,6 +45,8 @@ class Executor:
         node: Node | None = None,
         towers: Path = Path("towers"),
         flags: Flags | None = None,
+        snapshots: Snapshots | None = None,
+        jobs: JobFiles | None = None,
     ) -> None:
         self._systemd = systemd
         self._journal = journal
@@ -52,7 +57,11 @@ class Executor:
         self._node = node
         self._towers = towers
         self._flags = flags or Flags()
+        self._snapshots = snapshots
+        self._jobs = jobs
         self._one_at_a_time = asyncio.Lock()
+        # A job takes hours and leaves the unit alone: what is done to the unit need not wait for it.
+        self._one_job_at_a_time = asyncio.Lock()
 
     async def carry_out(self, command: link_pb2.Command, tell: Tell) -> link_pb2.SignedReceipt | None:
         """Carry out a command.
@@ -68,7 +77,7 @@ class Executor:
         if permit.action == INSPECT:
             # It changes nothing: neither waits for its turn nor is remembered.
             return await self._inspect(permit, command)
-        async with self._one_at_a_time:
+        async with self._one_job_at_a_time if permit.action == SNAPSHOT else self._one_at_a_time:
             return await self._once(permit, command, tell)
 
     async def _once(self, permit: link_pb2.Permit, command: link_pb2.Command, tell: Tell) -> link_pb2.SignedReceipt:
@@ -94,7 +103,7 @@ class Executor:
         self, permit: link_pb2.Permit, command: link_pb2.Command, known: Step | None, tell: Tell
     ) -> tuple[Outcome, link_pb2.UnitState, int]:
         request = link_pb2.ActionRequest.FromString(command.request)
-        act = self._act(request)
+        act = self._act(request, permit)
         if known:
             return await self._take_up(act, permit, command, known, tell)
         check_allowed(permit, command, self._allowlist)
@@ -104,12 +113,23 @@ class Executor:
         await self._begin(permit, start_ms, before)
         return await act.act(tell), before, start_ms
 
-    def _act(self, request: link_pb2.ActionRequest) -> Act:
+    def _act(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
+        if request.WhichOneof("action") == "snapshot":
+            return self._job(request, permit)
         if request.WhichOneof("action") == "vote":
             return VoteAct(self._systemd, request.vote, self._node, self._allowlist.voters)
         if request.WhichOneof("action") == "config":
             return ConfigAct(self._systemd, request.config, self._node, self._flags)
         return UnitAct(self._systemd, request.unit, self._node, self._towers)
+
+    def _job(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
+        if self._jobs is None:
+            raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator, so its snapshots are not known")
+        ident = f"{permit.operation.partition('/')[2]}-{permit.step}"
+        if not IDENT.fullmatch(ident):
+            raise Refusal("ACTION_UNKNOWN", "the step cannot name a job")
+        spec = Spec(kind="snapshot", unit=request.snapshot.unit, action=request.SerializeToString())
+        return JobAct(self._systemd, self._jobs, ident, spec, request.snapshot.timeout_ms / 1000)
 
     async def _inspect(self, permit: link_pb2.Permit, command: link_pb2.Command) -> link_pb2.SignedReceipt:
         start_ms = now_ms()
@@ -117,11 +137,24 @@ class Executor:
             check_allowed(permit, command, self._allowlist)
             if (asked := link_pb2.ActionRequest.FromString(command.request).inspect).flags:
                 return self._sign(permit, await self._read_flags(asked), None, start_ms)
+            if asked.snapshots:
+                return self._sign(permit, await self._read_snapshots(asked), None, start_ms)
             if self._node is None:
                 raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator")
         except Refusal as refusal:
             return self._refused(permit, refusal)
         return self._sign(permit, Outcome(DONE, node=await self._node.inspect()), None, start_ms)
+
+    async def _read_snapshots(self, asked: link_pb2.InspectAction) -> Outcome:
+        if self._snapshots is None:
+            raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator, so its snapshots are not known")
+        try:
+            report = await asyncio.to_thread(self._snapshots.report, asked.prune if asked.HasField("prune") else None)
+        except OSError as error:
+            raise Refusal("SNAPSHOTS_UNREADABLE", f"{error.filename}: {error.strerror}") from None
+        except ValueError as error:
+            raise Refusal("POLICY_WRONG", str(error)) from None
+        return Outcome(DONE, snapshots=report)
 
     async def _read_flags(self, asked: link_pb2.InspectAction) -> Outcome:
         version = (await self._node.inspect()).version if self._node else ""
@@ -184,6 +217,8 @@ class Executor:
             node=outcome.node,
             figures=outcome.figures,
             flags=outcome.flags,
+            snapshots=outcome.snapshots,
+            checks=outcome.checks,
         )
         return sign_receipt(identity.key, identity.serial, receipt)
 

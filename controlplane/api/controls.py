@@ -1,7 +1,6 @@
 """controls.v1: what is done to many hosts, one after the other."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 import grpc
 from solward.controls.v1 import controls_pb2 as pb
@@ -10,7 +9,8 @@ from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2
 
 from common.errors import SolwardError
-from controlplane.api.plans import refuse_changed, request_key
+from controlplane.api.plans import PlannedRequest, refuse_changed, request_key
+from controlplane.api.snapshots import Snapshots
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.operations.board import Board, ended
 from controlplane.operations.engine import Engine
@@ -19,19 +19,11 @@ from controlplane.operations.fleet_planner import FleetPlanner
 from controlplane.store.hosts import HostRow
 
 
-class FleetRequest(Protocol):
-    """What requests that change many hosts have in common."""
-
-    validate_only: bool
-    request_id: str
-    plan_hash: str
-    reason: str
-
-
 class ControlsApi(ControlsServiceServicer):
     """Serves ControlsService."""
 
-    def __init__(self, planner: FleetPlanner, engine: Engine, board: Board) -> None:
+    def __init__(self, planner: FleetPlanner, engine: Engine, board: Board, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
         self._planner = planner
         self._engine = engine
         self._board = board
@@ -70,6 +62,21 @@ class ControlsApi(ControlsServiceServicer):
 
         return await self._operate(CONFIG_APPLY, request, plan)
 
+    async def ListSnapshots(self, request: pb.ListSnapshotsRequest, context: Context) -> link_pb2.SnapshotsReport:
+        return await self._snapshots.list(request.host)
+
+    async def CreateSnapshot(self, request: pb.CreateSnapshotRequest, context: Context) -> operations_pb2.Operation:
+        return await self._snapshots.create(request)
+
+    async def VerifySnapshot(self, request: pb.VerifySnapshotRequest, context: Context) -> operations_pb2.Operation:
+        return await self._snapshots.verify(request)
+
+    async def PruneSnapshots(self, request: pb.PruneSnapshotsRequest, context: Context) -> operations_pb2.Operation:
+        return await self._snapshots.prune(request)
+
+    async def UnpinSnapshot(self, request: pb.UnpinSnapshotRequest, context: Context) -> operations_pb2.Operation:
+        return await self._snapshots.unpin(request)
+
     async def _versions_before(self, applied: operations_pb2.Operation) -> dict[str, int]:
         """Find, for every host whose flags an operation changed and did not put back, the version before."""
         found = {}
@@ -89,7 +96,7 @@ class ControlsApi(ControlsServiceServicer):
         return found
 
     async def _operate(
-        self, kind: str, request: FleetRequest, make_plan: Callable[[], Awaitable[FleetPlan]]
+        self, kind: str, request: PlannedRequest, make_plan: Callable[[], Awaitable[FleetPlan]]
     ) -> operations_pb2.Operation:
         who, call = caller(), current_call()
         key = request_key(kind, request.request_id)

@@ -1,8 +1,5 @@
 """validator.v1: the validator beside an agent."""
 
-from collections.abc import Callable
-from typing import Protocol
-
 import grpc
 from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2
@@ -15,18 +12,14 @@ from common.flags.catalogue import CATALOGUE, NEVER, Flag
 from common.flags.runtime import CALLS
 from common.names import host_name
 from controlplane.api.lookup import find_only_host
-from controlplane.api.plans import refuse_changed, request_key
-from controlplane.guard.context import Context, caller, current_call
+from controlplane.api.plans import ActRequest, Operating
+from controlplane.guard.context import Context
 from controlplane.links.dispatch import Dispatch
 from controlplane.links.inspect import InspectError, inspect, inspect_flags
 from controlplane.links.registry import Links
-from controlplane.operations.engine import Engine
-from controlplane.operations.gates import Gate, title
-from controlplane.operations.gating import Gating
 from controlplane.operations.plan import (
     CONFIG,
     VOTE,
-    UnitPlan,
     Wish,
     plan_config,
     plan_unit,
@@ -39,25 +32,14 @@ from controlplane.store.hosts import HostRepository, HostRow
 WRONG = ("FLAG_UNKNOWN", "FLAG_REMOVED", "FLAG_TOO_NEW", "FLAG_TWICE", "VALUE_WRONG", "TOO_MANY_FLAGS")
 
 
-class ActRequest(Protocol):
-    """What requests that change a validator have in common."""
-
-    host: str
-    validate_only: bool
-    request_id: str
-    plan_hash: str
-    reason: str
-
-
 class ValidatorApi(ValidatorServiceServicer):
     """Serves ValidatorService."""
 
-    def __init__(self, hosts: HostRepository, links: Links, dispatch: Dispatch, engine: Engine, gating: Gating) -> None:
+    def __init__(self, hosts: HostRepository, links: Links, dispatch: Dispatch, operating: Operating) -> None:
         self._hosts = hosts
         self._links = links
         self._dispatch = dispatch
-        self._engine = engine
-        self._gating = gating
+        self._operating = operating
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.ValidatorStatus:
         row = await find_only_host(self._hosts, request.host)
@@ -101,11 +83,10 @@ class ValidatorApi(ValidatorServiceServicer):
         row = await find_only_host(self._hosts, request.host)
         change = link_pb2.ConfigAction(changes=request.changes, to_version=request.to_version, etag=request.etag)
         wish = Wish(request.timeout_seconds, wait_s=request.wait_seconds)
-        key = request_key(CONFIG, request.request_id)
-        if key and not request.validate_only and (first := await self._engine.by_request(key)):
+        if first := await self._operating.first(CONFIG, request):
             return first
         report = await self._flags(row, change)
-        return await self._operate(
+        return await self._operating.operate(
             CONFIG, request,
             lambda host: plan_config(
                 host, self._links, wish, change, report,
@@ -147,43 +128,10 @@ class ValidatorApi(ValidatorServiceServicer):
 
     async def SetVoting(self, request: pb.SetVotingRequest, context: Context) -> operations_pb2.Operation:
         enable = request.action == "on"
-        return await self._operate(VOTE, request, lambda host: plan_vote(host, self._links, enable=enable))
+        return await self._operating.operate(VOTE, request, lambda host: plan_vote(host, self._links, enable=enable))
 
     async def _act(self, kind: str, request: ActRequest, wish: Wish) -> operations_pb2.Operation:
-        return await self._operate(kind, request, lambda host: plan_unit(kind, host, self._links, wish))
-
-    async def _operate(
-        self, kind: str, request: ActRequest, make_plan: Callable[[HostRow], UnitPlan]
-    ) -> operations_pb2.Operation:
-        who, call = caller(), current_call()
-        key = request_key(kind, request.request_id)
-        if key and not request.validate_only and (first := await self._engine.by_request(key)):
-            return first
-        plan = make_plan(await find_only_host(self._hosts, request.host))
-        refuse_changed(plan.hash, request.plan_hash)
-        if request.validate_only:
-            call.notes.update(reason="PLAN_ONLY", plan_hash=plan.hash)
-            return await self._shown(plan, who.name, request.reason, call.approvals)
-        operation = await self._engine.begin_unit(
-            plan, requester=who.name, reason=request.reason, request_key=key, approvals=call.approvals
-        )
-        call.notes.update(operation=operation.name, plan_hash=plan.hash)
-        return operation
-
-    async def _shown(self, plan: UnitPlan, requester: str, reason: str, approvals: int) -> operations_pb2.Operation:
-        """Show a plan, with its gates as they stand now."""
-        gates: list[Gate] = []
-        if plan.gates:
-            try:
-                _, gates = await self._gating.judge(plan)
-            except InspectError as error:
-                first = plan.gates[0]
-                gates = [
-                    Gate(first, title(first), operations_pb2.VERDICT_ERROR, f"{error.reason}: {error.message}", {})
-                ]
-        operation = plan.operation(requester, reason, gates)
-        operation.approvals_required = approvals
-        return operation
+        return await self._operating.operate(kind, request, lambda host: plan_unit(kind, host, self._links, wish))
 
 
 def _known(flag: Flag) -> pb.KnownFlag:

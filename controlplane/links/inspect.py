@@ -33,6 +33,14 @@ async def inspect_flags(
     return (await _look(dispatch, host_uid, link_pb2.InspectAction(unit=unit, flags=True, change=change))).flags
 
 
+async def inspect_snapshots(
+    dispatch: Dispatch, host_uid: str, unit: str, prune: link_pb2.PrunePolicy | None = None
+) -> link_pb2.SnapshotsReport:
+    """Have a host's agent look at the snapshot folders, and say what a prune would remove; raises as `inspect`."""
+    action = link_pb2.InspectAction(unit=unit, snapshots=True, prune=prune)
+    return (await _look(dispatch, host_uid, action)).snapshots
+
+
 async def _look(dispatch: Dispatch, host_uid: str, action: link_pb2.InspectAction) -> link_pb2.Receipt:
     request = link_pb2.ActionRequest(inspect=action).SerializeToString(deterministic=True)
     order = Order(

@@ -32,6 +32,8 @@ _GATES: dict[str, tuple[str, ...]] = {
 }
 VOTE = "validator.vote"
 CONFIG, RESTART = "validator.config", "validator.restart"
+# What an allowlist calls every kind of work on snapshots.
+SNAPSHOT = "validator.snapshot"
 
 
 class Wish(NamedTuple):
@@ -106,6 +108,11 @@ class UnitPlan(NamedTuple):
                     id="configure", title=f"Change the flags of {self.unit}", figures={"diff": "\n".join(self.diff)}
                 )
             )
+        if self.is_job:
+            figures = {"diff": "\n".join(self.diff)}
+            return [
+                pb.Step(id="act", title=f"As a job on {self.host}, for at most {self.timeout_s} s", figures=figures)
+            ]
         if self.request:
             steps.append(pb.Step(id="act", title=self._act_title()))
             steps.append(pb.Step(id="verify", title=f"Verify that the agent sees {self.unit} {self._wanted}"))
@@ -116,6 +123,18 @@ class UnitPlan(NamedTuple):
         if self.rollback:
             steps.append(pb.Step(id="undo", title="Only if it is not up in time: put the flags back and restart"))
         return steps
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it is carried out by a job of the host, which leaves the unit alone."""
+        return self.kind.startswith("snapshot.")
+
+    @property
+    def action(self) -> str:
+        """What the act is called in permits and allowlists."""
+        if self.is_job:
+            return SNAPSHOT
+        return RESTART if self.kind == CONFIG else self.kind
 
     @property
     def _wanted(self) -> str:
@@ -231,6 +250,11 @@ def plan_written(host: HostRow, links: Links, config: bytes, diff: tuple[str, ..
 def validator_unit(host: KnownHost) -> link_pb2.UnitReport | None:
     """Find the host's validator: the first unit on its allowlist with any validator action, as last reported."""
     return host.units.get(host.validator)
+
+
+def allowed_validator(action: str, host: HostRow, links: Links) -> link_pb2.UnitReport:
+    """Find the validator of a host that its root lets be acted on so; raises SolwardError as `plan_unit`."""
+    return _validator(action, host, links)[1]
 
 
 def _gate_step(name: str, gates: Sequence[Gate]) -> pb.Step:

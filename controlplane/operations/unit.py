@@ -15,7 +15,7 @@ from controlplane.operations.approvals import wait_for_approval
 from controlplane.operations.gates import Gate, Scene, before_slot, together
 from controlplane.operations.gating import Gating
 from controlplane.operations.outcome import close
-from controlplane.operations.plan import CONFIG, RESTART, UnitPlan
+from controlplane.operations.plan import CONFIG, UnitPlan
 from controlplane.operations.readiness import wait_until_ready
 from controlplane.operations.soak import soak
 from controlplane.operations.steps import Steps
@@ -77,6 +77,8 @@ class UnitWorkflow(DBOSConfiguredInstance):
 
     async def _acted(self, uid: str, plan: Stored, wanted: UnitPlan, request: bytes) -> int:
         verdict = await self.carry_out(uid, plan, request)
+        if wanted.is_job:
+            return verdict
         if verdict == pb.VERDICT_PASS:
             verdict = await self._verify(uid, wanted)
         if verdict == pb.VERDICT_PASS and wanted.ready:
@@ -181,9 +183,8 @@ class UnitWorkflow(DBOSConfiguredInstance):
             return int(pb.VERDICT_PASS)
         await self._steps.begin(uid, "act")
         wanted = UnitPlan(*plan)  # type: ignore[arg-type]
-        action = RESTART if wanted.kind == CONFIG else wanted.kind
         await self._board.change_step(uid, "act", lambda step: _note_identity(step, request))
-        return await self._steps.ordered(uid, "act", self._order(uid, wanted, "act", action, request))
+        return await self._steps.ordered(uid, "act", self._order(uid, wanted, "act", wanted.action, request))
 
     async def _check(self, uid: str, wanted: UnitPlan) -> int:
         # The unit itself is looked at by the agent, at the last moment; here it may have been acted on already.

@@ -12,6 +12,7 @@ from ctl.acting import act_on_many, shared_options
 from ctl.client import Client, run
 from ctl.commands.flags import change_options, changes_of
 from ctl.commands.operations import find_name
+from ctl.commands.snapshots import snapshot
 
 SERVICE = "solward.controls.v1.ControlsService"
 POLICIES = {
@@ -24,10 +25,10 @@ DAY_S = 86_400
 
 @click.group()
 def controls() -> None:
-    """Restart, and change the flags of, many hosts one after the other.
+    """Restart, and change the flags of, many hosts one after the other; and keep a host's snapshots in order.
 
-    Each host has its turn as an operation of its own, with its own gates. Steer the whole with ctl operations pause,
-    resume, abort and retry.
+    On many hosts, each host has its turn as an operation of its own, with its own gates. Steer the whole with
+    ctl operations pause, resume, abort and retry.
     """
 
 
@@ -130,6 +131,8 @@ def rollback(context: str | None, /, operation: str, **options: Any) -> None:
 
     run(context, work)
 
+
+controls.add_command(snapshot)
 
 _ROLLOUT = (
     "canaries", "max_unavailable", "max_stake_percent", "soak_seconds", "wait_minutes", "timeout_seconds", "on_failure",

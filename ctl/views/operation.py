@@ -23,6 +23,8 @@ _STATES = {
     pb.OPERATION_STATE_AWAITING_APPROVAL: "bold yellow",
     pb.OPERATION_STATE_ABORTED: "bold yellow",
 }
+_CHECKS = {"pass": ("✓", "green"), "fail": ("✗", "red")}
+_STYLES = {"+": "green", "-": "red"}
 _AT_WORK = (pb.OPERATION_STATE_RUNNING, pb.OPERATION_STATE_AWAITING_APPROVAL)
 
 
@@ -32,7 +34,11 @@ def operation_view(operation: pb.Operation, *, brief: bool = False) -> Renderabl
     for step in operation.steps:
         steps.add_row(_mark(step, operation), cell(step.title), Text(safe(step.message), style="dim"), _took(step))
         for line in step.figures.get("diff", "").splitlines():
-            steps.add_row("", Text(f"  {safe(line)}", style="green" if line.startswith("+") else "red"), "", "")
+            steps.add_row("", Text(f"  {safe(line)}", style=_STYLES.get(line[:1], "")), "", "")
+        for check in step.receipt.checks:
+            mark, style = _CHECKS.get(check.verdict, ("?", "yellow"))
+            words = f"  {mark} {check.id}: {check.message}" + (f" ({check.reason})" if check.reason else "")
+            steps.add_row("", Text(safe(words), style=style), "", "")
     if operation.targets:
         approve = [steps] if operation.steps else []
         return Group(
@@ -122,9 +128,12 @@ def _receipts(operation: pb.Operation) -> list[Text]:
             receipt = step.receipt
             word = link_pb2.ReceiptResult.Name(receipt.result).removeprefix("RECEIPT_RESULT_").lower()
             before, after = receipt.before, receipt.after
+            signed = f"signed with certificate {step.signed_receipt.certificate_serial[:12]}…"
+            if not before.main_pid and not after.main_pid:
+                lines.append(Text(safe(f"receipt: {word}; {signed}"), style="dim"))
+                continue
             pids = f"pid {before.main_pid} → {after.main_pid}"
             invocations = f"invocation {before.invocation_id[:8]} → {after.invocation_id[:8]}"
-            signed = f"signed with certificate {step.signed_receipt.certificate_serial[:12]}…"
             line = f"receipt: {word}, {pids}, {invocations}, systemd took {receipt.job_ms:.1f} ms; {signed}"
             lines.append(Text(safe(line), style="dim"))
     return lines

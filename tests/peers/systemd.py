@@ -140,6 +140,7 @@ class Manager:
                 self._subscribers.discard(msg.sender)
                 return Message.new_method_return(msg)
             case "LoadUnit", [name]:
+                self._instantiate(name)
                 return Message.new_method_return(msg, "o", [unit_path(name)])
             case "GetUnit", [name]:
                 return Message.new_method_return(msg, "o", [unit_path(self._known(name, "not loaded").name)])
@@ -150,7 +151,19 @@ class Manager:
                 return Message.new_method_return(msg)
         return None
 
+    def _instantiate(self, name: str) -> None:
+        """Make a unit of its template, as systemd does when it is first asked for."""
+        prefix, at, rest = name.partition("@")
+        template = self.units.get(f"{prefix}@.service") if at and rest not in ("", ".service") else None
+        if template is None or name in self.units:
+            return
+        instance = rest.removesuffix(".service")
+        argv = [word.replace("%i", instance) for word in template.argv]
+        self.units[name] = Unit(name, argv, "no", output=template.output)
+        self.units[name].on_auto_restart = self._auto_restarted
+
     def _known(self, name: str, what: str = "not found") -> Unit:
+        self._instantiate(name)
         unit = self.units.get(name)
         if unit is None:
             raise BusError(NO_SUCH_UNIT, f"Unit {name} {what}.")
@@ -256,7 +269,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--deny-error", default="interactive", choices=tuple(DENIED))
     parser.add_argument("--job-delay-ms", type=float, default=0.0)
     parser.add_argument("--job-result", default="done", help="end every job with this result")
-    parser.add_argument("--start", action="store_true", help="start every unit at once, as at boot")
+    parser.add_argument("--start", action="store_true", help="start every unit that is no template, as at boot")
     return parser.parse_args(argv)
 
 

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a password for tests"
 READY_S = 30.0
 UNIT = "sol.service"
+JOB = "solward-job@.service"
 METHODS = ("getHealth", "getSlot", "getLatestBlockhash", "getAccountInfo", "getProgramAccounts", "getBlock")
 
 
@@ -190,7 +191,8 @@ class Cluster:
         """Make a host without starting its agent; `validator` are flags of its validator peer."""
         about = about or About()
         folder = self.folder / name
-        (folder / "ledger").mkdir(parents=True)
+        for name_of in ("ledger", "jobs", "job-results"):
+            (folder / name_of).mkdir(parents=True)
         rpc_port, control_port = free_ports(2)
         argv = [
             sys.executable, "-m", "tests.peers.validator",
@@ -201,8 +203,10 @@ class Cluster:
             argv += [f"--{option.replace('_', '-')}", value if isinstance(value, str) else json.dumps(value)]
         if about.changeable:
             argv = write_script(folder, argv[3:])
-        peer = await self.stack.enter_async_context(systemd_peer({UNIT: argv}, start=True, restart=about.restart))
         config = folder / "agent.yaml"
+        job = [*self.agent_program, "--config", str(config), "job", "%i"]
+        units = {UNIT: argv, JOB: job}
+        peer = await self.stack.enter_async_context(systemd_peer(units, start=True, restart=about.restart))
         host = HostProcess(name, folder, peer, rpc_port, control_port, config)
         self._write_agent_files(host, about)
         self.hosts[name] = host
@@ -218,6 +222,8 @@ class Cluster:
             "allowlist": str(host.folder / "allowlist.yaml"),
             "allowlist_owner": owner,
             "bus_address": host.systemd.address,
+            "jobs_dir": str(host.folder / "jobs"),
+            "job_results_dir": str(host.folder / "job-results"),
             "rpc": {"url": f"http://127.0.0.1:{host.rpc_port}", "methods": [_method(name) for name in METHODS]},
         }
         if about.guarded:
@@ -229,7 +235,7 @@ class Cluster:
             settings["group"] = about.group
         settings["labels"] = dict(about.labels)
         host.config.write_text(yaml.safe_dump(settings))
-        actions = [f"validator.{verb}" for verb in ("start", "stop", "restart", "vote", "config")]
+        actions = [f"validator.{verb}" for verb in ("start", "stop", "restart", "vote", "config", "snapshot")]
         allowed: dict[str, Any] = {"units": {UNIT: actions}, "voters": list(about.voters)}
         if about.changeable:
             entry = {"source": str(host.script), "program": "agave-validator", "flags": list(about.changeable)}

@@ -84,3 +84,79 @@ class RollBackConfigRequest(_message.Message):
     plan_hash: str
     reason: str
     def __init__(self, operation: _Optional[str] = ..., rollout: _Optional[_Union[_operations_pb2.Rollout, _Mapping]] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ListSnapshotsRequest(_message.Message):
+    __slots__ = ("host",)
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    def __init__(self, host: _Optional[str] = ...) -> None: ...
+
+class CreateSnapshotRequest(_message.Message):
+    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "archive", "wait_seconds")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    validate_only: bool
+    request_id: str
+    plan_hash: str
+    reason: str
+    archive: str
+    wait_seconds: int
+    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., archive: _Optional[str] = ..., wait_seconds: _Optional[int] = ...) -> None: ...
+
+class VerifySnapshotRequest(_message.Message):
+    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "archive", "bytes_per_second", "timeout_seconds")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    validate_only: bool
+    request_id: str
+    plan_hash: str
+    reason: str
+    archive: str
+    bytes_per_second: int
+    timeout_seconds: int
+    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., archive: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_seconds: _Optional[int] = ...) -> None: ...
+
+class PruneSnapshotsRequest(_message.Message):
+    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "policy")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    validate_only: bool
+    request_id: str
+    plan_hash: str
+    reason: str
+    policy: _link_pb2.PrunePolicy
+    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., policy: _Optional[_Union[_link_pb2.PrunePolicy, _Mapping]] = ...) -> None: ...
+
+class UnpinSnapshotRequest(_message.Message):
+    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "slot")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    validate_only: bool
+    request_id: str
+    plan_hash: str
+    reason: str
+    slot: int
+    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., slot: _Optional[int] = ...) -> None: ...

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from solward.controls.v1 import controls_pb2 as solward_dot_controls_dot_v1_dot_controls__pb2
+from solward.hosts.v1 import link_pb2 as solward_dot_hosts_dot_v1_dot_link__pb2
 from solward.operations.v1 import operations_pb2 as solward_dot_operations_dot_v1_dot_operations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -51,6 +52,31 @@ class ControlsServiceStub:
                 request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.RollBackConfigRequest.SerializeToString,
                 response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.ListSnapshots = channel.unary_unary(
+                '/solward.controls.v1.ControlsService/ListSnapshots',
+                request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=solward_dot_hosts_dot_v1_dot_link__pb2.SnapshotsReport.FromString,
+                _registered_method=True)
+        self.CreateSnapshot = channel.unary_unary(
+                '/solward.controls.v1.ControlsService/CreateSnapshot',
+                request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.CreateSnapshotRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.VerifySnapshot = channel.unary_unary(
+                '/solward.controls.v1.ControlsService/VerifySnapshot',
+                request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.VerifySnapshotRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.PruneSnapshots = channel.unary_unary(
+                '/solward.controls.v1.ControlsService/PruneSnapshots',
+                request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.PruneSnapshotsRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.UnpinSnapshot = channel.unary_unary(
+                '/solward.controls.v1.ControlsService/UnpinSnapshot',
+                request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.UnpinSnapshotRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class ControlsServiceServicer:
@@ -78,6 +104,41 @@ class ControlsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSnapshots(self, request, context):
+        """ListSnapshots has the agent look at the snapshot folders: archives, pins, and what is odd.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSnapshot(self, request, context):
+        """CreateSnapshot keeps a snapshot by hard links: the newest complete pair, or the next one that the node makes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifySnapshot(self, request, context):
+        """VerifySnapshot reads an archive whole, as a job on the host, and says whether it is one that a node could boot from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PruneSnapshots(self, request, context):
+        """PruneSnapshots removes archives by policy; never the last good pair, and never what is pinned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnpinSnapshot(self, request, context):
+        """UnpinSnapshot lets a kept snapshot go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +155,31 @@ def add_ControlsServiceServicer_to_server(servicer, server):
             'RollBackConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.RollBackConfig,
                     request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.RollBackConfigRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSnapshots,
+                    request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.ListSnapshotsRequest.FromString,
+                    response_serializer=solward_dot_hosts_dot_v1_dot_link__pb2.SnapshotsReport.SerializeToString,
+            ),
+            'CreateSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSnapshot,
+                    request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.CreateSnapshotRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'VerifySnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifySnapshot,
+                    request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.VerifySnapshotRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'PruneSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.PruneSnapshots,
+                    request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.PruneSnapshotsRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'UnpinSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnpinSnapshot,
+                    request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.UnpinSnapshotRequest.FromString,
                     response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
@@ -178,6 +264,141 @@ class ControlsService:
             target,
             '/solward.controls.v1.ControlsService/RollBackConfig',
             solward_dot_controls_dot_v1_dot_controls__pb2.RollBackConfigRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.controls.v1.ControlsService/ListSnapshots',
+            solward_dot_controls_dot_v1_dot_controls__pb2.ListSnapshotsRequest.SerializeToString,
+            solward_dot_hosts_dot_v1_dot_link__pb2.SnapshotsReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.controls.v1.ControlsService/CreateSnapshot',
+            solward_dot_controls_dot_v1_dot_controls__pb2.CreateSnapshotRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifySnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.controls.v1.ControlsService/VerifySnapshot',
+            solward_dot_controls_dot_v1_dot_controls__pb2.VerifySnapshotRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PruneSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.controls.v1.ControlsService/PruneSnapshots',
+            solward_dot_controls_dot_v1_dot_controls__pb2.PruneSnapshotsRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnpinSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.controls.v1.ControlsService/UnpinSnapshot',
+            solward_dot_controls_dot_v1_dot_controls__pb2.UnpinSnapshotRequest.SerializeToString,
             solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

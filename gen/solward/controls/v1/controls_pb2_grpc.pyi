@@ -6,6 +6,7 @@ What is done to many hosts, one after the other."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from solward.controls.v1 import controls_pb2 as _controls_pb2
+from solward.hosts.v1 import link_pb2 as _link_pb2
 from solward.operations.v1 import operations_pb2 as _operations_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -40,6 +41,16 @@ class ControlsServiceStub:
     """ApplyConfig changes the flags of many validators, one after the other, each as UpdateFlags does."""
     RollBackConfig: _grpc.UnaryUnaryMultiCallable[_controls_pb2.RollBackConfigRequest, _operations_pb2.Operation]
     """RollBackConfig puts back the flags that an ApplyConfig has changed, on every host that it changed."""
+    ListSnapshots: _grpc.UnaryUnaryMultiCallable[_controls_pb2.ListSnapshotsRequest, _link_pb2.SnapshotsReport]
+    """ListSnapshots has the agent look at the snapshot folders: archives, pins, and what is odd."""
+    CreateSnapshot: _grpc.UnaryUnaryMultiCallable[_controls_pb2.CreateSnapshotRequest, _operations_pb2.Operation]
+    """CreateSnapshot keeps a snapshot by hard links: the newest complete pair, or the next one that the node makes."""
+    VerifySnapshot: _grpc.UnaryUnaryMultiCallable[_controls_pb2.VerifySnapshotRequest, _operations_pb2.Operation]
+    """VerifySnapshot reads an archive whole, as a job on the host, and says whether it is one that a node could boot from."""
+    PruneSnapshots: _grpc.UnaryUnaryMultiCallable[_controls_pb2.PruneSnapshotsRequest, _operations_pb2.Operation]
+    """PruneSnapshots removes archives by policy; never the last good pair, and never what is pinned."""
+    UnpinSnapshot: _grpc.UnaryUnaryMultiCallable[_controls_pb2.UnpinSnapshotRequest, _operations_pb2.Operation]
+    """UnpinSnapshot lets a kept snapshot go."""
 
 @_typing.type_check_only
 class ControlsServiceAsyncStub(ControlsServiceStub):
@@ -52,6 +63,16 @@ class ControlsServiceAsyncStub(ControlsServiceStub):
     """ApplyConfig changes the flags of many validators, one after the other, each as UpdateFlags does."""
     RollBackConfig: _aio.UnaryUnaryMultiCallable[_controls_pb2.RollBackConfigRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """RollBackConfig puts back the flags that an ApplyConfig has changed, on every host that it changed."""
+    ListSnapshots: _aio.UnaryUnaryMultiCallable[_controls_pb2.ListSnapshotsRequest, _link_pb2.SnapshotsReport]  # type: ignore[assignment]
+    """ListSnapshots has the agent look at the snapshot folders: archives, pins, and what is odd."""
+    CreateSnapshot: _aio.UnaryUnaryMultiCallable[_controls_pb2.CreateSnapshotRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """CreateSnapshot keeps a snapshot by hard links: the newest complete pair, or the next one that the node makes."""
+    VerifySnapshot: _aio.UnaryUnaryMultiCallable[_controls_pb2.VerifySnapshotRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """VerifySnapshot reads an archive whole, as a job on the host, and says whether it is one that a node could boot from."""
+    PruneSnapshots: _aio.UnaryUnaryMultiCallable[_controls_pb2.PruneSnapshotsRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """PruneSnapshots removes archives by policy; never the last good pair, and never what is pinned."""
+    UnpinSnapshot: _aio.UnaryUnaryMultiCallable[_controls_pb2.UnpinSnapshotRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """UnpinSnapshot lets a kept snapshot go."""
 
 class ControlsServiceServicer(metaclass=_abc_1.ABCMeta):
     """ControlsService starts operations on many hosts; each host's part is an operation of its own."""
@@ -79,5 +100,45 @@ class ControlsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """RollBackConfig puts back the flags that an ApplyConfig has changed, on every host that it changed."""
+
+    @_abc_1.abstractmethod
+    def ListSnapshots(
+        self,
+        request: _controls_pb2.ListSnapshotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_link_pb2.SnapshotsReport, _abc.Awaitable[_link_pb2.SnapshotsReport]]:
+        """ListSnapshots has the agent look at the snapshot folders: archives, pins, and what is odd."""
+
+    @_abc_1.abstractmethod
+    def CreateSnapshot(
+        self,
+        request: _controls_pb2.CreateSnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """CreateSnapshot keeps a snapshot by hard links: the newest complete pair, or the next one that the node makes."""
+
+    @_abc_1.abstractmethod
+    def VerifySnapshot(
+        self,
+        request: _controls_pb2.VerifySnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """VerifySnapshot reads an archive whole, as a job on the host, and says whether it is one that a node could boot from."""
+
+    @_abc_1.abstractmethod
+    def PruneSnapshots(
+        self,
+        request: _controls_pb2.PruneSnapshotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """PruneSnapshots removes archives by policy; never the last good pair, and never what is pinned."""
+
+    @_abc_1.abstractmethod
+    def UnpinSnapshot(
+        self,
+        request: _controls_pb2.UnpinSnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """UnpinSnapshot lets a kept snapshot go."""
 
 def add_ControlsServiceServicer_to_server(servicer: ControlsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

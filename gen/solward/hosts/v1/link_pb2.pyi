@@ -16,6 +16,14 @@ class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEVERITY_ERROR: _ClassVar[Severity]
     SEVERITY_CRITICAL: _ClassVar[Severity]
 
+class SnapshotVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SNAPSHOT_VERB_UNSPECIFIED: _ClassVar[SnapshotVerb]
+    SNAPSHOT_VERB_VERIFY: _ClassVar[SnapshotVerb]
+    SNAPSHOT_VERB_PIN: _ClassVar[SnapshotVerb]
+    SNAPSHOT_VERB_PRUNE: _ClassVar[SnapshotVerb]
+    SNAPSHOT_VERB_UNPIN: _ClassVar[SnapshotVerb]
+
 class UnitVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     UNIT_VERB_UNSPECIFIED: _ClassVar[UnitVerb]
@@ -34,6 +42,11 @@ SEVERITY_INFO: Severity
 SEVERITY_WARNING: Severity
 SEVERITY_ERROR: Severity
 SEVERITY_CRITICAL: Severity
+SNAPSHOT_VERB_UNSPECIFIED: SnapshotVerb
+SNAPSHOT_VERB_VERIFY: SnapshotVerb
+SNAPSHOT_VERB_PIN: SnapshotVerb
+SNAPSHOT_VERB_PRUNE: SnapshotVerb
+SNAPSHOT_VERB_UNPIN: SnapshotVerb
 UNIT_VERB_UNSPECIFIED: UnitVerb
 UNIT_VERB_START: UnitVerb
 UNIT_VERB_STOP: UnitVerb
@@ -235,16 +248,18 @@ class Permit(_message.Message):
     def __init__(self, id: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., not_before_unix_ms: _Optional[int] = ..., expire_unix_ms: _Optional[int] = ...) -> None: ...
 
 class ActionRequest(_message.Message):
-    __slots__ = ("unit", "inspect", "vote", "config")
+    __slots__ = ("unit", "inspect", "vote", "config", "snapshot")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     INSPECT_FIELD_NUMBER: _ClassVar[int]
     VOTE_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     unit: UnitAction
     inspect: InspectAction
     vote: VoteAction
     config: ConfigAction
-    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ...) -> None: ...
+    snapshot: SnapshotAction
+    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotAction, _Mapping]] = ...) -> None: ...
 
 class ConfigAction(_message.Message):
     __slots__ = ("unit", "etag", "changes", "to_version", "apply_now")
@@ -259,6 +274,119 @@ class ConfigAction(_message.Message):
     to_version: int
     apply_now: bool
     def __init__(self, unit: _Optional[str] = ..., etag: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FlagChange, _Mapping]]] = ..., to_version: _Optional[int] = ..., apply_now: _Optional[bool] = ...) -> None: ...
+
+class SnapshotAction(_message.Message):
+    __slots__ = ("unit", "verb", "archive", "policy", "plan_digest", "bytes_per_second", "timeout_ms", "next", "pin_slot")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    VERB_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    PIN_SLOT_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    verb: SnapshotVerb
+    archive: str
+    policy: PrunePolicy
+    plan_digest: str
+    bytes_per_second: int
+    timeout_ms: int
+    next: bool
+    pin_slot: int
+    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[SnapshotVerb, str]] = ..., archive: _Optional[str] = ..., policy: _Optional[_Union[PrunePolicy, _Mapping]] = ..., plan_digest: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., next: _Optional[bool] = ..., pin_slot: _Optional[int] = ...) -> None: ...
+
+class PrunePolicy(_message.Message):
+    __slots__ = ("keep_full", "keep_incremental", "keep_younger_seconds", "max_bytes")
+    KEEP_FULL_FIELD_NUMBER: _ClassVar[int]
+    KEEP_INCREMENTAL_FIELD_NUMBER: _ClassVar[int]
+    KEEP_YOUNGER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    keep_full: int
+    keep_incremental: int
+    keep_younger_seconds: int
+    max_bytes: int
+    def __init__(self, keep_full: _Optional[int] = ..., keep_incremental: _Optional[int] = ..., keep_younger_seconds: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
+
+class SnapshotsReport(_message.Message):
+    __slots__ = ("archives", "oddities", "work_files", "pins", "prune", "prune_digest", "free_bytes")
+    class OdditiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ARCHIVES_FIELD_NUMBER: _ClassVar[int]
+    ODDITIES_FIELD_NUMBER: _ClassVar[int]
+    WORK_FILES_FIELD_NUMBER: _ClassVar[int]
+    PINS_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    archives: _containers.RepeatedCompositeFieldContainer[SnapshotArchive]
+    oddities: _containers.ScalarMap[str, str]
+    work_files: int
+    pins: _containers.RepeatedCompositeFieldContainer[SnapshotPin]
+    prune: _containers.RepeatedCompositeFieldContainer[PruneEntry]
+    prune_digest: str
+    free_bytes: int
+    def __init__(self, archives: _Optional[_Iterable[_Union[SnapshotArchive, _Mapping]]] = ..., oddities: _Optional[_Mapping[str, str]] = ..., work_files: _Optional[int] = ..., pins: _Optional[_Iterable[_Union[SnapshotPin, _Mapping]]] = ..., prune: _Optional[_Iterable[_Union[PruneEntry, _Mapping]]] = ..., prune_digest: _Optional[str] = ..., free_bytes: _Optional[int] = ...) -> None: ...
+
+class SnapshotArchive(_message.Message):
+    __slots__ = ("name", "slot", "base", "size", "unix_ms", "remote", "base_present", "sha256")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    REMOTE_FIELD_NUMBER: _ClassVar[int]
+    BASE_PRESENT_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    slot: int
+    base: int
+    size: int
+    unix_ms: int
+    remote: bool
+    base_present: bool
+    sha256: str
+    def __init__(self, name: _Optional[str] = ..., slot: _Optional[int] = ..., base: _Optional[int] = ..., size: _Optional[int] = ..., unix_ms: _Optional[int] = ..., remote: _Optional[bool] = ..., base_present: _Optional[bool] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class SnapshotPin(_message.Message):
+    __slots__ = ("slot", "archives", "unix_ms", "size")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVES_FIELD_NUMBER: _ClassVar[int]
+    UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    archives: _containers.RepeatedScalarFieldContainer[str]
+    unix_ms: int
+    size: int
+    def __init__(self, slot: _Optional[int] = ..., archives: _Optional[_Iterable[str]] = ..., unix_ms: _Optional[int] = ..., size: _Optional[int] = ...) -> None: ...
+
+class PruneEntry(_message.Message):
+    __slots__ = ("name", "why", "size")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    why: str
+    size: int
+    def __init__(self, name: _Optional[str] = ..., why: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
+
+class ArchiveCheck(_message.Message):
+    __slots__ = ("id", "verdict", "reason", "message")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    verdict: str
+    reason: str
+    message: str
+    def __init__(self, id: _Optional[str] = ..., verdict: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class FlagChange(_message.Message):
     __slots__ = ("name", "values", "remove")
@@ -315,14 +443,18 @@ class FlagsVersion(_message.Message):
     def __init__(self, version: _Optional[int] = ..., unix_ms: _Optional[int] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class InspectAction(_message.Message):
-    __slots__ = ("unit", "flags", "change")
+    __slots__ = ("unit", "flags", "change", "snapshots", "prune")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     CHANGE_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_FIELD_NUMBER: _ClassVar[int]
     unit: str
     flags: bool
     change: ConfigAction
-    def __init__(self, unit: _Optional[str] = ..., flags: _Optional[bool] = ..., change: _Optional[_Union[ConfigAction, _Mapping]] = ...) -> None: ...
+    snapshots: bool
+    prune: PrunePolicy
+    def __init__(self, unit: _Optional[str] = ..., flags: _Optional[bool] = ..., change: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshots: _Optional[bool] = ..., prune: _Optional[_Union[PrunePolicy, _Mapping]] = ...) -> None: ...
 
 class VoteAction(_message.Message):
     __slots__ = ("unit", "enable", "expected_invocation", "proof_ms")
@@ -473,7 +605,7 @@ class UnitReport(_message.Message):
     def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., unix_ms: _Optional[int] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("permit_id", "operation", "step", "host_uid", "action", "request_sha256", "result", "reason", "message", "before", "after", "start_unix_ms", "end_unix_ms", "job_ms", "agent_version", "node", "figures", "flags")
+    __slots__ = ("permit_id", "operation", "step", "host_uid", "action", "request_sha256", "result", "reason", "message", "before", "after", "start_unix_ms", "end_unix_ms", "job_ms", "agent_version", "node", "figures", "flags", "snapshots", "checks")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -499,6 +631,8 @@ class Receipt(_message.Message):
     NODE_FIELD_NUMBER: _ClassVar[int]
     FIGURES_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
     permit_id: str
     operation: str
     step: str
@@ -517,7 +651,9 @@ class Receipt(_message.Message):
     node: NodeReport
     figures: _containers.ScalarMap[str, str]
     flags: FlagsReport
-    def __init__(self, permit_id: _Optional[str] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., result: _Optional[_Union[ReceiptResult, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., before: _Optional[_Union[UnitState, _Mapping]] = ..., after: _Optional[_Union[UnitState, _Mapping]] = ..., start_unix_ms: _Optional[int] = ..., end_unix_ms: _Optional[int] = ..., job_ms: _Optional[float] = ..., agent_version: _Optional[str] = ..., node: _Optional[_Union[NodeReport, _Mapping]] = ..., figures: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Union[FlagsReport, _Mapping]] = ...) -> None: ...
+    snapshots: SnapshotsReport
+    checks: _containers.RepeatedCompositeFieldContainer[ArchiveCheck]
+    def __init__(self, permit_id: _Optional[str] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., result: _Optional[_Union[ReceiptResult, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., before: _Optional[_Union[UnitState, _Mapping]] = ..., after: _Optional[_Union[UnitState, _Mapping]] = ..., start_unix_ms: _Optional[int] = ..., end_unix_ms: _Optional[int] = ..., job_ms: _Optional[float] = ..., agent_version: _Optional[str] = ..., node: _Optional[_Union[NodeReport, _Mapping]] = ..., figures: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Union[FlagsReport, _Mapping]] = ..., snapshots: _Optional[_Union[SnapshotsReport, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[ArchiveCheck, _Mapping]]] = ...) -> None: ...
 
 class SignedReceipt(_message.Message):
     __slots__ = ("receipt", "signature", "certificate_serial")

@@ -1,0 +1,65 @@
+"""`solward-agent job ID`: does what the agent asked of a job, as the validator's user, and says how it stands."""
+
+import signal
+import sys
+from collections.abc import Callable
+
+from solward.hosts.v1 import link_pb2
+
+from agent.allowlist import Allowlist
+from agent.host.snapshots import Snapshots
+from agent.jobs.folder import DONE, FAILED, RUNNING, JobFiles, Spec, Standing
+from agent.jobs.snapshot import SnapshotJob
+from agent.permits import SNAPSHOT
+from agent.settings import Settings
+
+
+def run(ident: str, settings: Settings, allowlist: Allowlist) -> bool:
+    """Do a job to its end; gives whether it was done."""
+    files = JobFiles(settings.jobs_dir, settings.job_results_dir)
+
+    def tell(message: str) -> None:
+        # To the journal, for people, and to the file, for the agent.
+        print(message, flush=True)
+        files.stand(ident, Standing(state=RUNNING, message=message))
+
+    ended = _work(ident, settings, allowlist, files, tell)
+    print(f"{ended.state}: {ended.reason} {ended.message}", file=sys.stderr)
+    files.stand(ident, ended)
+    return ended.state == DONE
+
+
+def _work(
+    ident: str, settings: Settings, allowlist: Allowlist, files: JobFiles, tell: Callable[[str], None]
+) -> Standing:
+    try:
+        spec = files.asked(ident)
+    except (OSError, ValueError) as error:
+        return Standing(state=FAILED, reason="JOB_UNREADABLE", message=f"what is asked cannot be read: {error}")
+    # The agent has looked there already; this process has the validator's rights, and looks for itself.
+    if not allowlist.allows(SNAPSHOT, spec.unit) or settings.validator is None:
+        why = f"root lets no {SNAPSHOT} act on {spec.unit}, or agent.yaml names no validator"
+        return Standing(state=FAILED, reason="NOT_ON_ALLOWLIST", message=why)
+    action = _action(spec)
+    if action is None:
+        return Standing(state=FAILED, reason="ACTION_UNKNOWN", message="what is asked is not known here")
+    job = SnapshotJob(Snapshots(settings, settings.validator), action, tell, _until_told_to_stop())
+    return job.run()
+
+
+def _action(spec: Spec) -> link_pb2.SnapshotAction | None:
+    request = link_pb2.ActionRequest.FromString(spec.action)
+    if spec.kind != "snapshot" or request.WhichOneof("action") != "snapshot" or request.snapshot.unit != spec.unit:
+        return None
+    return request.snapshot
+
+
+def _until_told_to_stop() -> Callable[[], bool]:
+    told = False
+
+    def note(_number: int, _frame: object) -> None:
+        nonlocal told
+        told = True
+
+    signal.signal(signal.SIGTERM, note)
+    return lambda: told

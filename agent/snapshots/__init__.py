@@ -1,0 +1,1 @@
+"""Snapshot archives of a validator: listed, verified, pinned and pruned."""
