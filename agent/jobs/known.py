@@ -39,14 +39,21 @@ class Findings:
         """Give the checksum that an archive had; empty where it was never found whole, or nobody can read it."""
         try:
             return checksums.read(self.folder, name) or ""
-        except checksums.ChecksumRefused:
+        except (checksums.ChecksumRefused, OSError):
             return ""
+
+    def is_bad(self, name: str) -> bool:
+        """Whether an archive was found not to be whole."""
+        try:
+            return (self.folder / f"{name}{BAD}").exists()
+        except OSError:
+            return False
 
     def known(self, catalogue: Catalogue, pinned: Callable[[Archive], bool]) -> Known:
         """Say what is known of archives beside their listing."""
         names = {str(archive.name): archive.name for archive in catalogue.archives}
         return Known(
-            bad={text for text in names if (self.folder / f"{text}{BAD}").exists()},
+            bad={text for text in names if self.is_bad(text)},
             verified={text for text, name in names.items() if self.sha256(name)},
             pinned={archive.identity[:2] for archive in catalogue.archives if pinned(archive)},
         )

@@ -1,5 +1,6 @@
 """`solward-agent job ID`: does what the agent asked of a job, as the validator's user, and says how it stands."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from agent.settings import Settings
 
 def run(ident: str, settings: Settings, allowlist: Allowlist) -> bool:
     """Do a job to its end; gives whether it was done."""
+    # What a job leaves is for the agent, another user, to read; nothing of it is secret.
+    os.umask(0o022)
     files = JobFiles(settings.jobs_dir, settings.job_results_dir)
 
     def tell(message: str) -> None:

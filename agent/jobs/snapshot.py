@@ -81,7 +81,6 @@ class SnapshotJob:
             self._await_next()
         catalogue = self._snapshots.scan()
         known = self._snapshots.findings.known(catalogue, lambda _: False)
-        self._snapshots.pins.mkdir(mode=0o755, exist_ok=True)
         places, folder = self._snapshots.places, self._snapshots.pins
         if self._action.archive:
             pin = pins.pin_named(places, self._action.archive, folder)

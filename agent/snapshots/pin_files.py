@@ -60,7 +60,7 @@ def opened(pins: Path) -> Iterator[int]:
     """
     with open_folder(pins.parent) as parent:
         try:
-            os.mkdir(pins.name, 0o700, dir_fd=parent)
+            os.mkdir(pins.name, 0o755, dir_fd=parent)
         except FileExistsError:
             pass
         except OSError as error:
@@ -85,7 +85,7 @@ def make(pins: int, slot: int, archives: Sequence[Archive], manifest: bytes) -> 
         raise PinRefused(PinReason.ALREADY_PINNED, f"slot {slot} is pinned already")
     temporary = TEMPORARY + secrets.token_hex(8)
     try:
-        os.mkdir(temporary, 0o700, dir_fd=pins)
+        os.mkdir(temporary, 0o755, dir_fd=pins)
         with subfolder(pins, temporary) as handle:
             for archive in archives:
                 _link(archive, handle)
@@ -125,7 +125,7 @@ def _link(archive: Archive, into: int) -> None:
 
 
 def _write(parent: int, name: str, content: bytes) -> None:
-    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
         file.flush()

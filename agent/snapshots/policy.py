@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -108,7 +108,7 @@ def plan(catalogue: Catalogue, policy: Policy, known: Known, now_s: float) -> Pl
     """
     good = Catalogue([archive for archive in catalogue.archives if str(archive.name) not in known.bad])
     if not good.full():
-        return Plan((), ())
+        return Plan((), (), _over(catalogue, policy, ()))
     keepers = _keepers(good, known)
     stays = _stays(catalogue, policy, known, now_s) | set(keepers)
     free = sorted((archive for archive in catalogue.archives if archive not in stays), key=_order)
@@ -127,13 +127,11 @@ def plan(catalogue: Catalogue, policy: Policy, known: Known, now_s: float) -> Pl
     for archive in free:
         if (why := reasons(archive)) is not None:
             let_go(archive, why)
-    over = _size(catalogue.archives, gone) - policy.cap_bytes if policy.cap_bytes is not None else 0
     for archive in free:
-        if over > 0 and archive not in gone:
+        if archive not in gone and _over(catalogue, policy, gone):
             let_go(archive, Why.OVER_CAP)
-            over = _size(catalogue.archives, gone) - (policy.cap_bytes or 0)
     removals = sorted(gone.items(), key=lambda item: (item[1] is not Why.KNOWN_BAD, _order(item[0])))
-    return Plan(tuple(Removal(*item) for item in removals), keepers, max(0, over))
+    return Plan(tuple(Removal(*item) for item in removals), keepers, _over(catalogue, policy, gone))
 
 
 def _keepers(good: Catalogue, known: Known) -> tuple[Archive, ...]:
@@ -185,6 +183,9 @@ def _order(archive: Archive) -> tuple[int, bool, int, str, str]:
     return name.slot if name.base is None else name.base, name.base is None, name.slot, str(name), str(archive.folder)
 
 
-def _size(archives: Iterable[Archive], gone: Collection[Archive]) -> int:
+def _over(catalogue: Catalogue, policy: Policy, gone: Collection[Archive]) -> int:
+    if policy.cap_bytes is None:
+        return 0
     # Hard links to one file take its space once.
-    return sum({archive.identity[:2]: archive.size for archive in archives if archive not in gone}.values())
+    sizes = {archive.identity[:2]: archive.size for archive in catalogue.archives if archive not in gone}
+    return max(0, sum(sizes.values()) - policy.cap_bytes)

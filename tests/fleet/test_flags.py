@@ -1,6 +1,7 @@
 """Flags of a real unit, changed through the packaged helper on a real systemd, and a listed job."""
 
 import json
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import yaml
 from tests.fleet.fleet import ACTIONS, Fleet, Host, until
 from tests.fleet.machine import PYTHONPATH
 from tests.fleet.packages import configure, enroll, one_host
+from tests.peers import snapshots
 from tests.peers.fixtures import validator_peer
 from tests.support.cluster import UNIT
 from tests.support.ports import free_ports
@@ -52,7 +54,7 @@ async def command(host: Host) -> list[str]:
 
 SAYS = "import os,sys; print('job', os.getuid(), sys.argv[1:])"
 ALLOWED = {
-    "units": {UNIT: [*ACTIONS, "validator.config"]},
+    "units": {UNIT: [*ACTIONS, "validator.config", "validator.snapshot"]},
     "admin": ["startProgress", "startTime", "pid", "exit", "setRepairWhitelist"],
     "config": {UNIT: {"source": "unit", "program": PROGRAM, "flags": CHANGEABLE}},
     "jobs": {"who": {"argv": ["/usr/bin/python3", "-c", SAYS, "$(id)"]}},
@@ -114,6 +116,37 @@ async def test_a_units_flags_are_changed_and_had_back(tmp_path: Path) -> None:
         code, _, said = await change(fleet, host, "--set", "log=/tmp/$(reboot)")
         assert (code, "VALUE_WRONG" in said) == (2, True)
         await _jobs(host)
+        await _snapshots(fleet, host)
+
+
+async def _snapshots(fleet: Fleet, host: Host) -> None:
+    """Archives of the validator's user are verified and kept by a job that the agent's own user may only start."""
+    uid = int((await host.machine.run("id", "-u", "sol")).out)
+    ledger = host.machine.root / "var/lib/sol"
+    for path in (snapshots.write(ledger, 1000), snapshots.write(ledger, 1100, base=1000)):
+        os.chown(path, uid, uid)
+    assert (await host.machine.run("touch", "/var/lib/sol/x", user="solward-agent", check=False)).code != 0
+    listed = await fleet.plane.ctl_json("controls", "snapshot", "list", host.name)
+    assert [each["slot"] for each in listed["archives"]] == ["1100", "1000"]
+
+    async def do(*arguments: str) -> dict[str, Any]:
+        argv = ("controls", "snapshot", *arguments, host.name, "--yes", "-o", "json")
+        ran = await fleet.plane.ctl(*argv, answers=(await fleet.plane.authenticator.code(),), check=False)
+        assert ran.out.startswith("{"), ran
+        done: dict[str, Any] = json.loads(ran.out)
+        return done
+
+    verified = await do("verify")
+    assert verified["state"] == "OPERATION_STATE_SUCCEEDED", (verified, await host.machine.journal("solward-agent"))
+    refused = await do("create")
+    # Root has not said yet that a job may write there.
+    assert "Read-only file system" in refused["error"]["message"], refused
+    drop_in = "[Service]\nReadWritePaths=/var/lib/sol\n"
+    host.machine.write("/etc/systemd/system/solward-job@.service.d/where.conf", drop_in)
+    await host.machine.run("systemctl", "daemon-reload")
+    kept = await do("create")
+    assert kept["state"] == "OPERATION_STATE_SUCCEEDED", kept
+    assert (ledger / "solward-pins/1100" / snapshots.name(1000)).stat().st_nlink == 2
 
 
 async def _jobs(host: Host) -> None:
