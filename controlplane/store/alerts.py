@@ -1,12 +1,19 @@
 """Rows of alerts and silences: each holds the whole message as it stands."""
 
+from collections.abc import Callable
 from typing import Any
 
 from solward.alerts.v1 import alerts_pb2 as pb
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import Table, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.store.tables import alerts, silences
+
+_INSERT: dict[str, Callable[[Table], postgresql.Insert | sqlite.Insert]] = {
+    "postgresql": postgresql.insert,
+    "sqlite": sqlite.insert,
+}
 
 
 class AlertRepository:
@@ -71,7 +78,6 @@ class AlertRepository:
             return [pb.Silence.FromString(row[0]) for row in rows]
 
     async def _put(self, table: Table, name: str, values: dict[str, Any]) -> None:
+        insert = _INSERT[self._engine.dialect.name](table).values(name=name, **values)
         async with self._engine.begin() as connection:
-            changed = await connection.execute(update(table).where(table.c.name == name).values(**values))
-            if changed.rowcount == 0:
-                await connection.execute(insert(table).values(name=name, **values))
+            await connection.execute(insert.on_conflict_do_update(index_elements=[table.c.name], set_=values))

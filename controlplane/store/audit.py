@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.engine import Row
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.auditlog import Checkpoint, Entry
@@ -15,6 +16,10 @@ _ENTRY = (
     audit_entries.c.hash,
     audit_entries.c.mac,
 )
+
+
+class EntriesMissing(SQLAlchemyError):
+    """The store does not hold the entry that the new ones follow."""
 
 
 class AuditRepository:
@@ -31,11 +36,22 @@ class AuditRepository:
         """Add entries in one transaction, or none of them.
 
         Args:
-            entries: each with its principal and method, to filter by.
+            entries: in order and without a gap, each with its principal and method, to filter by.
+
+        Raises:
+            IntegrityError: another writer has added one of these numbers.
+            EntriesMissing: the log would have a gap, as over a store that was set back.
         """
-        rows = [{**entry._asdict(), "principal": principal, "method": method} for entry, principal, method in entries]
+        rows = [
+            {**entry._asdict(), "principal": _plain(principal), "method": _plain(method)}
+            for entry, principal, method in entries
+        ]
+        before = entries[0][0].sequence - 1
+        follows = select(audit_entries.c.sequence).where(audit_entries.c.sequence == before)
         async with self._engine.begin() as connection:
             await connection.execute(insert(audit_entries), rows)
+            if before and await connection.scalar(follows) is None:
+                raise EntriesMissing(f"the store has lost entry {before}")
 
     async def size(self) -> int:
         """Give the number of the newest entry, 0 where there is none."""
@@ -67,9 +83,9 @@ class AuditRepository:
         if before is not None:
             query = query.where(audit_entries.c.sequence < before)
         if principal:
-            query = query.where(audit_entries.c.principal == principal)
+            query = query.where(audit_entries.c.principal == _plain(principal))
         if method:
-            query = query.where(audit_entries.c.method == method)
+            query = query.where(audit_entries.c.method == _plain(method))
         async with self._engine.connect() as connection:
             return [Entry(*row) for row in await connection.execute(query)]
 
@@ -116,6 +132,11 @@ class AuditRepository:
         async with self._engine.connect() as connection:
             row = (await connection.execute(query)).first()
         return None if row is None else _checkpoint(row, origin, public_key)
+
+
+def _plain(text: str) -> str:
+    # PostgreSQL keeps no NUL in a text, and one that a caller sent must not stop the log.
+    return text.replace("\0", "")
 
 
 def _checkpoint(row: Row[tuple[object, ...]], origin: str, public_key: bytes) -> Checkpoint:

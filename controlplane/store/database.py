@@ -6,15 +6,34 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, event
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from controlplane.store.postgresql import open_postgresql
+from controlplane.store.turns import take_turns
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def open_engine(url: str) -> AsyncEngine:
-    """Open the store; nothing is read or written yet. Its errors never show the values of a statement."""
-    if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
+    """Open the store; nothing is read or written yet. Its errors show neither the URL nor the values of a statement.
+
+    Args:
+        url: of SQLite as SQLAlchemy writes it, or of PostgreSQL as its own programs do.
+
+    Raises:
+        ArgumentError: it is of neither.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme in ("postgresql", "postgres", "postgresql+asyncpg"):
+        return open_postgresql(f"postgresql://{rest}")
+    if scheme in ("sqlite", "sqlite+aiosqlite"):
+        return _open_sqlite(f"sqlite+aiosqlite://{rest}")
+    # Never the URL itself: it holds a password.
+    raise ArgumentError("database_url must begin with sqlite+aiosqlite:/// or postgresql://")
+
+
+def _open_sqlite(url: str) -> AsyncEngine:
     # Each connection is a thread: few are kept, and none is opened and thrown away under load.
     engine = create_async_engine(url, connect_args={"timeout": 3}, pool_size=4, max_overflow=0, hide_parameters=True)
 
@@ -33,6 +52,8 @@ def open_engine(url: str) -> AsyncEngine:
 async def migrate(engine: AsyncEngine) -> None:
     """Bring the tables to this version; refuses a store that is newer than the program."""
     async with engine.begin() as connection:
+        # Several control planes may start at once: the first makes the tables, the others find them.
+        await take_turns(connection, "migrations")
         await connection.run_sync(_upgrade)
 
 

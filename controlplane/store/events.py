@@ -1,11 +1,12 @@
 """Rows of findings."""
 
 from solward.hosts.v1 import link_pb2
-from sqlalchemy import and_, delete, func, insert, select
+from sqlalchemy import BigInteger, and_, delete, func, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.store.tables import events, hosts
+from controlplane.store.turns import take_turns
 
 Position = tuple[int, str, int, int]
 
@@ -42,7 +43,9 @@ class EventRepository:
         if host_uid:
             statement = statement.where(events.c.host_uid == host_uid)
         if before:
-            unix_ms, sequence, position = before
+            unix_ms, sequence, number = before
+            # Whoever made a page's key up may have chosen a number that no position can be.
+            position = literal(number, BigInteger)
             older = (
                 (key[0] < unix_ms)
                 | and_(key[0] == unix_ms, key[1] < sequence)
@@ -57,6 +60,8 @@ class EventRepository:
     async def prune(self, before_ms: int, of_a_host: int) -> None:
         """Let go of findings before a time, and of each host's oldest past a number."""
         async with self._engine.begin() as connection:
+            # Two that prune side by side would wait for each other.
+            await take_turns(connection, "events")
             await connection.execute(delete(events).where(events.c.unix_ms < before_ms))
             counts = select(events.c.host_uid).group_by(events.c.host_uid).having(func.count() > of_a_host)
             for host_uid in (await connection.execute(counts)).scalars().all():

@@ -1,0 +1,1 @@
+"""The state store: one suite for SQLite and for PostgreSQL."""
