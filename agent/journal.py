@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS steps (
     receipt BLOB,
     UNIQUE (operation, step)
 );
+CREATE TABLE IF NOT EXISTS terms (one INTEGER PRIMARY KEY CHECK (one = 1), term INTEGER NOT NULL);
 """
 
 
@@ -45,6 +46,19 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def term(self) -> int:
+        """Give the latest term of a control plane that was seen."""
+        row = self._database.execute("SELECT term FROM terms").fetchone()
+        return int(row[0]) if row else 0
+
+    def see_term(self, term: int) -> None:
+        """Remember, durably, the term of a control plane, if it is the latest so far; raises JournalError."""
+        if term > self.term():
+            self._write(
+                "INSERT INTO terms (one, term) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET term = excluded.term",
+                (term,),
+            )
 
     def find(self, operation: str, step: str) -> Step | None:
         """Find a step that was begun before."""

@@ -51,6 +51,7 @@ from controlplane.identity.installation import Installation
 from controlplane.identity.principals import Principals
 from controlplane.identity.second_factors import SecondFactors
 from controlplane.identity.sessions import Sessions
+from controlplane.leadership import Leadership
 from controlplane.links.dispatch import Dispatch
 from controlplane.links.registry import Links
 from controlplane.links.session import LinkSessions
@@ -70,6 +71,7 @@ from controlplane.store.audit import AuditRepository
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
+from controlplane.store.leases import LeaseRepository
 from controlplane.store.operations import OperationRepository
 from controlplane.store.sessions import SessionRepository
 from controlplane.store.users import UserRepository
@@ -94,7 +96,9 @@ class App:
         users = UserRepository(self.engine)
         stored_sessions = SessionRepository(self.engine)
         hosts = HostRepository(self.engine)
-        stored_operations = OperationRepository(self.engine)
+        own_folder = None if settings.shares_store else settings.data_dir
+        self._leadership = Leadership(LeaseRepository(self.engine), own_folder)
+        stored_operations = OperationRepository(self.engine, lambda: self._leadership.term)
 
         self.audit = AuditLog(
             AuditRepository(self.engine),
@@ -110,11 +114,11 @@ class App:
 
         self.links = Links()
         ingest = Ingest(settings.live_seconds)
-        dispatch = Dispatch(self.links, hosts, installation.permit_key)
+        dispatch = Dispatch(self.links, hosts, installation.permit_key, self._leadership)
         self._sweeper = Sweeper(hosts, self.links)
 
         board = Board(stored_operations)
-        self.operations = Engine(settings.data_dir, stored_operations, board)
+        self.operations = Engine(settings.operations_database(), stored_operations, board)
         self._outside = OutsideView(settings.solana_rpc_url.get_secret_value())
         gating = Gating(hosts, self.links, dispatch, stored_operations, self._outside, settings.gates)
         steps = Steps(board, dispatch, self.audit)
@@ -197,6 +201,7 @@ class App:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(close_engine, self.engine)
             await migrate(self.engine)
+            await stack.enter_async_context(self._leadership.held())
             stack.enter_context(tracing("solward-controlplane", self.settings.otlp_endpoint))
             await self.audit.start()
             stack.push_async_callback(self.audit.close)

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     gateway_target: str = Field("", description="where a gateway apart finds gRPC; empty: loopback, port of tls_listen")
     metrics_listen: Address = Field("127.0.0.1:3050", description="Prometheus, without authentication")
     database_url: str = Field(
-        "", description="SQLAlchemy URL of the state; empty: SQLite in data_dir (operations stay there always)"
+        "", description="postgresql://USER:PASSWORD@HOST/DATABASE of the state; empty: SQLite in data_dir"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the log on standard error")
     log_format: Literal["json", "text"] = Field("json", description="JSON lines, or text for a terminal")
@@ -138,6 +138,17 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let variables win over the file."""
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, _file())
+
+    @property
+    def shares_store(self) -> bool:
+        """Whether other control planes may be at work on the same store."""
+        return self.database_url.startswith("postgres")
+
+    def operations_database(self) -> str:
+        """Give the URL of the store that keeps workflows, as psycopg takes it."""
+        if not self.shares_store:
+            return f"sqlite:///{self.data_dir / 'operations.db'}"
+        return f"postgresql://{self.database_url.partition('://')[2]}"
 
     def database(self) -> str:
         """The SQLAlchemy URL in force."""

@@ -74,11 +74,32 @@ class Executor:
         except Refusal as refusal:
             log.error("command refused", reason=refusal.reason, why=refusal.message)
             return None
+        if (fenced := await self._fenced(permit)) is not None:
+            return self._refused(permit, fenced)
         if permit.action == INSPECT:
             # It changes nothing: neither waits for its turn nor is remembered.
             return await self._inspect(permit, command)
         async with self._one_job_at_a_time if permit.action == SNAPSHOT else self._one_at_a_time:
             return await self._once(permit, command, tell)
+
+    async def _fenced(self, permit: link_pb2.Permit) -> Refusal | None:
+        """Refuse a control plane that another one has taken the place of, and remember the latest."""
+        try:
+            await self._disk(self._journal.see_term, permit.term)
+        except JournalError as error:
+            return Refusal("JOURNAL_UNAVAILABLE", f"the step journal cannot be written ({error})")
+        latest = await self._disk(self._journal.term)
+        if permit.term >= latest:
+            return None
+        return Refusal("PERMIT_FENCED", f"the permit is of term {permit.term}, and term {latest} has been seen")
+
+    async def welcome(self, term: int) -> bool:
+        """Take note of the term of a control plane that we have reached; False where a later one has been seen."""
+        try:
+            await self._disk(self._journal.see_term, term)
+        except JournalError as error:
+            log.error("the control plane's term could not be kept", error=str(error))
+        return term >= await self._disk(self._journal.term)
 
     async def _once(self, permit: link_pb2.Permit, command: link_pb2.Command, tell: Tell) -> link_pb2.SignedReceipt:
         known = await self._disk(self._journal.find, permit.operation, permit.step)

@@ -85,6 +85,9 @@ class DirectLink:
             if not isinstance(first, link_pb2.ConnectResponse):
                 await _raise_status(call)
                 return
+            if not await self._executor.welcome(first.welcome.term):
+                log.error("this control plane leads no more: another is looked for", term=first.welcome.term)
+                return
             _warn_of_skew(first.welcome.unix_ms)
             welcomed(first.welcome)
             await self._converse(call, first.welcome.acked_sequence)

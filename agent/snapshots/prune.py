@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -78,7 +79,9 @@ def _remove(archive: Archive, outcome: Outcome) -> None:
             os.unlink(name, dir_fd=parent)
             outcome.removed.append(archive)
             outcome.bytes_freed += archive.size if status.st_nlink == 1 else 0
-            os.fsync(parent)
+            # A removal that a crash undoes is done again by the same plan.
+            with suppress(OSError):
+                os.fsync(parent)
     except FileNotFoundError:
         outcome.skipped.append(Skipped(archive, SkipReason.GONE, "it is not there any more"))
     except (UnsafeFile, OSError) as error:

@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -35,6 +35,16 @@ class Order(NamedTuple):
     finish_within_s: float
 
 
+class Leader(Protocol):
+    """Whether this process may command agents, and in which term."""
+
+    term: int
+
+    @property
+    def leads(self) -> bool:
+        """Whether it may, now."""
+
+
 class NotDelivered(Exception):
     """The command never reached the host; nothing was done."""
 
@@ -50,13 +60,21 @@ Answer = asyncio.Future[tuple[link_pb2.SignedReceipt, link_pb2.Receipt]]
 class Dispatch:
     """Sends orders; one that is sent again is done once, since the agent keeps a journal of steps."""
 
-    def __init__(self, links: Links, hosts: HostRepository, key: Ed25519PrivateKey) -> None:
+    def __init__(
+        self, links: Links, hosts: HostRepository, key: Ed25519PrivateKey, leadership: Leader | None = None
+    ) -> None:
+        self._leadership = leadership
         self._links = links
         self._hosts = hosts
         self._key = key
         self._waiting: dict[tuple[str, str, str], Answer] = {}
         self._progress: dict[tuple[str, str, str], Progress] = {}
         self._orders: dict[tuple[str, str, str], Order] = {}
+
+    @property
+    def term(self) -> int:
+        """The term in which agents are commanded."""
+        return self._leadership.term if self._leadership else 0
 
     @property
     def permit_keys(self) -> list[bytes]:
@@ -91,7 +109,7 @@ class Dispatch:
             host = self._links.get(order.host_uid)
             link = host.link if host else None
             # A stream that broke may have taken the command or its receipt with it: ask again on the next.
-            if link and link is not sent_on:
+            if link and link is not sent_on and (self._leadership is None or self._leadership.leads):
                 link.send(link_pb2.ConnectResponse(command=self._command(order, begin - now)))
                 sent_on = link
             deadline = end if sent_on else begin
@@ -121,6 +139,7 @@ class Dispatch:
             not_before_unix_ms=now - BACKDATE_MS,
             # An order sent again after its time asks for the journal's answer only; the agent starts nothing.
             expire_unix_ms=now + max(0, round(begin_within_s * 1000)),
+            term=self.term,
         )
         return link_pb2.Command(permit=sign_permit(self._key, permit), request=order.request)
 

@@ -94,6 +94,7 @@ class LinkSessions:
             acked_sequence=resume_after,
             exchange_token=token,
             unix_ms=now_ms(),
+            term=self._dispatch.term,
         )
 
     async def _exchange(self, host: HostRow, hello: link_pb2.Hello) -> tuple[str, bool]:

@@ -5,7 +5,6 @@ import contextvars
 import logging
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -31,7 +30,7 @@ LIVING = ("PENDING", "ENQUEUED")
 class Engine:
     """Starts operations, steers them, and keeps them going over restarts of the process."""
 
-    def __init__(self, data_dir: Path, operations: OperationRepository, board: Board) -> None:
+    def __init__(self, database: str, operations: OperationRepository, board: Board) -> None:
         self._operations = operations
         self._board = board
         self._unit: UnitWorkflow | None = None
@@ -39,7 +38,7 @@ class Engine:
         # One executor and version: whichever build starts next takes over what the last one left.
         config: DBOSConfig = {
             "name": "solward",
-            "system_database_url": f"sqlite:///{data_dir / 'operations.db'}",
+            "system_database_url": database,
             "application_version": "1",
             "executor_id": "solward",
             "enable_otlp": False,

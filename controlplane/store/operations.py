@@ -1,5 +1,7 @@
 """Rows of operations: each holds the whole Operation message as it stands."""
 
+from collections.abc import Callable
+
 from solward.operations.v1 import operations_pb2
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -14,11 +16,20 @@ class HostBusy(Exception):
     """Another operation is at work on the host."""
 
 
-class OperationRepository:
-    """Reads and writes operations."""
+class Fenced(Exception):
+    """A control plane of a later term has written the operation: this one leads no more."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+
+class OperationRepository:
+    """Reads and writes operations.
+
+    Args:
+        term: gives the term of this control plane.
+    """
+
+    def __init__(self, engine: AsyncEngine, term: Callable[[], int] = lambda: 0) -> None:
         self._engine = engine
+        self._term = term
 
     async def add(
         self, uid: str, host_uid: str, operation: operations_pb2.Operation, request_key: str | None
@@ -41,6 +52,7 @@ class OperationRepository:
             "request_key": request_key,
             "created_ms": now_ms(),
             "updated_ms": now_ms(),
+            "term": self._term(),
         }
         try:
             async with self._engine.begin() as connection:
@@ -63,14 +75,23 @@ class OperationRepository:
         return operations_pb2.Operation.FromString(record) if record else None
 
     async def save(self, operation: operations_pb2.Operation) -> None:
-        """Store an operation as it stands now; raises HostBusy if it would be the second at work on its host."""
+        """Store an operation as it stands now.
+
+        Raises: HostBusy if it would be the second at work on its host; Fenced.
+        """
         uid = operation.name.removeprefix(operation_name(""))
-        values = {"state": operation.state, "record": operation.SerializeToString(), "updated_ms": now_ms()}
+        term = self._term()
+        values = {
+            "state": operation.state, "record": operation.SerializeToString(), "updated_ms": now_ms(), "term": term,
+        }  # fmt: skip
+        mine = update(operations).where(operations.c.uid == uid, operations.c.term <= term)
         try:
             async with self._engine.begin() as connection:
-                await connection.execute(update(operations).where(operations.c.uid == uid).values(**values))
+                written = (await connection.execute(mine.values(**values))).rowcount
         except IntegrityError:
             raise HostBusy from None
+        if not written:
+            raise Fenced(operation.name)
 
     async def page(
         self, host_uid: str, before: tuple[int, str] | None, size: int

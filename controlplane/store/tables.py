@@ -135,6 +135,18 @@ operations = Table(
     Column("request_key", String(192), unique=True),
     Column("created_ms", BigInteger, nullable=False, index=True),
     Column("updated_ms", BigInteger, nullable=False),
+    # The term of the control plane that wrote it last; one of an earlier term writes it no more.
+    Column("term", BigInteger, nullable=False, default=0),
+)
+
+# Which of several control planes leads.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("term", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
 )
 
 # One operation at a time works on a host (2 is OPERATION_STATE_RUNNING).

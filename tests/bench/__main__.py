@@ -25,6 +25,7 @@ GROUPS = {
     "audit": ("audit",),
     "host": ("host",),
     "rolling": ("rolling",),
+    "snapshot": ("snapshot",),
 }
 
 HEAD = """# Benchmarks

@@ -124,14 +124,16 @@ class AllowedUnit(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., actions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("acked_sequence", "exchange_token", "unix_ms")
+    __slots__ = ("acked_sequence", "exchange_token", "unix_ms", "term")
     ACKED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     EXCHANGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
     acked_sequence: int
     exchange_token: str
     unix_ms: int
-    def __init__(self, acked_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ...) -> None: ...
+    term: int
+    def __init__(self, acked_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ..., term: _Optional[int] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("sequence",)
@@ -228,7 +230,7 @@ class SignedPermit(_message.Message):
     def __init__(self, permit: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Permit(_message.Message):
-    __slots__ = ("id", "host_uid", "action", "request_sha256", "operation", "step", "not_before_unix_ms", "expire_unix_ms")
+    __slots__ = ("id", "host_uid", "action", "request_sha256", "operation", "step", "not_before_unix_ms", "expire_unix_ms", "term")
     ID_FIELD_NUMBER: _ClassVar[int]
     HOST_UID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -237,6 +239,7 @@ class Permit(_message.Message):
     STEP_FIELD_NUMBER: _ClassVar[int]
     NOT_BEFORE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
     id: str
     host_uid: str
     action: str
@@ -245,7 +248,8 @@ class Permit(_message.Message):
     step: str
     not_before_unix_ms: int
     expire_unix_ms: int
-    def __init__(self, id: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., not_before_unix_ms: _Optional[int] = ..., expire_unix_ms: _Optional[int] = ...) -> None: ...
+    term: int
+    def __init__(self, id: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., not_before_unix_ms: _Optional[int] = ..., expire_unix_ms: _Optional[int] = ..., term: _Optional[int] = ...) -> None: ...
 
 class ActionRequest(_message.Message):
     __slots__ = ("unit", "inspect", "vote", "config", "snapshot")
