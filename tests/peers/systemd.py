@@ -296,7 +296,8 @@ async def serve(args: argparse.Namespace) -> None:
     bus.add_message_handler(manager.handle)
     if args.start:
         for unit in units.values():
-            await unit.start()
+            if "@." not in unit.name:
+                await unit.start()
     await bus.request_name("org.freedesktop.systemd1")
     gone = asyncio.create_task(_stop_without_bus(bus, stop))
     print("ready", flush=True)

@@ -116,13 +116,18 @@ class Cluster:
 
     async def start_server(self) -> None:
         """Start the control plane and wait until it serves."""
+        await self.begin_server()
+        assert self.server
+        await self.until_open(self.tls_port, self.server)
+        await self.until_open(self.rest_port, self.server)
+
+    async def begin_server(self) -> None:
+        """Start the control plane."""
         with (self.folder / "controlplane.log").open("ab") as log:
             self.server = await asyncio.create_subprocess_exec(
                 str(BIN / "solward-controlplane"), "serve",
                 env=self.environment(), stdout=log, stderr=log, stdin=DEVNULL,
             )  # fmt: skip
-        await self.until_open(self.tls_port, self.server)
-        await self.until_open(self.rest_port, self.server)
 
     async def until_open(self, port: int, process: Process) -> None:
         """Wait until a port takes connections."""

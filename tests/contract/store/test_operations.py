@@ -6,7 +6,7 @@ import pytest
 from solward.operations.v1 import operations_pb2 as pb
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from controlplane.store.operations import HostBusy, OperationRepository
+from controlplane.store.operations import Fenced, HostBusy, OperationRepository
 
 TRIES = 9
 
@@ -100,3 +100,14 @@ async def test_operations_are_paged_newest_first(store: OperationRepository, mon
     assert await listed("") == ["6", "5", "4", "3", "2", "1", "0"]
     assert await listed("h1") == ["5", "3", "1"]
     assert await listed("h2") == []
+
+
+async def test_a_control_plane_of_an_earlier_term_writes_no_more(engines: list[AsyncEngine]) -> None:
+    old, new = OperationRepository(engines[0], lambda: 1), OperationRepository(engines[1], lambda: 2)
+    assert await old.add("o1", "h1", operation("o1"), None) == "o1"
+    await new.save(operation("o1", reason="taken over"))
+    with pytest.raises(Fenced):
+        await old.save(operation("o1", pb.OPERATION_STATE_FAILED))
+    found = await old.get("o1")
+    assert found is not None
+    assert (found.state, found.reason) == (pb.OPERATION_STATE_RUNNING, "taken over")

@@ -242,3 +242,18 @@ class _Full:
 
     def close(self) -> None:
         self._database.close()
+
+
+async def test_a_control_plane_that_was_taken_the_place_of_is_refused(host: Host) -> None:
+    life = host.boot()
+    assert (await life.do(command(KEY, permit={"operation": "operations/new", "term": 7}))).result == DONE
+    refused = await life.do(command(KEY, permit={"operation": "operations/old", "term": 6}))
+    assert (refused.result, refused.reason) == (REFUSED, "PERMIT_FENCED")
+    # It is remembered over the agent's death, and a stream of the old one is left.
+    later = host.boot()
+    assert (await later.do(command(KEY, permit={"operation": "operations/old", "term": 6}))).reason == "PERMIT_FENCED"
+    assert not await later.executor.welcome(6)
+    assert await later.executor.welcome(8)
+    assert (
+        await later.do(command(KEY, permit={"operation": "operations/seventh", "term": 7}))
+    ).reason == "PERMIT_FENCED"

@@ -1,0 +1,140 @@
+"""Two control planes on one PostgreSQL: the second takes over, and the first, when it wakes up, does no harm."""
+
+import asyncio
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.test_rolling import DONE, begin, ended, starts, states
+from tests.support.cluster import Cluster, cluster
+from tests.support.front import Front, front
+from tests.support.ports import free_ports
+from tests.support.postgres import FAST, PostgresServer, postgres
+
+NAMES = ("sol-1", "sol-2", "sol-3")
+# What a team is promised: a dead one's operations go on within this.
+TAKE_OVER_S = 15.0
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@asynccontextmanager
+async def server() -> AsyncIterator[tuple[PostgresServer, str]]:
+    """Run a PostgreSQL with one database."""
+    made = postgres()
+    running = await asyncio.to_thread(made.__enter__)
+    database = running.database()
+    try:
+        yield running, await asyncio.to_thread(database.__enter__)
+    finally:
+        await asyncio.to_thread(database.__exit__, None, None, None)
+        await asyncio.to_thread(made.__exit__, None, None, None)
+
+
+@asynccontextmanager
+async def pair(folder: Path) -> AsyncIterator[tuple[Cluster, Cluster, list[Front]]]:
+    """Run a control plane that leads, one that stands by, and hosts that reach whichever the front leads to."""
+    mtls, tls = free_ports(2)
+    async with AsyncExitStack() as stack:
+        _, url = await stack.enter_async_context(server())
+        first = await stack.enter_async_context(cluster(folder, database_url=url))
+        fronts = [
+            await stack.enter_async_context(front(mtls, first.mtls_port)),
+            await stack.enter_async_context(front(tls, first.tls_port)),
+        ]
+        second = await stand_by(folder / "second", first, url)
+        stack.push_async_callback(second.stop_server)
+        # Agents and people know the front alone.
+        reached = replace(first, mtls_port=mtls, tls_port=tls)
+        await reached.sign_in()
+        for name in NAMES:
+            await reached.add_host(name)
+        stack.push_async_callback(reached.close)
+        yield reached, second, fronts
+
+
+async def stand_by(folder: Path, first: Cluster, url: str) -> Cluster:
+    """Start a control plane with the keys of the first, on ports of its own."""
+    folder.mkdir(mode=0o700)
+    shutil.copytree(first.folder / "cp", folder / "cp")
+    (folder / "cp" / "lock").unlink(missing_ok=True)
+    mtls, tls, rest, metrics = free_ports(4)
+    settings: dict[str, Any] = {
+        "data_dir": str(folder / "cp"), "mtls_listen": f"127.0.0.1:{mtls}", "tls_listen": f"127.0.0.1:{tls}",
+        "gateway_listen": f"127.0.0.1:{rest}", "metrics_listen": f"127.0.0.1:{metrics}", "drain_seconds": 2,
+        "database_url": url,
+    }  # fmt: skip
+    (folder / "controlplane.yaml").write_text(yaml.safe_dump(settings))
+    second = replace(
+        first, folder=folder, mtls_port=mtls, tls_port=tls, rest_port=rest, metrics_port=metrics, settings=settings,
+        server=None, hosts={},
+    )  # fmt: skip
+    await second.begin_server()
+    await until(lambda: "standing by" in second.log, "the second stands by")
+    return second
+
+
+async def until(holds: Any, what: str, seconds: float = 30) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while not holds():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}") from None
+
+
+def lead_to(fronts: list[Front], plane: Cluster) -> None:
+    """Do what a load balancer does that finds that only one of two servers listens."""
+    fronts[0].lead_to(plane.mtls_port)
+    fronts[1].lead_to(plane.tls_port)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+async def test_the_second_goes_on_where_the_first_stopped(tmp_path: Path, how: signal.Signals) -> None:
+    async with pair(tmp_path) as (reached, second, fronts):
+        before = {name: starts(reached.hosts[name]) for name in NAMES}
+        name = await begin(reached, "restart", *NAMES, "--soak", "3")
+        await until(lambda: starts(reached.hosts["sol-1"]) > before["sol-1"], "the first host was restarted")
+        assert reached.server
+        at = time.monotonic()
+        reached.server.send_signal(how)
+        await until(lambda: "this control plane leads" in second.log, "the second leads", TAKE_OVER_S)
+        await second.until_open(second.tls_port, second.server)
+        assert time.monotonic() - at < TAKE_OVER_S
+        lead_to(fronts, second)
+        if how is signal.SIGSTOP:
+            # The first wakes up amid it, still sure that it leads: it ends itself, and nothing of it counts.
+            await asyncio.sleep(1)
+            reached.server.send_signal(signal.SIGCONT)
+            async with asyncio.timeout(10):
+                assert await reached.server.wait() == 75
+            assert "leads no more" in reached.log
+        done = await ended(reached, name)
+        assert done["state"] == DONE[0], (done, second.log[-3000:])
+        assert set(states(done).values()) == {"SUCCEEDED"}
+        assert {host: starts(reached.hosts[host]) - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
+
+
+async def test_a_database_that_restarts_amid_an_operation_is_survived(tmp_path: Path) -> None:
+    async with server() as (database, url), cluster(tmp_path, database_url=url) as made:
+        await made.sign_in()
+        for host in NAMES[:2]:
+            await made.add_host(host)
+        before = {host: starts(made.hosts[host]) for host in NAMES[:2]}
+        name = await begin(made, "restart", *NAMES[:2], "--soak", "4")
+        for _ in range(2):
+            await asyncio.sleep(2.5)
+            await asyncio.to_thread(database.restart, FAST)
+        done = await ended(made, name)
+        assert done["state"] == DONE[0], (done, made.log[-3000:])
+        assert {host: starts(made.hosts[host]) - before[host] for host in NAMES[:2]} == dict.fromkeys(NAMES[:2], 1)
+        assert made.server
+        assert made.server.returncode is None
