@@ -79,7 +79,7 @@ def print_data(data: Any, form: Form) -> None:
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     if _UNSAFE.search(text.replace("\n", "")):
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=False)
-    click.echo(text.rstrip())
+    click.echo(text.rstrip("\n"))
 
 
 def _escape(match: re.Match[str]) -> str:

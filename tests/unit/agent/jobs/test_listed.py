@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from agent.job import JobRefused, become
+from agent.jobs.listed import JobRefused, become
 
 from agent.allowlist import Allowlist, JobEntry
 
 _RUN = """
 import sys
 from agent.allowlist import Allowlist, JobEntry
-from agent.job import become
+from agent.jobs.listed import become
 argv = ("/usr/bin/env", "printf %s $(id); echo", "x") if sys.argv[1] == "odd" else ("/usr/bin/env",)
 become("listed", Allowlist({}, jobs={"listed": JobEntry(argv)}))
 """
