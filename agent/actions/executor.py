@@ -12,7 +12,7 @@ from solward.hosts.v1 import link_pb2
 from agent import VERSION
 from agent.actions.base import Act, Outcome, Tell
 from agent.actions.config import ConfigAct
-from agent.actions.job import JobAct
+from agent.actions.job import JobAct, stop_job
 from agent.actions.unit import DONE, UnitAct
 from agent.actions.vote import VoteAct
 from agent.allowlist import Allowlist
@@ -79,6 +79,9 @@ class Executor:
         if permit.action == INSPECT:
             # It changes nothing: neither waits for its turn nor is remembered.
             return await self._inspect(permit, command)
+        if permit.action == SNAPSHOT and _stops(command):
+            # The job that it stops holds the turn.
+            return await self._stop_job(permit, command)
         async with self._one_job_at_a_time if permit.action == SNAPSHOT else self._one_at_a_time:
             return await self._once(permit, command, tell)
 
@@ -146,11 +149,19 @@ class Executor:
     def _job(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
         if self._jobs is None:
             raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator, so its snapshots are not known")
-        ident = f"{permit.operation.partition('/')[2]}-{permit.step}"
-        if not IDENT.fullmatch(ident):
-            raise Refusal("ACTION_UNKNOWN", "the step cannot name a job")
         spec = Spec(kind="snapshot", unit=request.snapshot.unit, action=request.SerializeToString())
+        ident = _job_ident(permit, permit.step)
         return JobAct(self._systemd, self._jobs, ident, spec, request.snapshot.timeout_ms / 1000)
+
+    async def _stop_job(self, permit: link_pb2.Permit, command: link_pb2.Command) -> link_pb2.SignedReceipt:
+        start_ms = now_ms()
+        try:
+            check_allowed(permit, command, self._allowlist)
+            step = link_pb2.ActionRequest.FromString(command.request).snapshot.stop_step
+            outcome = await stop_job(self._systemd, _job_ident(permit, step))
+        except Refusal as refusal:
+            return self._refused(permit, refusal)
+        return self._sign(permit, outcome, None, start_ms)
 
     async def _inspect(self, permit: link_pb2.Permit, command: link_pb2.Command) -> link_pb2.SignedReceipt:
         start_ms = now_ms()
@@ -245,3 +256,16 @@ class Executor:
 
     async def _disk(self, call: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._worker, call, *arguments)
+
+
+def _stops(command: link_pb2.Command) -> bool:
+    request = link_pb2.ActionRequest.FromString(command.request)
+    return request.snapshot.verb == link_pb2.SNAPSHOT_VERB_STOP
+
+
+def _job_ident(permit: link_pb2.Permit, step: str) -> str:
+    """Name the job of a step of the operation that a permit is for; raise Refusal."""
+    ident = f"{permit.operation.partition('/')[2]}-{step}"
+    if not IDENT.fullmatch(ident):
+        raise Refusal("ACTION_UNKNOWN", "the step cannot name a job")
+    return ident

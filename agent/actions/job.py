@@ -140,3 +140,12 @@ class JobAct:
             return await look_at(self._systemd, self._unit)
         except Refusal:
             return None
+
+
+async def stop_job(systemd: Systemd, ident: str) -> Outcome:
+    """Stop a job, which then says itself how far it came; one that has ended already is left so."""
+    try:
+        await systemd.stop(f"solward-job@{ident}.service", timeout_s=START_S)
+    except SystemdError as error:
+        return Outcome(FAILED, error.reason, error.message)
+    return Outcome(DONE, message="the job was told to stop")

@@ -34,7 +34,8 @@ def close(operation: pb.Operation, verdict: int) -> None:
         return
     if verdict == pb.VERDICT_UNSPECIFIED:
         operation.state = pb.OPERATION_STATE_ABORTED
-        why = "a person ended it; nothing was done"
+        act = next((step for step in operation.steps if step.id == "act" and step.HasField("start_time")), None)
+        why = f"a person ended it: {act.message}" if act else "a person ended it; nothing was done"
         operation.error.CopyFrom(SolwardError(grpc.StatusCode.ABORTED, "ABORTED", why).status())
         return
     failed = verdict == pb.VERDICT_FAIL

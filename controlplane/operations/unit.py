@@ -14,6 +14,7 @@ from controlplane.links.registry import Links
 from controlplane.operations.approvals import wait_for_approval
 from controlplane.operations.gates import Gate, Scene, before_slot, together
 from controlplane.operations.gating import Gating
+from controlplane.operations.host_job import carry_out_job
 from controlplane.operations.outcome import close
 from controlplane.operations.plan import CONFIG, UnitPlan
 from controlplane.operations.readiness import wait_until_ready
@@ -184,7 +185,11 @@ class UnitWorkflow(DBOSConfiguredInstance):
         await self._steps.begin(uid, "act")
         wanted = UnitPlan(*plan)  # type: ignore[arg-type]
         await self._board.change_step(uid, "act", lambda step: _note_identity(step, request))
-        return await self._steps.ordered(uid, "act", self._order(uid, wanted, "act", wanted.action, request))
+        order = self._order(uid, wanted, "act", wanted.action, request)
+        if not wanted.is_job:
+            return await self._steps.ordered(uid, "act", order)
+        verdict, ended = await carry_out_job(self._steps, uid, order)
+        return ABORTED if ended else verdict
 
     async def _check(self, uid: str, wanted: UnitPlan) -> int:
         # The unit itself is looked at by the agent, at the last moment; here it may have been acted on already.

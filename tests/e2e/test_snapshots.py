@@ -149,6 +149,21 @@ async def test_a_job_outlives_its_agent_and_the_control_plane(tmp_path: Path) ->
         assert len(list((host.folder / "jobs").glob("*.json"))) == 1
 
 
+async def test_a_person_ends_a_job(tmp_path: Path) -> None:
+    async with one(tmp_path) as (made, host, _):
+        code = await made.authenticator.code()
+        ran = await made.ctl("controls", "snapshot", "create", "--next", "5", "--yes", "--detach", answers=(code,))
+        name = ran.out.split()[-1]
+        await until(made, name, lambda operation: "waiting for" in act(operation)["message"], "it waits")
+        await made.ctl("operations", "abort", name)
+        done = await ended(made, name)
+        assert done["state"] == "OPERATION_STATE_ABORTED", done
+        assert "JOB_STOPPED" in done["error"]["message"]
+        ident = next((host.folder / "jobs").glob("*.json")).stem
+        with pytest.raises(AssertionError, match="no process"):
+            pid_of(ident)
+
+
 async def test_a_job_that_is_killed_says_so(tmp_path: Path) -> None:
     async with one(tmp_path) as (made, host, ledger):
         members = [*peer.state(FULL), *peer.accounts(FULL, count=6, size=1_500_000)]

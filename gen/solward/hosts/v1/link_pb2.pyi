@@ -23,6 +23,7 @@ class SnapshotVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SNAPSHOT_VERB_PIN: _ClassVar[SnapshotVerb]
     SNAPSHOT_VERB_PRUNE: _ClassVar[SnapshotVerb]
     SNAPSHOT_VERB_UNPIN: _ClassVar[SnapshotVerb]
+    SNAPSHOT_VERB_STOP: _ClassVar[SnapshotVerb]
 
 class UnitVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -47,6 +48,7 @@ SNAPSHOT_VERB_VERIFY: SnapshotVerb
 SNAPSHOT_VERB_PIN: SnapshotVerb
 SNAPSHOT_VERB_PRUNE: SnapshotVerb
 SNAPSHOT_VERB_UNPIN: SnapshotVerb
+SNAPSHOT_VERB_STOP: SnapshotVerb
 UNIT_VERB_UNSPECIFIED: UnitVerb
 UNIT_VERB_START: UnitVerb
 UNIT_VERB_STOP: UnitVerb
@@ -280,7 +282,7 @@ class ConfigAction(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., etag: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FlagChange, _Mapping]]] = ..., to_version: _Optional[int] = ..., apply_now: _Optional[bool] = ...) -> None: ...
 
 class SnapshotAction(_message.Message):
-    __slots__ = ("unit", "verb", "archive", "policy", "plan_digest", "bytes_per_second", "timeout_ms", "next", "pin_slot")
+    __slots__ = ("unit", "verb", "archive", "policy", "plan_digest", "bytes_per_second", "timeout_ms", "next", "pin_slot", "stop_step")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     VERB_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
@@ -290,6 +292,7 @@ class SnapshotAction(_message.Message):
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     PIN_SLOT_FIELD_NUMBER: _ClassVar[int]
+    STOP_STEP_FIELD_NUMBER: _ClassVar[int]
     unit: str
     verb: SnapshotVerb
     archive: str
@@ -299,7 +302,8 @@ class SnapshotAction(_message.Message):
     timeout_ms: int
     next: bool
     pin_slot: int
-    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[SnapshotVerb, str]] = ..., archive: _Optional[str] = ..., policy: _Optional[_Union[PrunePolicy, _Mapping]] = ..., plan_digest: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., next: _Optional[bool] = ..., pin_slot: _Optional[int] = ...) -> None: ...
+    stop_step: str
+    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[SnapshotVerb, str]] = ..., archive: _Optional[str] = ..., policy: _Optional[_Union[PrunePolicy, _Mapping]] = ..., plan_digest: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., next: _Optional[bool] = ..., pin_slot: _Optional[int] = ..., stop_step: _Optional[str] = ...) -> None: ...
 
 class PrunePolicy(_message.Message):
     __slots__ = ("keep_full", "keep_incremental", "keep_younger_seconds", "max_bytes")

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from agent.jobs.listed import JobRefused, become
 
 from agent.allowlist import Allowlist, JobEntry
+from agent.jobs.listed import JobRefused, become
 
 _RUN = """
 import sys

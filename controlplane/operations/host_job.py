@@ -1,0 +1,43 @@
+"""A step that is a long job of the host: a person may end it, and then the job is stopped where it is."""
+
+import asyncio
+
+from solward.hosts.v1 import link_pb2
+from solward.operations.v1 import operations_pb2 as pb
+
+from controlplane.links.dispatch import NoReceipt, NotDelivered, Order
+from controlplane.operations.steps import Steps
+
+STOP = "stop"
+
+
+async def carry_out_job(steps: Steps, uid: str, order: Order) -> tuple[int, bool]:
+    """Have the job of a step done.
+
+    Returns: its verdict, and whether a person ended it.
+    """
+    job = asyncio.create_task(steps.ordered(uid, order.step, order))
+    stopped = False
+    try:
+        while not job.done():
+            seen = steps.board.changes
+            if not stopped and await steps.aborted(uid):
+                stopped = await _stop(steps, order)
+            await steps.board.wait(seen)
+        verdict = await job
+    finally:
+        job.cancel()
+        await asyncio.gather(job, return_exceptions=True)
+    return verdict, stopped and verdict != pb.VERDICT_PASS
+
+
+async def _stop(steps: Steps, order: Order) -> bool:
+    unit = link_pb2.ActionRequest.FromString(order.request).snapshot.unit
+    action = link_pb2.SnapshotAction(unit=unit, verb=link_pb2.SNAPSHOT_VERB_STOP, stop_step=order.step)
+    request = link_pb2.ActionRequest(snapshot=action).SerializeToString(deterministic=True)
+    try:
+        await steps.dispatch.carry_out(order._replace(step=STOP, request=request), lambda _: None)
+    except (NotDelivered, NoReceipt):
+        # The agent is away: asked again once it is back.
+        return False
+    return True
