@@ -127,6 +127,8 @@ class Executor:
         self, permit: link_pb2.Permit, command: link_pb2.Command, known: Step | None, tell: Tell
     ) -> tuple[Outcome, link_pb2.UnitState, int]:
         request = link_pb2.ActionRequest.FromString(command.request)
+        if request.snapshot.verb == link_pb2.SNAPSHOT_VERB_VERIFY and self._snapshots:
+            request.snapshot.logged_hash = await self._snapshots.logged_hash(request.snapshot)
         act = self._act(request, permit)
         if known:
             return await self._take_up(act, permit, command, known, tell)

@@ -7,10 +7,11 @@ from pathlib import Path
 from solward.hosts.v1 import link_pb2
 
 from agent.config.files import UnsafeFile
+from agent.host.frozen import frozen_checksum
 from agent.jobs.known import Findings
 from agent.settings import Settings, ValidatorSettings
 from agent.snapshots.catalogue import Archive, Catalogue, Places, TooMany, scan
-from agent.snapshots.names import Kind
+from agent.snapshots.names import Kind, NameRefused, parse
 from agent.snapshots.pin import Pin, list_pins
 from agent.snapshots.policy import Plan, Policy, plan
 
@@ -26,6 +27,7 @@ class Snapshots:
         full = validator.snapshots_dir
         self.places = Places(full, validator.incremental_snapshots or full, full)
         self.pins = validator.pins_dir
+        self._log = validator.log
         self.findings = Findings(settings.job_results_dir / "archives")
 
     def report(self, policy: link_pb2.PrunePolicy | None = None) -> link_pb2.SnapshotsReport:
@@ -47,6 +49,14 @@ class Snapshots:
                 for each in planned.removals[:SHOWN]
             )
         return report
+
+    async def logged_hash(self, action: link_pb2.SnapshotAction) -> str:
+        """Find what the validator's log says that an archive's name must have; empty where it does not say."""
+        try:
+            slot = parse(action.archive).slot
+        except NameRefused:
+            return ""
+        return await frozen_checksum(self._log, action.unit, slot)
 
     def scan(self) -> Catalogue:
         """Look at the folders; raises OSError."""

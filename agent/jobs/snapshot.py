@@ -64,7 +64,8 @@ class SnapshotJob:
         if archive is None:
             return _failed("ARCHIVE_GONE", f"{self._action.archive} is not there any more")
         folder = self._snapshots.findings.folder
-        against = Against(catalogue.base_slots(), None, folder if folder.exists() else None)
+        kept = folder if folder.exists() else None
+        against = Against(catalogue.base_slots(), self._action.logged_hash or None, kept)
         pace = Pace(self._action.bytes_per_second, self._told(time.monotonic()), self._stop)
         report = verify(archive.folder, str(archive.name), against=against, pace=pace)
         self._note(archive, report)

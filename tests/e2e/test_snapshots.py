@@ -58,6 +58,14 @@ async def test_archives_are_listed_verified_kept_and_pruned(tmp_path: Path) -> N
         checks = {check["id"]: check["verdict"] for check in act(done)["receipt"]["checks"]}
         assert checks == {"name": "pass", "file": "pass", "content": "pass", "unchanged": "pass"}
         digest = act(done)["figures"]["sha256"]
+        # The validator's own log has the last word on the name.
+        with (host.folder / "validator.log").open("a") as log:
+            log.write(
+                f"bank frozen: {FULL} hash: H capitalization: 1, accounts_lt_hash checksum: {'4' * 43}, stats: x\n"
+            )
+        code, done, _ = await do(made, "verify", "--archive", peer.name(FULL))
+        assert code == 1
+        assert act(done)["message"].startswith("HASH_MISMATCH: "), done
         listed = await made.ctl_json("controls", "snapshot", "list")
         assert listed["archives"][1]["sha256"] == digest
 

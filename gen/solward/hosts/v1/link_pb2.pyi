@@ -282,7 +282,7 @@ class ConfigAction(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., etag: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FlagChange, _Mapping]]] = ..., to_version: _Optional[int] = ..., apply_now: _Optional[bool] = ...) -> None: ...
 
 class SnapshotAction(_message.Message):
-    __slots__ = ("unit", "verb", "archive", "policy", "plan_digest", "bytes_per_second", "timeout_ms", "next", "pin_slot", "stop_step")
+    __slots__ = ("unit", "verb", "archive", "policy", "plan_digest", "bytes_per_second", "timeout_ms", "next", "pin_slot", "stop_step", "logged_hash")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     VERB_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
@@ -293,6 +293,7 @@ class SnapshotAction(_message.Message):
     NEXT_FIELD_NUMBER: _ClassVar[int]
     PIN_SLOT_FIELD_NUMBER: _ClassVar[int]
     STOP_STEP_FIELD_NUMBER: _ClassVar[int]
+    LOGGED_HASH_FIELD_NUMBER: _ClassVar[int]
     unit: str
     verb: SnapshotVerb
     archive: str
@@ -303,7 +304,8 @@ class SnapshotAction(_message.Message):
     next: bool
     pin_slot: int
     stop_step: str
-    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[SnapshotVerb, str]] = ..., archive: _Optional[str] = ..., policy: _Optional[_Union[PrunePolicy, _Mapping]] = ..., plan_digest: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., next: _Optional[bool] = ..., pin_slot: _Optional[int] = ..., stop_step: _Optional[str] = ...) -> None: ...
+    logged_hash: str
+    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[SnapshotVerb, str]] = ..., archive: _Optional[str] = ..., policy: _Optional[_Union[PrunePolicy, _Mapping]] = ..., plan_digest: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., next: _Optional[bool] = ..., pin_slot: _Optional[int] = ..., stop_step: _Optional[str] = ..., logged_hash: _Optional[str] = ...) -> None: ...
 
 class PrunePolicy(_message.Message):
     __slots__ = ("keep_full", "keep_incremental", "keep_younger_seconds", "max_bytes")
