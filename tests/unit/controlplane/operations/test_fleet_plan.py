@@ -121,7 +121,8 @@ def test_the_least_stake_comes_first_unless_hosts_were_named() -> None:
 
 TARGETS = st.builds(
     TargetPlan, st.text("ab", min_size=1, max_size=2), st.text("xy", min_size=1, max_size=2), st.just("sol.service"),
-    group=st.sampled_from(["", "g"]), stake=st.integers(0, 9), config=st.binary(max_size=2), restarts=st.booleans(), diff=st.just(()), refused=st.just(""),
+    group=st.sampled_from(["", "g"]), stake=st.integers(0, 9), config=st.binary(max_size=2), restarts=st.booleans(),
+    diff=st.just(()), refused=st.just(""),
 )  # fmt: skip
 PLANS = st.builds(
     FleetPlan, st.just(ROLLING), st.lists(TARGETS, max_size=3).map(tuple), st.binary(max_size=2), st.booleans(),
