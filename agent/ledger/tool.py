@@ -1,0 +1,131 @@
+"""Asks agave-ledger-tool, by its own command line, what a ledger holds, and has it write."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.ledger import child, output
+from agent.ledger.child import Limits, Stop, Take, ToolError, ToolReason
+from agent.ledger.output import MAX_SLOT, MAX_SLOTS, Bounds, Root, Slot
+
+# An argument vector holds 128 KiB and more.
+SLOTS_AT_ONCE = 2000
+LIMITS = Limits()
+
+
+def never() -> bool:
+    """Never stop."""
+    return False
+
+
+@dataclass(frozen=True)
+class LedgerTool:
+    """The tool, and the ledger that it works on.
+
+    Every method raises ToolError. The reading ones work beside a running node, though they slow it; the writing ones
+    are refused then (LEDGER_LOCKED).
+
+    Attributes:
+        program: agave-ledger-tool, as an absolute path.
+        ledger: the validator's ledger, as an absolute path.
+        limits: how long a command may take.
+        stop: asked about five times a second; once it says True the running command is ended.
+    """
+
+    program: Path
+    ledger: Path
+    limits: Limits = LIMITS
+    stop: Stop = never
+
+    def bounds(self) -> Bounds:
+        """Give what the ledger spans."""
+        lines = output.Json()
+        self._read(["--output", "json"], ["bounds"], lines.take)
+        return lines.bounds()
+
+    def dead_slots(self, start: int = 0) -> list[int]:
+        """Give the slots from one on that are marked dead."""
+        numbers = output.Numbers(start)
+        self._read([], ["dead-slots", "--starting-slot", _slot(start)], numbers.take)
+        return numbers.slots
+
+    def slots(self, first: int, last: int = MAX_SLOT, most: int = MAX_SLOTS) -> list[Slot]:
+        """Give what the ledger has of the slots of a range, of so many of them at most.
+
+        `print` and not `slot`: that one ends at the first slot that cannot be read. Its JSON holds whole blocks, and
+        not whether a slot is full.
+        """
+        span = ["--starting-slot", _slot(first), "--ending-slot", _slot(last), "--num-slots", str(_count(most))]
+        printed = output.Printed(first, last, most)
+        self._read([], ["print", *span, "--allow-dead-slots"], printed.take)
+        return printed.result()
+
+    def list_roots(self, start: int, most: int) -> list[Root]:
+        """Give the roots from one on, the newest first; the tool fails where one of them has no meta."""
+        roots = output.Roots(_count(most))
+        self._read([], ["list-roots", "--start-root", _slot(start), "--num-roots", str(most)], roots.take)
+        return roots.roots
+
+    def repair_roots(self, before: int, until: int, limit: int) -> int:
+        """Mark the ancestors of a root as roots, down to one of them; gives how many were not.
+
+        Args:
+            before: the root, which must be marked.
+            until: the lowest slot that is marked.
+            limit: the tool refuses to look at more slots.
+        """
+        if before <= until:
+            raise ValueError(f"root {before} is not above slot {until}")
+        repaired = output.Repaired()
+        span = ["--before", _slot(before), "--until", _slot(until), "--repair-limit", str(_count(limit))]
+        self._write(["repair-roots", *span], repaired.take)
+        return repaired.result()
+
+    def remove_dead_slots(self, slots: Sequence[int]) -> None:
+        """Take the mark of being dead from slots; one that has none is passed over."""
+        for start in range(0, len(slots), SLOTS_AT_ONCE):
+            some = list(slots[start : start + SLOTS_AT_ONCE])
+            alive = output.Alive(some)
+            self._write(["remove-dead-slot", *map(_slot, some)], alive.take)
+            alive.end()
+
+    def purge(self, start: int, end: int, *, dead_slots_only: bool = False) -> None:
+        """Delete the slots of a range, with their marks; the tool fails where the ledger ends below it."""
+        if start > end:
+            raise ValueError(f"slot {start} is above slot {end}")
+        only = ["--dead-slots-only"] if dead_slots_only else []
+        self._write(["purge", _slot(start), _slot(end), *only], output.nothing)
+
+    def _read(self, flags: Sequence[str], command: Sequence[str], take: Take) -> None:
+        self._run([*flags, "blockstore", *command], take, self.limits.read_s)
+
+    def _write(self, command: Sequence[str], take: Take) -> None:
+        self._run(["blockstore", *command], take, self.limits.write_s)
+
+    def _run(self, words: Sequence[str], take: Take, seconds: float) -> None:
+        self._check()
+        argv = [str(self.program), "-l", str(self.ledger), *words]
+        child.run(argv, take, seconds=seconds, grace_s=self.limits.grace_s, stop=self.stop)
+
+    def _check(self) -> None:
+        for path in (self.program, self.ledger):
+            if not path.is_absolute():
+                raise ToolError(ToolReason.TOOL_NOT_ABSOLUTE, f"{path} is no absolute path")
+        if not (self.program.is_file() and os.access(self.program, os.X_OK)):
+            raise ToolError(ToolReason.TOOL_MISSING, f"{self.program} is no program that can be run")
+        # A command that writes would make a new, empty ledger in its place.
+        if not os.access(self.ledger / "rocksdb" / "CURRENT", os.R_OK):
+            raise ToolError(ToolReason.LEDGER_MISSING, f"{self.ledger} holds no ledger that can be read")
+
+
+def _slot(slot: int) -> str:
+    if not 0 <= slot <= MAX_SLOT:
+        raise ValueError(f"{slot} is no slot")
+    return str(slot)
+
+
+def _count(count: int) -> int:
+    if not 1 <= count <= MAX_SLOT:
+        raise ValueError(f"{count} is no count")
+    return count
