@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _enroll(settings: Settings, arguments: argparse.Namespace) -> int:
+    from agent.journal import Journal
     from agent.link.enroll import EnrollError, enroll
 
     try:
@@ -72,6 +73,9 @@ def _enroll(settings: Settings, arguments: argparse.Namespace) -> int:
         _fail(f"{error.filename}: {error.strerror}", USAGE)
     except EnrollError as error:
         _fail(str(error), FAILED)
+    journal = Journal(settings.state_dir)
+    journal.forget_terms()
+    journal.close()
     print(f"joined as {identity.host}; certificate until {identity.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
     return OK
 

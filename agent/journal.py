@@ -60,6 +60,10 @@ class Journal:
                 (term,),
             )
 
+    def forget_terms(self) -> None:
+        """Begin anew with the terms of another control plane, whose permits are of another key."""
+        self._write("DELETE FROM terms", ())
+
     def find(self, operation: str, step: str) -> Step | None:
         """Find a step that was begun before."""
         row = self._database.execute(

@@ -97,11 +97,10 @@ class Executor:
         return Refusal("PERMIT_FENCED", f"the permit is of term {permit.term}, and term {latest} has been seen")
 
     async def welcome(self, term: int) -> bool:
-        """Take note of the term of a control plane that we have reached; False where a later one has been seen."""
-        try:
-            await self._disk(self._journal.see_term, term)
-        except JournalError as error:
-            log.error("the control plane's term could not be kept", error=str(error))
+        """Whether a control plane that we have reached may lead; False where a later one has been seen.
+
+        Nothing is remembered of it: a Welcome is not signed by the permit key, and a wrong term would lock us out.
+        """
         return term >= await self._disk(self._journal.term)
 
     async def _once(self, permit: link_pb2.Permit, command: link_pb2.Command, tell: Tell) -> link_pb2.SignedReceipt:

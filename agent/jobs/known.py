@@ -34,6 +34,7 @@ class Findings:
         """Note that an archive is not whole."""
         self.folder.mkdir(mode=0o755, exist_ok=True)
         write_private(self.folder / f"{name}{BAD}", b"")
+        checksums.remove(self.folder, name)
 
     def sha256(self, name: ArchiveName) -> str:
         """Give the checksum that an archive had; empty where it was never found whole, or nobody can read it."""

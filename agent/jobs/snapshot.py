@@ -21,6 +21,8 @@ Stop = Callable[[], bool]
 
 VERBS = link_pb2.SnapshotVerb
 POLL_S = 2.0
+# Checks whose failure says that an archive is not what it should be; a base that is missing may come back.
+NOT_WHOLE = ("content", "checksum", "hash")
 GB = 1e9
 
 
@@ -74,7 +76,7 @@ class SnapshotJob:
     def _note(self, archive: Archive, report: Report) -> None:
         if report.verdict is Verdict.PASS:
             self._snapshots.findings.whole(archive.name, report.figures.sha256)
-        elif report.verdict is Verdict.FAIL and any(c.id == "content" and c.reason for c in report.checks):
+        elif report.verdict is Verdict.FAIL and any(c.id in NOT_WHOLE and c.reason for c in report.checks):
             self._snapshots.findings.bad(archive.name)
 
     def _pin(self) -> Standing:

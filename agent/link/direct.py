@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 StreamCall = grpc.aio.StreamStreamCall[link_pb2.ConnectRequest, link_pb2.ConnectResponse]
 
+# Before another try, after a control plane was found that leads no more.
+FENCED_SECONDS = 5.0
 WELCOME_SECONDS = 15.0
 # Batches read from the spool at a time, and messages that may wait for the wire.
 READ_BATCHES = 50
@@ -87,6 +89,7 @@ class DirectLink:
                 return
             if not await self._executor.welcome(first.welcome.term):
                 log.error("this control plane leads no more: another is looked for", term=first.welcome.term)
+                await asyncio.sleep(FENCED_SECONDS)
                 return
             _warn_of_skew(first.welcome.unix_ms)
             welcomed(first.welcome)

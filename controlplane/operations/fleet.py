@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 # Reasons that say that nothing was done, or that nobody knows what was: a person must look, the host did not fail.
 UNSURE = ("HOST_OFFLINE", "RECEIPT_MISSING", "NEVER_BEGUN")
 # Reasons that pass by themselves: the host's turn has not come yet.
-NOT_YET = ("HOST_BUSY", "HOST_OFFLINE")
+NOT_YET = ("HOST_BUSY", "HOST_OFFLINE", "HELD")
 
 
 class Children(Protocol):
@@ -187,7 +187,13 @@ class FleetWorkflow(DBOSConfiguredInstance):
         """Begin the hosts whose turn has come; gives what keeps one of them from it for now."""
         if not decision.begin:
             return False, None
-        ended_in = await asyncio.gather(*(self._begin_one(uid, plan, host) for host in decision.begin))
+        begins = (self._begin_one(uid, plan, host) for host in decision.begin)
+        # All of them come to an end before any trouble is raised: none may go on behind a second try's back.
+        ended_in = []
+        for came in await asyncio.gather(*begins, return_exceptions=True):
+            if isinstance(came, BaseException) and not isinstance(came, SolwardError):
+                raise came
+            ended_in.append(came)
         waits = [error for error in ended_in if error and error.reason in NOT_YET]
         return len(waits) < len(ended_in), (waits[0].reason, waits[0].message) if waits else None
 
@@ -195,7 +201,7 @@ class FleetWorkflow(DBOSConfiguredInstance):
         """Begin one host, and note what came of it: it is at work, its turn has not come, or a person must look."""
         try:
             child_plan = await self._child_plan(plan, plan.target(host))
-            operation = await self._change(uid, host, lambda target: _begin(target, uid))
+            operation = await self._board.change(uid, partial(_begin_turn, uid=uid, host=host))
             child = next(_uid(target) for target in operation.targets if target.host == host)
             await self._children.begin_child(child, child_plan, operation)
         except SolwardError as error:
@@ -212,7 +218,13 @@ class FleetWorkflow(DBOSConfiguredInstance):
         wish = Wish(rollout.timeout_seconds, plan.force, rollout.wait_seconds)
         if not each.restarts:
             return plan_written(row, self._links, each.config, each.diff)
-        return plan_unit(RESTART, row, self._links, wish)._replace(
+        made = plan_unit(RESTART, row, self._links, wish)
+        if not made.state.startswith("active/"):
+            # To start what somebody has stopped, or what failed, is for a person to decide.
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION, "UNIT_NOT_ACTIVE", f"{made.unit} is {made.state}: look at it first"
+            )
+        return made._replace(
             kind=child_kind(plan), config=each.config, diff=each.diff, soak_s=rollout.soak_seconds,
             rollback=plan.rollback,
         )  # fmt: skip
@@ -264,6 +276,13 @@ def child_uid(parent: str, host: str, attempt: int) -> str:
 
 def _uid(target: pb.Target) -> str:
     return target.operation.partition("/")[2]
+
+
+def _begin_turn(operation: pb.Operation, uid: str, host: str) -> None:
+    if operation.wish or operation.state != pb.OPERATION_STATE_RUNNING:
+        # Whoever asked was told that nothing more begins.
+        raise SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "HELD", "a person has paused or ended it")
+    _begin(next(target for target in operation.targets if target.host == host), uid)
 
 
 def _begin(target: pb.Target, parent: str) -> None:

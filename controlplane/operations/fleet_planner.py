@@ -54,8 +54,9 @@ class FleetPlanner:
         wish = Wish(rollout.timeout_seconds, force)
 
         async def restart(row: HostRow) -> TargetPlan:
-            unit = plan_unit(RESTART, row, self._links, wish).unit
-            return TargetPlan(row.uid, row.name, unit, row.host_group)
+            plan = plan_unit(RESTART, row, self._links, wish)
+            refused = "" if plan.state.startswith("active/") else f"UNIT_NOT_ACTIVE: {plan.unit} is {plan.state}"
+            return TargetPlan(row.uid, row.name, plan.unit, row.host_group, refused=refused)
 
         rows = await self.select(selector)
         targets = await self._targets(rows, restart, rollout)
@@ -136,12 +137,15 @@ class FleetPlanner:
     async def _with_stake(self, target: TargetPlan, stakes: dict[str, int], *, strict: bool) -> TargetPlan:
         host = self._links.get(target.host_uid)
         if host is None or host.link is None or not host.link.hello.knows_validator:
-            return target
+            unknown = "STAKE_UNKNOWN: its agent knows no validator (agent.yaml), and so not whose stake it holds"
+            return target._replace(refused=unknown) if strict else target
         try:
             node = await inspect(self._dispatch, target.host_uid, target.unit)
         except InspectError as error:
             # Where stake decides how many may go down, a host whose stake is not known must not pass for one without.
             return target._replace(refused=_said(error)) if strict else target
+        if strict and not node.vote_account:
+            return target._replace(refused="STAKE_UNKNOWN: agent.yaml names no vote_account")
         return target._replace(stake=stakes.get(node.vote_account, 0))
 
     async def _stakes(self) -> dict[str, int]:

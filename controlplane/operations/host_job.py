@@ -16,13 +16,16 @@ async def carry_out_job(steps: Steps, uid: str, order: Order) -> tuple[int, bool
 
     Returns: its verdict, and whether a person ended it.
     """
+    attempt = (await steps.get(uid, order.step)).figures.get("attempt")
+    at_agent = f"{order.step}.{attempt}" if attempt else order.step
     job = asyncio.create_task(steps.ordered(uid, order.step, order))
     stopped = False
     try:
         while not job.done():
             seen = steps.board.changes
-            if not stopped and await steps.aborted(uid):
-                stopped = await _stop(steps, order)
+            # Again and again: a job that is told to stop before it has begun would begin all the same.
+            if await steps.aborted(uid):
+                stopped = await _stop(steps, order, at_agent) or stopped
             await steps.board.wait(seen)
         verdict = await job
     finally:
@@ -31,13 +34,13 @@ async def carry_out_job(steps: Steps, uid: str, order: Order) -> tuple[int, bool
     return verdict, stopped and verdict != pb.VERDICT_PASS
 
 
-async def _stop(steps: Steps, order: Order) -> bool:
+async def _stop(steps: Steps, order: Order, step: str) -> bool:
     unit = link_pb2.ActionRequest.FromString(order.request).snapshot.unit
-    action = link_pb2.SnapshotAction(unit=unit, verb=link_pb2.SNAPSHOT_VERB_STOP, stop_step=order.step)
+    action = link_pb2.SnapshotAction(unit=unit, verb=link_pb2.SNAPSHOT_VERB_STOP, stop_step=step)
     request = link_pb2.ActionRequest(snapshot=action).SerializeToString(deterministic=True)
     try:
-        await steps.dispatch.carry_out(order._replace(step=STOP, request=request), lambda _: None)
+        _, receipt = await steps.dispatch.carry_out(order._replace(step=STOP, request=request), lambda _: None)
     except (NotDelivered, NoReceipt):
         # The agent is away: asked again once it is back.
         return False
-    return True
+    return receipt.result == link_pb2.RECEIPT_RESULT_DONE

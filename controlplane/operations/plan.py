@@ -176,7 +176,9 @@ def plan_unit(kind: str, host: HostRow, links: Links, wish: Wish) -> UnitPlan:
         force=wish.force,
     )
     request = link_pb2.ActionRequest(unit=action).SerializeToString(deterministic=True)
-    gates = _GATES[kind] if knows and (action.graceful or kind == "validator.start") else ()
+    # A restart of what does not run is a start: another node may vote in its place by now.
+    judged = kind if action.graceful or kind != RESTART else "validator.start"
+    gates = _GATES[judged] if knows and (action.graceful or judged == "validator.start") else ()
     ready = knows and kind != "validator.stop"
     state = f"{report.state.active_state}/{report.state.sub_state}"
     return UnitPlan(

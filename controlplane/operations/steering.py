@@ -77,6 +77,9 @@ def _retry_targets(operation: pb.Operation, host: str) -> None:
             target.state = pb.TARGET_STATE_WAITING
             target.accepted = False
             _clear(target, "message", "end_time")
+        elif host and target.state in NOT_PASSED:
+            # The person has seen the others too, and has chosen this one.
+            target.accepted = True
 
 
 def _retry_steps(operation: pb.Operation, host: str) -> None:

@@ -73,7 +73,7 @@ class UnitWorkflow(DBOSConfiguredInstance):
             # Tried a few times already: an operation must end, or it would keep its host for ever.
             log.exception("an operation cannot go on", operation=operation_name(uid))
             verdict = pb.VERDICT_ERROR
-        await self._close(uid, verdict)
+        await self.close(uid, verdict)
         await self.record(uid)
 
     async def _acted(self, uid: str, plan: Stored, wanted: UnitPlan, request: bytes) -> int:
@@ -282,7 +282,9 @@ class UnitWorkflow(DBOSConfiguredInstance):
             after.invocation_id,
         )
 
-    async def _close(self, uid: str, verdict: int) -> None:
+    @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
+    async def close(self, uid: str, verdict: int) -> None:
+        """End the operation; a store that is down for a while is waited for, or its host would be busy for ever."""
         await self._board.change(uid, lambda operation: close(operation, verdict))
 
     @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)

@@ -104,5 +104,5 @@ def _row(archive: link_pb2.SnapshotArchive) -> list[str]:
     note = "base missing" if archive.HasField("base") and not archive.base_present else ""
     return [
         cell(archive.name), str(archive.slot), size(archive.size), when_ms(archive.unix_ms),
-        archive.sha256[:12] or "-", "downloaded" if archive.remote else note,
+        cell(archive.sha256[:12]) or "-", "downloaded" if archive.remote else note,
     ]  # fmt: skip
