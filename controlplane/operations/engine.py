@@ -114,12 +114,9 @@ class Engine:
     async def child(self, uid: str) -> pb.Operation | None:
         """Find an operation; one that was stored and not set going when we died is closed as never begun."""
         operation = await self._operations.get(uid)
-        if operation is None or ended(operation):
+        if operation is None or ended(operation) or await DBOS.get_workflow_status_async(_workflow_id(operation)):
             return operation
-        status = await DBOS.get_workflow_status_async(_workflow_id(operation))
-        if status and status.status in LIVING:
-            return operation
-        return await self._board.change(uid, _interrupted if status else _never_begun)
+        return await self._board.change(uid, _never_begun)
 
     async def approve(self, uid: str, approver: str, plan_hash: str) -> pb.Operation:
         """Add one person's approval to an operation; raises SolwardError as `approvals.approve`."""

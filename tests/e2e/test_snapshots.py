@@ -67,6 +67,14 @@ async def test_archives_are_listed_verified_kept_and_pruned(tmp_path: Path) -> N
         assert code == 1
         assert act(done)["message"].startswith("HASH_MISMATCH: "), done
         listed = await made.ctl_json("controls", "snapshot", "list")
+        assert listed["archives"][1]["sha256"] == ""
+        with (host.folder / "validator.log").open("a") as log:
+            log.write(
+                f"bank frozen: {FULL} hash: H, accounts_lt_hash checksum: {peer.hash_of(f'None {FULL}')}, stats: x\n"
+            )
+        code, done, _ = await do(made, "verify", "--archive", peer.name(FULL))
+        assert code == 0, done
+        listed = await made.ctl_json("controls", "snapshot", "list")
         assert listed["archives"][1]["sha256"] == digest
 
         code, done, said = await do(made, "create")
