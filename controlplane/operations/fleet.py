@@ -214,6 +214,14 @@ class FleetWorkflow(DBOSConfiguredInstance):
         row = await self._hosts.by_name(each.host)
         if row is None or row.uid != each.host_uid or row.state != ACTIVE:
             raise SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "HOST_NOT_ACTIVE", f"{each.host} was cut off")
+        known = self._links.get(each.host_uid)
+        if known is None or known.link is None or each.unit not in known.units:
+            # It comes back, and says how its unit stands a moment after.
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "HOST_OFFLINE",
+                f"{each.host} is not back yet, or has not said how {each.unit} is",
+            )
         rollout = plan.how
         wish = Wish(rollout.timeout_seconds, plan.force, rollout.wait_seconds)
         if not each.restarts:
