@@ -99,7 +99,7 @@ class Leadership:
 
     async def _keep(self) -> None:
         while True:
-            await asyncio.sleep(RENEW_S)
+            await asyncio.sleep(min(RENEW_S, max(0.0, self._until - time.monotonic())))
             if not self.leads:
                 _end("it could not renew its lease in time")
             asked = time.monotonic()

@@ -4,10 +4,10 @@ The line is `bank frozen: SLOT hash: H ... accounts_lt_hash checksum: C, stats: 
 """
 
 import asyncio
-import mmap
+import os
 import re
+import stat
 from asyncio.subprocess import DEVNULL, PIPE
-from pathlib import Path
 
 import structlog
 
@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 SEARCH_S = 60.0
 # So much of a log file is searched, from its end.
 SEARCH_BYTES = 1 << 30
+BLOCK_BYTES = 1 << 20
 LINE_BYTES = 4096
 _CHECKSUM = re.compile(rb"accounts_lt_hash checksum: ([1-9A-HJ-NP-Za-km-z]{32,44})(?![1-9A-HJ-NP-Za-km-z])")
 
@@ -58,6 +59,21 @@ async def _journal(unit: str, slot: int) -> bytes:
 
 
 def _file(path: str, mark: bytes) -> bytes:
-    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        at = mapped.rfind(mark, max(0, len(mapped) - SEARCH_BYTES))
-        return mapped[at : at + LINE_BYTES].partition(b"\n")[0] if at >= 0 else b""
+    """Find the last line that holds a mark, block by block from the end.
+
+    The file is the validator's: it may shrink meanwhile, or be no file at all.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            return b""
+        oldest = max(0, about.st_size - SEARCH_BYTES)
+        for begin in range(max(oldest, about.st_size - BLOCK_BYTES), oldest - BLOCK_BYTES, -BLOCK_BYTES):
+            # A line that begins in one block may end in the next.
+            block = os.pread(fd, BLOCK_BYTES + LINE_BYTES, max(begin, oldest))
+            if (at := block.rfind(mark)) >= 0:
+                return block[at : at + LINE_BYTES].partition(b"\n")[0]
+        return b""
+    finally:
+        os.close(fd)

@@ -81,12 +81,16 @@ class ControlsApi(ControlsServiceServicer):
         """Find, for every host whose flags an operation changed and did not put back, the version before."""
         found = {}
         for target in applied.targets:
-            if not target.operation:
-                continue
-            steps = {step.id: step for step in (await self._board.get(target.operation.partition("/")[2])).steps}
-            undone = "undo" in steps and steps["undo"].verdict == operations_pb2.VERDICT_PASS
-            previous = int(steps["configure"].figures.get("previous_version", "0"))
-            if previous and not undone:
+            previous = 0
+            for attempt in range(1, target.attempts + 1):
+                part = await self._engine.part(applied, target.host, attempt)
+                steps = {step.id: step for step in part.steps} if part else {}
+                if "configure" in steps:
+                    # Of several tries the first that wrote knows what stood before all of them.
+                    previous = previous or int(steps["configure"].figures.get("previous_version", "0"))
+                if "undo" in steps and steps["undo"].verdict == operations_pb2.VERDICT_PASS:
+                    previous = 0
+            if previous:
                 found[target.host] = previous
         if not found:
             raise SolwardError(

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 
 import grpc
+import structlog
 from solward.operations.v1 import operations_pb2 as pb
+from sqlalchemy.exc import SQLAlchemyError
 
 from common.clock import timestamp_now
 from common.errors import SolwardError
@@ -20,6 +22,12 @@ LOOK_SECONDS = 1.0
 def ended(operation: pb.Operation) -> bool:
     """Whether nothing carries it out any more."""
     return operation.state in DONE or operation.HasField("end_time")
+
+
+log = structlog.get_logger(__name__)
+
+# Between tries to store an operation, about as long as a leader may lead without its store.
+SAVE_PAUSES_S = (0.1, 0.3, 1.0, 2.0, 4.0)
 
 
 class Board:
@@ -53,7 +61,7 @@ class Board:
             operation = pb.Operation()
             operation.CopyFrom(await self.get(uid))
             edit(operation)
-            await self._operations.save(operation)
+            await self._save(operation)
             self._live[uid] = operation
         self._changed.pop(uid, asyncio.Event()).set()
         self.changes += 1
@@ -63,6 +71,18 @@ class Board:
             self._locks.pop(uid, None)
             self._live.pop(uid, None)
         return operation
+
+    async def _save(self, operation: pb.Operation) -> None:
+        """Store an operation; a store that restarts is waited for, so that what is at work need not fail of it."""
+        for pause_s in SAVE_PAUSES_S:
+            try:
+                await self._operations.save(operation)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("an operation was not stored", operation=operation.name, error=type(error).__name__)
+                await asyncio.sleep(pause_s)
+            else:
+                return
+        await self._operations.save(operation)
 
     async def change_step(self, uid: str, step_id: str, edit: Callable[[pb.Step], None]) -> pb.Operation:
         """Change one step of an operation."""

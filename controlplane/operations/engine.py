@@ -4,7 +4,8 @@ import asyncio
 import contextvars
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import grpc
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -15,7 +16,7 @@ from common.errors import SolwardError
 from common.names import host_name, operation_name
 from controlplane.operations.approvals import approve, await_approval
 from controlplane.operations.board import Board, ended
-from controlplane.operations.fleet import FleetWorkflow
+from controlplane.operations.fleet import FleetWorkflow, child_uid
 from controlplane.operations.fleet_plan import FleetPlan
 from controlplane.operations.fleet_plan import stored as stored_plan
 from controlplane.operations.plan import UnitPlan
@@ -82,10 +83,14 @@ class Engine:
         Raises: SolwardError HOST_BUSY while another operation is at work on the host.
         """
         operation = plan.operation(requester, reason)
-        stored = await self._store(uuid.uuid4().hex, plan.host_uid, operation, request_key, approvals)
-        if stored is None:
-            raise await self._busy(plan)
-        return await self._set_going(stored, operation, tuple(plan))
+
+        async def begin() -> pb.Operation:
+            stored = await self._store(uuid.uuid4().hex, plan.host_uid, operation, request_key, approvals)
+            if stored is None:
+                raise await self._busy(plan)
+            return await self._set_going(stored, operation, tuple(plan))
+
+        return await _whole(begin())
 
     async def begin_fleet(
         self, plan: FleetPlan, *, requester: str, reason: str, request_key: str | None, approvals: int = 0
@@ -93,9 +98,13 @@ class Engine:
         """Make a plan for many hosts an operation and set it going; as `begin_unit`."""
         operation = plan.operation(requester, reason)
         uid = uuid.uuid4().hex
-        # It is busy with itself alone: its parts are what keeps a host.
-        stored = await self._store(uid, uid, operation, request_key, approvals)
-        return await self._set_going(stored or uid, operation, stored_plan(plan))
+
+        async def begin() -> pb.Operation:
+            # It is busy with itself alone: its parts are what keeps a host.
+            stored = await self._store(uid, uid, operation, request_key, approvals)
+            return await self._set_going(stored or uid, operation, stored_plan(plan))
+
+        return await _whole(begin())
 
     async def begin_child(self, uid: str, plan: UnitPlan, parent: pb.Operation) -> None:
         """Begin the operation on one host of many under a uid, once.
@@ -118,6 +127,10 @@ class Engine:
             return operation
         return await self._board.change(uid, _never_begun)
 
+    async def part(self, whole: pb.Operation, host: str, attempt: int) -> pb.Operation | None:
+        """Find the operation of a host's turn in an operation on many."""
+        return await self._operations.get(child_uid(whole.name.partition("/")[2], host, attempt))
+
     async def approve(self, uid: str, approver: str, plan_hash: str) -> pb.Operation:
         """Add one person's approval to an operation; raises SolwardError as `approvals.approve`."""
         return await self._board.change(uid, lambda operation: approve(operation, approver, plan_hash))
@@ -127,6 +140,9 @@ class Engine:
 
         Raises also HOST_BUSY where another operation is at work on its host by now.
         """
+        return await _whole(self._steer(uid, edit))
+
+    async def _steer(self, uid: str, edit: Callable[[pb.Operation], None]) -> pb.Operation:
         living = lives(await self._board.get(uid))
         try:
             operation = await self._board.change(uid, edit)
@@ -184,6 +200,11 @@ class Engine:
             "wait for it (ctl operations watch)",
             {"host": host_name(plan.host), "operation": " ".join(names)},
         )
+
+
+async def _whole(work: Coroutine[Any, Any, pb.Operation]) -> pb.Operation:
+    """Do something to its end, also when the caller hangs up: what is stored must be set going, too."""
+    return await asyncio.shield(asyncio.create_task(work))
 
 
 def _workflow_id(operation: pb.Operation) -> str:

@@ -89,7 +89,7 @@ class FleetWorkflow(DBOSConfiguredInstance):
             await self._close(uid, Decision((), pb.OPERATION_STATE_FAILED, "STEP_ERROR", why))
         await self.record(uid)
 
-    @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
+    @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
     async def roll(self, uid: str, plan: Sequence[object]) -> None:
         """Give each host its turn, until the whole has ended."""
         wanted = restored(plan)

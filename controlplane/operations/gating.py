@@ -3,6 +3,7 @@
 import asyncio
 
 from solward.hosts.v1 import link_pb2
+from sqlalchemy.exc import SQLAlchemyError
 
 from common.names import host_name
 from controlplane.links.dispatch import Dispatch
@@ -48,11 +49,14 @@ class Gating:
 
     async def scene(self, plan: UnitPlan, own: str = "") -> Scene:
         """Gather what the gates of a plan look at; raises InspectError."""
-        node, outside, peers = await asyncio.gather(
-            inspect(self._dispatch, plan.host_uid, plan.unit),
-            self.outside.look(),
-            self._peers(plan, own, look=any(gate in plan.gates for gate in OF_VOTERS)),
-        )
+        try:
+            node, outside, peers = await asyncio.gather(
+                inspect(self._dispatch, plan.host_uid, plan.unit),
+                self.outside.look(),
+                self._peers(plan, own, look=any(gate in plan.gates for gate in OF_VOTERS)),
+            )
+        except (SQLAlchemyError, OSError) as error:
+            raise InspectError("STORE_UNAVAILABLE", f"the store cannot be read ({type(error).__name__})") from None
         return Scene(node, outside, peers, self.limits)
 
     async def _peers(self, plan: UnitPlan, own: str, *, look: bool) -> list[Peer]:

@@ -82,8 +82,10 @@ def _turns(operation: pb.Operation, waiting: Sequence[pb.Target], down: Mapping[
     canaries = [t for t in operation.targets if t.canary and t.state in (WAITING, RUNNING)]
     candidates = [target for target in waiting if target.canary] if canaries else waiting
     most = 1 if canaries else rollout.max_unavailable or 1
-    gone = {t.host: t for t in operation.targets if t.state == RUNNING or t.host in down}
-    groups = {t.group for t in gone.values() if t.state == RUNNING and t.group}
+    # A host that did not pass may run and not be well: it counts as away until a person has seen it.
+    away = [t for t in operation.targets if t.state == RUNNING or (t.state in NOT_PASSED and not t.accepted)]
+    gone = {t.host: t for t in operation.targets if t.host in down} | {t.host: t for t in away}
+    groups = {t.group for t in away if t.group}
     begin: list[str] = []
     held: list[str] = []
     for target in candidates:
@@ -108,7 +110,7 @@ def _held(
     """Say what keeps a host from its turn, were it to go; empty if nothing does."""
     host = target.host.removeprefix("hosts/")
     if target.group and target.group in groups:
-        return f"GROUP_AT_WORK: another host of group {target.group} is at work, so {host} must wait"
+        return f"GROUP_AT_WORK: another host of group {target.group} is at work or did not pass, so {host} must wait"
     if len(after) > most:
         others = "; ".join(f"{name.removeprefix('hosts/')} {why}" for name, why in down.items() if name != target.host)
         return f"MAX_UNAVAILABLE: {len(after) - 1} of these hosts are at work or down already ({others or 'at work'})"

@@ -241,3 +241,4 @@ async def test_renewal_and_revocation_side_by_side_both_end(everywhere: list[Hos
             using.promote(following),
             cutting.set_state("h1", REVOKED),
         )
+        assert await hosts.states() == {"h1": REVOKED}

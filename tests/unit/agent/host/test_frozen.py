@@ -1,5 +1,7 @@
 """What the log says of a frozen bank: the newest line of just this slot, or nothing."""
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,22 @@ async def test_the_line_of_just_this_slot(tmp_path: Path, content: str, found: s
     path = tmp_path / "validator.log"
     path.write_text(content)
     assert await frozen_checksum(str(path), "sol.service", 100) == found
+
+
+async def test_a_long_log_is_searched_from_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen, "BLOCK_BYTES", 700)
+    path = tmp_path / "validator.log"
+    path.write_text("".join(line(slot, CHECKSUM if slot == 100 else OTHER) for slot in range(80, 200)))
+    assert await frozen_checksum(str(path), "sol.service", 100) == CHECKSUM
+    assert await frozen_checksum(str(path), "sol.service", 79) == ""
+    monkeypatch.setattr(frozen, "SEARCH_BYTES", 2000)
+    assert await frozen_checksum(str(path), "sol.service", 100) == ""
+
+
+async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "validator.log")
+    async with asyncio.timeout(2):
+        assert await frozen_checksum(str(tmp_path / "validator.log"), "sol.service", 100) == ""
 
 
 async def test_a_log_that_is_not_there_or_takes_too_long_says_nothing(

@@ -69,7 +69,12 @@ def test_what_a_failure_does() -> None:
     stop = decide(operation(*hosts, on_failure=pb.FAILURE_POLICY_STOP), {})
     assert (stop.state, stop.reason) == (pb.OPERATION_STATE_FAILED, "HOST_FAILED")
     goes_on = operation(*hosts, on_failure=pb.FAILURE_POLICY_CONTINUE, max_failures=1)
+    # The one that failed may run and not be well: with one away already, no other may go.
+    assert decide(goes_on, {}).reason == "MAX_UNAVAILABLE"
+    goes_on.rollout.max_unavailable = 2
     assert begun(decide(goes_on, {})) == ["b"]
+    goes_on.targets[0].group = goes_on.targets[1].group = "x"
+    assert decide(goes_on, {}).reason == "GROUP_AT_WORK"
     goes_on.targets[1].state = FAILED
     assert decide(goes_on, {}).state == PAUSED
     # Whatever is at work is waited for before it pauses.
