@@ -52,13 +52,18 @@ class Journal:
         row = self._database.execute("SELECT term FROM terms").fetchone()
         return int(row[0]) if row else 0
 
-    def see_term(self, term: int) -> None:
-        """Remember, durably, the term of a control plane, if it is the latest so far; raises JournalError."""
-        if term > self.term():
+    def see_term(self, term: int) -> int:
+        """Remember, durably, the term of a control plane, if it is the latest so far.
+
+        Returns: the latest. Raises: JournalError.
+        """
+        latest = self.term()
+        if term > latest:
             self._write(
                 "INSERT INTO terms (one, term) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET term = excluded.term",
                 (term,),
             )
+        return max(term, latest)
 
     def forget_terms(self) -> None:
         """Begin anew with the terms of another control plane, whose permits are of another key."""

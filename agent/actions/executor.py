@@ -88,10 +88,9 @@ class Executor:
     async def _fenced(self, permit: link_pb2.Permit) -> Refusal | None:
         """Refuse a control plane that another one has taken the place of, and remember the latest."""
         try:
-            await self._disk(self._journal.see_term, permit.term)
+            latest = await self._disk(self._journal.see_term, permit.term)
         except JournalError as error:
             return Refusal("JOURNAL_UNAVAILABLE", f"the step journal cannot be written ({error})")
-        latest = await self._disk(self._journal.term)
         if permit.term >= latest:
             return None
         return Refusal("PERMIT_FENCED", f"the permit is of term {permit.term}, and term {latest} has been seen")

@@ -60,9 +60,7 @@ Answer = asyncio.Future[tuple[link_pb2.SignedReceipt, link_pb2.Receipt]]
 class Dispatch:
     """Sends orders; one that is sent again is done once, since the agent keeps a journal of steps."""
 
-    def __init__(
-        self, links: Links, hosts: HostRepository, key: Ed25519PrivateKey, leadership: Leader | None = None
-    ) -> None:
+    def __init__(self, links: Links, hosts: HostRepository, key: Ed25519PrivateKey, leadership: Leader) -> None:
         self._leadership = leadership
         self._links = links
         self._hosts = hosts
@@ -74,7 +72,7 @@ class Dispatch:
     @property
     def term(self) -> int:
         """The term in which agents are commanded."""
-        return self._leadership.term if self._leadership else 0
+        return self._leadership.term
 
     @property
     def permit_keys(self) -> list[bytes]:
@@ -109,7 +107,7 @@ class Dispatch:
             host = self._links.get(order.host_uid)
             link = host.link if host else None
             # A stream that broke may have taken the command or its receipt with it: ask again on the next.
-            if link and link is not sent_on and (self._leadership is None or self._leadership.leads):
+            if link and link is not sent_on and self._leadership.leads:
                 link.send(link_pb2.ConnectResponse(command=self._command(order, begin - now)))
                 sent_on = link
             deadline = end if sent_on else begin

@@ -192,9 +192,16 @@ def body(**changes: Any) -> link_pb2.Receipt:
     return link_pb2.Receipt(**(wanted | changes))
 
 
-def dispatch() -> tuple[Dispatch, Links]:
+class Leader:
+    """Who leads, or does not."""
+
+    def __init__(self, *, leads: bool = True) -> None:
+        self.term, self.leads = 7, leads
+
+
+def dispatch(leader: Leader | None = None) -> tuple[Dispatch, Links]:
     links = Links()
-    return Dispatch(links, Store(certificate=ROW), PERMIT_KEY), links  # type: ignore[arg-type]
+    return Dispatch(links, Store(certificate=ROW), PERMIT_KEY, leader or Leader()), links  # type: ignore[arg-type]
 
 
 async def test_order_goes_out_under_a_permit_for_just_this() -> None:
@@ -209,7 +216,7 @@ async def test_order_goes_out_under_a_permit_for_just_this() -> None:
     assert (permit.host_uid, permit.action, permit.operation, permit.step) == (
         UID, "validator.restart", "operations/1", "act",
     )  # fmt: skip
-    assert permit.request_sha256 == request_sha256(b"r")
+    assert (permit.request_sha256, permit.term) == (request_sha256(b"r"), 7)
     assert 0 < permit.expire_unix_ms - permit.not_before_unix_ms <= BACKDATE_MS + 300
     await sender.receipt(UID, receipt())
     assert (await carried)[1].result == link_pb2.RECEIPT_RESULT_DONE
@@ -219,6 +226,16 @@ async def test_host_that_never_comes_is_not_delivered_to() -> None:
     sender, _ = dispatch()
     with pytest.raises(NotDelivered):
         await sender.carry_out(order(begin_within_s=0.05), lambda _: None)
+
+
+async def test_who_does_not_lead_sends_nothing() -> None:
+    sender, links = dispatch(Leader(leads=False))
+    one = link()
+    await links.attach(one)
+    with pytest.raises(NotDelivered):
+        await sender.carry_out(order(begin_within_s=0.05), lambda _: None)
+    with pytest.raises(TimeoutError):
+        await one.next(0.01)
 
 
 async def test_receipt_that_never_comes_is_told_apart() -> None:
