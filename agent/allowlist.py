@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 UnitName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9:_.@\\-]{1,240}\.service$")]
-Action = Annotated[str, msgspec.Meta(pattern=r"^validator\.(start|stop|restart|vote|config|snapshot)$")]
+Action = Annotated[str, msgspec.Meta(pattern=r"^validator\.(start|stop|restart|vote|config|snapshot|ledger)$")]
 KeypairFile = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]{1,4000}$")]
 
 
@@ -26,6 +26,7 @@ READS = (
 FlagName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,63}|\*)$")]
 Word = Annotated[str, msgspec.Meta(max_length=4096)]
 JobName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+ProgramPath = Annotated[str, msgspec.Meta(pattern=r"^(/[A-Za-z0-9._/-]{1,4000})?$")]
 SourcePlace = Annotated[str, msgspec.Meta(pattern=r"^(unit|/[A-Za-z0-9._/-]{1,4000}\.(sh|yaml|yml))$")]
 
 
@@ -59,6 +60,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     admin: tuple[AdminMethod, ...] = READS
     config: dict[UnitName, ConfigEntry] = {}
     jobs: dict[JobName, JobEntry] = {}
+    ledger_tool: ProgramPath = ""
 
 
 class Allowlist:
@@ -69,6 +71,7 @@ class Allowlist:
         admin: methods that the admin helper passes to the validator's socket.
         config: units whose flags may be changed, and how far.
         jobs: what solward-job@NAME.service runs, by name.
+        ledger_tool: the path of agave-ledger-tool; empty: there is none.
     """
 
     def __init__(
@@ -78,7 +81,9 @@ class Allowlist:
         admin: tuple[str, ...] = READS,
         config: Mapping[str, ConfigEntry] = MappingProxyType({}),
         jobs: Mapping[str, JobEntry] = MappingProxyType({}),
+        ledger_tool: str = "",
     ) -> None:
+        self.ledger_tool = ledger_tool
         self.units = units
         self.voters = voters
         self.admin = admin
@@ -116,7 +121,7 @@ def load(path: Path, owner: str) -> Allowlist:
     except msgspec.MsgspecError as error:
         raise AllowlistError(f"{path}: {error}") from None
     units = {unit: frozenset(actions) for unit, actions in parsed.units.items()}
-    return Allowlist(units, parsed.voters, parsed.admin, parsed.config, parsed.jobs)
+    return Allowlist(units, parsed.voters, parsed.admin, parsed.config, parsed.jobs, parsed.ledger_tool)
 
 
 def _refuse_foreign(info: os.stat_result, path: Path, owner: str, owner_uid: int) -> None:

@@ -13,7 +13,9 @@ from common.permits import open_permit, request_sha256
 LONGEST_MS = 2 * 60 * 60 * 1000
 
 INSPECT = "validator.inspect"
-SNAPSHOT = "validator.snapshot"
+SNAPSHOT, LEDGER = "validator.snapshot", "validator.ledger"
+# What a job of the host does.
+JOBS = (SNAPSHOT, LEDGER)
 _VERBS = {
     link_pb2.UNIT_VERB_START: "validator.start",
     link_pb2.UNIT_VERB_STOP: "validator.stop",
@@ -66,6 +68,10 @@ def _action_of(request: link_pb2.ActionRequest) -> tuple[str, str]:
         return "validator.config", request.config.unit
     if kind == "snapshot":
         return SNAPSHOT, request.snapshot.unit
+    if kind == "ledger":
+        return LEDGER, request.ledger.unit
+    if kind == "stop_job":
+        return request.stop_job.action if request.stop_job.action in JOBS else "", request.stop_job.unit
     if kind == "vote":
         return "validator.vote", request.vote.unit
     return _VERBS.get(request.unit.verb, "") if kind == "unit" else "", request.unit.unit

@@ -28,6 +28,7 @@ from controlplane.api.audit import AuditApi
 from controlplane.api.auth import AuthApi
 from controlplane.api.controls import ControlsApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
+from controlplane.api.ledger import Ledger
 from controlplane.api.operations import OperationsApi
 from controlplane.api.plans import Operating
 from controlplane.api.rpc import RpcApi
@@ -62,6 +63,7 @@ from controlplane.operations.fleet import FleetWorkflow
 from controlplane.operations.fleet_planner import FleetPlanner
 from controlplane.operations.gating import Gating
 from controlplane.operations.outside import OutsideView
+from controlplane.operations.sequence import SequenceWorkflow
 from controlplane.operations.steps import Steps
 from controlplane.operations.unit import UnitWorkflow
 from controlplane.servers import Servers
@@ -127,6 +129,7 @@ class App:
             steps, self.links, gating, begin_within_s=begin_within_s, ready_within_s=settings.ready_seconds
         )
         self._fleet = FleetWorkflow(steps, self.links, hosts, self.operations, begin_within_s=begin_within_s)
+        self._sequence = SequenceWorkflow(steps, self.links, hosts, self.operations, begin_within_s=begin_within_s)
         planner = FleetPlanner(hosts, self.links, dispatch, self._outside)
 
         found = EventRepository(self.engine)
@@ -158,7 +161,10 @@ class App:
         rpc_api = RpcApi(hosts, ingest)
         operating = Operating(hosts, self.operations, gating)
         validator_api = ValidatorApi(hosts, self.links, dispatch, operating)
-        controls_api = ControlsApi(planner, self.operations, board, Snapshots(hosts, self.links, dispatch, operating))
+        controls_api = ControlsApi(
+            planner, self.operations, board,
+            Snapshots(hosts, self.links, dispatch, operating), Ledger(hosts, self.links, self.operations, operating),
+        )  # fmt: skip
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
         audit_api = AuditApi(self.audit)
@@ -206,7 +212,7 @@ class App:
             await self.audit.start()
             stack.push_async_callback(self.audit.close)
             await stack.enter_async_context(self._outside)
-            await self.operations.start(self._unit, self._fleet)
+            await self.operations.start(self._unit, self._fleet, self._sequence)
             stack.callback(self.operations.stop)
             await self._alerts.start()
             await self.servers.start()

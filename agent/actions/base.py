@@ -23,6 +23,7 @@ class Outcome:
     flags: link_pb2.FlagsReport | None = None
     snapshots: link_pb2.SnapshotsReport | None = None
     checks: Sequence[link_pb2.ArchiveCheck] = ()
+    ledger: link_pb2.LedgerReport | None = None
 
 
 class ActFailed(Exception):

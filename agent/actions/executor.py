@@ -23,7 +23,7 @@ from agent.host.systemd import Systemd
 from agent.identity import Identity
 from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
-from agent.permits import INSPECT, SNAPSHOT, Refusal, check_allowed, check_signed
+from agent.permits import INSPECT, JOBS, Refusal, check_allowed, check_signed
 from common.clock import now_ms
 from common.permits import sign_receipt
 
@@ -79,10 +79,10 @@ class Executor:
         if permit.action == INSPECT:
             # It changes nothing: neither waits for its turn nor is remembered.
             return await self._inspect(permit, command)
-        if permit.action == SNAPSHOT and _stops(command):
+        if link_pb2.ActionRequest.FromString(command.request).HasField("stop_job"):
             # The job that it stops holds the turn.
             return await self._stop_job(permit, command)
-        async with self._one_job_at_a_time if permit.action == SNAPSHOT else self._one_at_a_time:
+        async with self._one_job_at_a_time if permit.action in JOBS else self._one_at_a_time:
             return await self._once(permit, command, tell)
 
     async def _fenced(self, permit: link_pb2.Permit) -> Refusal | None:
@@ -138,7 +138,7 @@ class Executor:
         return await act.act(tell), before, start_ms
 
     def _act(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
-        if request.WhichOneof("action") == "snapshot":
+        if permit.action in JOBS:
             return self._job(request, permit)
         if request.WhichOneof("action") == "vote":
             return VoteAct(self._systemd, request.vote, self._node, self._allowlist.voters)
@@ -149,15 +149,15 @@ class Executor:
     def _job(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
         if self._jobs is None:
             raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator, so its snapshots are not known")
-        spec = Spec(kind="snapshot", unit=request.snapshot.unit, action=request.SerializeToString())
-        ident = _job_ident(permit, permit.step)
-        return JobAct(self._systemd, self._jobs, ident, spec, request.snapshot.timeout_ms / 1000)
+        asked = request.ledger if request.HasField("ledger") else request.snapshot
+        spec = Spec(kind=permit.action, unit=asked.unit, action=request.SerializeToString())
+        return JobAct(self._systemd, self._jobs, _job_ident(permit, permit.step), spec, asked.timeout_ms / 1000)
 
     async def _stop_job(self, permit: link_pb2.Permit, command: link_pb2.Command) -> link_pb2.SignedReceipt:
         start_ms = now_ms()
         try:
             check_allowed(permit, command, self._allowlist)
-            step = link_pb2.ActionRequest.FromString(command.request).snapshot.stop_step
+            step = link_pb2.ActionRequest.FromString(command.request).stop_job.step
             outcome = await stop_job(self._systemd, _job_ident(permit, step))
         except Refusal as refusal:
             return self._refused(permit, refusal)
@@ -251,16 +251,12 @@ class Executor:
             flags=outcome.flags,
             snapshots=outcome.snapshots,
             checks=outcome.checks,
+            ledger=outcome.ledger,
         )
         return sign_receipt(identity.key, identity.serial, receipt)
 
     async def _disk(self, call: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._worker, call, *arguments)
-
-
-def _stops(command: link_pb2.Command) -> bool:
-    request = link_pb2.ActionRequest.FromString(command.request)
-    return request.snapshot.verb == link_pb2.SNAPSHOT_VERB_STOP
 
 
 def _job_ident(permit: link_pb2.Permit, step: str) -> str:

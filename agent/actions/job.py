@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import structlog
+from google.protobuf.message import DecodeError
 from solward.hosts.v1 import link_pb2
 
 from agent.actions.base import Outcome, Tell
@@ -130,7 +131,10 @@ class JobAct:
             link_pb2.ArchiveCheck(id=each.id, verdict=each.verdict, reason=each.reason, message=each.message)
             for each in standing.checks
         ]
-        return Outcome(result, standing.reason, standing.message, figures=dict(standing.figures), checks=checks)
+        return Outcome(
+            result, standing.reason, standing.message, figures=dict(standing.figures), checks=checks,
+            ledger=_ledger(standing.ledger),
+        )  # fmt: skip
 
     async def _standing(self) -> Standing | None:
         return await asyncio.to_thread(self._files.standing, self._ident)
@@ -140,6 +144,13 @@ class JobAct:
             return await look_at(self._systemd, self._unit)
         except Refusal:
             return None
+
+
+def _ledger(report: bytes) -> link_pb2.LedgerReport | None:
+    try:
+        return link_pb2.LedgerReport.FromString(report) if report else None
+    except DecodeError:
+        return None
 
 
 async def stop_job(systemd: Systemd, ident: str) -> Outcome:

@@ -28,7 +28,7 @@ class Spec(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     """What is asked of a job.
 
     Attributes:
-        kind: "snapshot".
+        kind: what the allowlist calls it: "validator.snapshot".
         unit: the validator's, which root's allowlist must let be acted on so.
         action: a serialized ActionRequest.
     """
@@ -48,13 +48,14 @@ class Check(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Standing(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """How a job stands: `state` is "running", "done" or "failed"; a reason is stable."""
+    """How a job stands: `state` is "running", "done" or "failed"; a reason is stable; `ledger` a LedgerReport."""
 
     state: Text
     message: Text = ""
     reason: Text = ""
     figures: dict[Text, Text] = {}
     checks: tuple[Check, ...] = ()
+    ledger: bytes = b""
 
 
 class JobFiles:

@@ -9,9 +9,9 @@ from solward.hosts.v1 import link_pb2
 
 from agent.allowlist import Allowlist
 from agent.host.snapshots import Snapshots
-from agent.jobs.folder import DONE, FAILED, RUNNING, JobFiles, Spec, Standing
+from agent.jobs.folder import DONE, FAILED, RUNNING, JobFiles, Standing
 from agent.jobs.snapshot import SnapshotJob
-from agent.permits import SNAPSHOT
+from agent.permits import LEDGER, SNAPSHOT
 from agent.settings import Settings
 
 
@@ -40,21 +40,17 @@ def _work(
     except (OSError, ValueError) as error:
         return Standing(state=FAILED, reason="JOB_UNREADABLE", message=f"what is asked cannot be read: {error}")
     # The agent has looked there already; this process has the validator's rights, and looks for itself.
-    if not allowlist.allows(SNAPSHOT, spec.unit) or settings.validator is None:
-        why = f"root lets no {SNAPSHOT} act on {spec.unit}, or agent.yaml names no validator"
+    if not allowlist.allows(spec.kind, spec.unit) or settings.validator is None:
+        why = f"root lets no {spec.kind} act on {spec.unit}, or agent.yaml names no validator"
         return Standing(state=FAILED, reason="NOT_ON_ALLOWLIST", message=why)
-    action = _action(spec)
-    if action is None:
-        return Standing(state=FAILED, reason="ACTION_UNKNOWN", message="what is asked is not known here")
-    job = SnapshotJob(Snapshots(settings, settings.validator), action, tell, _until_told_to_stop())
-    return job.run()
-
-
-def _action(spec: Spec) -> link_pb2.SnapshotAction | None:
-    request = link_pb2.ActionRequest.FromString(spec.action)
-    if spec.kind != "snapshot" or request.WhichOneof("action") != "snapshot" or request.snapshot.unit != spec.unit:
-        return None
-    return request.snapshot
+    request, stop = link_pb2.ActionRequest.FromString(spec.action), _until_told_to_stop()
+    snapshots = Snapshots(settings, settings.validator)
+    if spec.kind == SNAPSHOT and request.snapshot.unit == spec.unit:
+        return SnapshotJob(snapshots, request.snapshot, tell, stop).run()
+    if spec.kind == LEDGER and request.ledger.unit == spec.unit:
+        tool = LedgerTool(allowlist.ledger_tool, settings.validator.ledger, stop)
+        return LedgerJob(tool, snapshots, request.ledger, tell, stop).run()
+    return Standing(state=FAILED, reason="ACTION_UNKNOWN", message="what is asked is not known here")
 
 
 def _until_told_to_stop() -> Callable[[], bool]:

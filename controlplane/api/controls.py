@@ -9,6 +9,7 @@ from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2
 
 from common.errors import SolwardError
+from controlplane.api.ledger import Ledger
 from controlplane.api.plans import PlannedRequest, refuse_changed, request_key
 from controlplane.api.snapshots import Snapshots
 from controlplane.guard.context import Context, caller, current_call
@@ -22,8 +23,11 @@ from controlplane.store.hosts import HostRow
 class ControlsApi(ControlsServiceServicer):
     """Serves ControlsService."""
 
-    def __init__(self, planner: FleetPlanner, engine: Engine, board: Board, snapshots: Snapshots) -> None:
+    def __init__(
+        self, planner: FleetPlanner, engine: Engine, board: Board, snapshots: Snapshots, ledger: Ledger
+    ) -> None:
         self._snapshots = snapshots
+        self._ledger = ledger
         self._planner = planner
         self._engine = engine
         self._board = board
@@ -76,6 +80,12 @@ class ControlsApi(ControlsServiceServicer):
 
     async def UnpinSnapshot(self, request: pb.UnpinSnapshotRequest, context: Context) -> operations_pb2.Operation:
         return await self._snapshots.unpin(request)
+
+    async def SurveyLedger(self, request: pb.SurveyLedgerRequest, context: Context) -> operations_pb2.Operation:
+        return await self._ledger.survey(request)
+
+    async def RepairLedger(self, request: pb.RepairLedgerRequest, context: Context) -> operations_pb2.Operation:
+        return await self._ledger.repair(request)
 
     async def _versions_before(self, applied: operations_pb2.Operation) -> dict[str, int]:
         """Find, for every host whose flags an operation changed and did not put back, the version before."""

@@ -16,7 +16,7 @@ VIEWER = frozenset(
 OPERATOR = VIEWER | {
     "validator.restart", "validator.start", "validator.stop", "validator.vote",
     "validator.config", "operations.approve", "operations.control", "controls.restart", "controls.config",
-    "controls.snapshot",
+    "controls.snapshot", "controls.ledger",
     "alerts.act",
 }  # fmt: skip
 

@@ -19,7 +19,9 @@ from controlplane.operations.board import Board, ended
 from controlplane.operations.fleet import FleetWorkflow, child_uid
 from controlplane.operations.fleet_plan import FleetPlan
 from controlplane.operations.fleet_plan import stored as stored_plan
+from controlplane.operations.ledger_plan import REPAIR
 from controlplane.operations.plan import UnitPlan
+from controlplane.operations.sequence import SequencePlan, SequenceWorkflow
 from controlplane.operations.steering import lives
 from controlplane.operations.unit import UnitWorkflow
 from controlplane.store.operations import HostBusy, OperationRepository
@@ -36,6 +38,7 @@ class Engine:
         self._board = board
         self._unit: UnitWorkflow | None = None
         self._fleet: FleetWorkflow | None = None
+        self._sequence: SequenceWorkflow | None = None
         # One executor and version: whichever build starts next takes over what the last one left.
         config: DBOSConfig = {
             "name": "solward",
@@ -48,9 +51,9 @@ class Engine:
         DBOS(config=config)
         logging.getLogger("dbos").setLevel(logging.WARNING)
 
-    async def start(self, unit: UnitWorkflow, fleet: FleetWorkflow) -> None:
+    async def start(self, unit: UnitWorkflow, fleet: FleetWorkflow, sequence: SequenceWorkflow) -> None:
         """Begin work, with what was left first."""
-        self._unit, self._fleet = unit, fleet
+        self._unit, self._fleet, self._sequence = unit, fleet, sequence
         DBOS.launch()
         for uid in await self._operations.unfinished():
             operation = await self._board.get(uid)
@@ -105,6 +108,14 @@ class Engine:
             return await self._set_going(stored or uid, operation, stored_plan(plan))
 
         return await _whole(begin())
+
+    async def begin_sequence(
+        self, plan: SequencePlan, operation: pb.Operation, request_key: str | None, approvals: int = 0
+    ) -> pb.Operation:
+        """Set a plan in parts going, as the operation that it was shown as; as `begin_unit`."""
+        uid = uuid.uuid4().hex
+        stored = await self._store(uid, uid, operation, request_key, approvals)
+        return await self._set_going(stored or uid, operation, tuple(plan))
 
     async def begin_child(self, uid: str, plan: UnitPlan, parent: pb.Operation) -> None:
         """Begin the operation on one host of many under a uid, once.
@@ -180,7 +191,7 @@ class Engine:
         return await self._board.get(stored)
 
     async def _launch(self, operation: pb.Operation, plan: tuple[object, ...]) -> None:
-        workflow = self._fleet if operation.targets else self._unit
+        workflow = self._workflow(operation)
         if workflow is None:
             raise RuntimeError("the engine has not started")
         uid = operation.name.partition("/")[2]
@@ -190,6 +201,11 @@ class Engine:
         except Exception:
             await self._board.change(uid, _never_begun)
             raise
+
+    def _workflow(self, operation: pb.Operation) -> UnitWorkflow | FleetWorkflow | SequenceWorkflow | None:
+        if operation.targets:
+            return self._fleet
+        return self._sequence if operation.kind == REPAIR else self._unit
 
     async def _busy(self, plan: UnitPlan) -> SolwardError:
         names = [operation_name(uid) for uid in await self._operations.running(plan.host_uid)]

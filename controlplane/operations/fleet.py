@@ -213,7 +213,7 @@ class FleetWorkflow(DBOSConfiguredInstance):
     async def _child_plan(self, plan: FleetPlan, each: TargetPlan) -> UnitPlan:
         row = await self._hosts.by_name(each.host)
         if row is None or row.uid != each.host_uid or row.state != ACTIVE:
-            raise SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "HOST_NOT_ACTIVE", f"{each.host} was cut off")
+            raise host_gone(each.host)
         known = self._links.get(each.host_uid)
         if known is None or known.link is None or each.unit not in known.units:
             # It comes back, and says how its unit stands a moment after.
@@ -275,6 +275,11 @@ class FleetWorkflow(DBOSConfiguredInstance):
             edit(next(target for target in operation.targets if target.host == host))
 
         return await self._board.change(uid, change)
+
+
+def host_gone(host: str) -> SolwardError:
+    """Make the error of a host that was cut off since the plan was made."""
+    return SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "HOST_NOT_ACTIVE", f"{host} was cut off")
 
 
 def child_uid(parent: str, host: str, attempt: int) -> str:

@@ -34,10 +34,11 @@ async def carry_out_job(steps: Steps, uid: str, order: Order) -> tuple[int, bool
     return verdict, stopped and verdict != pb.VERDICT_PASS
 
 
-async def _stop(steps: Steps, order: Order, step: str) -> bool:
-    unit = link_pb2.ActionRequest.FromString(order.request).snapshot.unit
-    action = link_pb2.SnapshotAction(unit=unit, verb=link_pb2.SNAPSHOT_VERB_STOP, stop_step=step)
-    request = link_pb2.ActionRequest(snapshot=action).SerializeToString(deterministic=True)
+async def _stop(steps: Steps, order: Order, at_agent: str) -> bool:
+    asked = link_pb2.ActionRequest.FromString(order.request)
+    unit = asked.ledger.unit if asked.HasField("ledger") else asked.snapshot.unit
+    action = link_pb2.StopJobAction(unit=unit, step=at_agent, action=order.action)
+    request = link_pb2.ActionRequest(stop_job=action).SerializeToString(deterministic=True)
     try:
         _, receipt = await steps.dispatch.carry_out(order._replace(step=STOP, request=request), lambda _: None)
     except (NotDelivered, NoReceipt):

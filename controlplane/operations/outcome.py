@@ -62,6 +62,10 @@ def _stopped_at(operation: pb.Operation) -> pb.Step:
     # What was undone is not what stopped it.
     steps = [step for step in operation.steps if step.id != UNDO]
     begun = [step for step in steps if step.HasField("start_time")] or [steps[0]]
+    bad = (pb.VERDICT_FAIL, pb.VERDICT_INCONCLUSIVE, pb.VERDICT_ERROR)
+    acts = [step for step in begun if step.verdict in bad and not step.id.startswith("gate-")]
+    if acts:
+        return acts[0]
     if not begun[-1].id.startswith("gate-"):
         return begun[-1]
     gates = [step for step in begun if step.id.startswith("gate-")]

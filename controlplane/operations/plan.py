@@ -34,6 +34,7 @@ VOTE = "validator.vote"
 CONFIG, RESTART = "validator.config", "validator.restart"
 # What an allowlist calls every kind of work on snapshots.
 SNAPSHOT = "validator.snapshot"
+LEDGER = "validator.ledger"
 
 
 class Wish(NamedTuple):
@@ -127,13 +128,13 @@ class UnitPlan(NamedTuple):
     @property
     def is_job(self) -> bool:
         """Whether it is carried out by a job of the host, which leaves the unit alone."""
-        return self.kind.startswith("snapshot.")
+        return self.kind.startswith(("snapshot.", "ledger."))
 
     @property
     def action(self) -> str:
         """What the act is called in permits and allowlists."""
         if self.is_job:
-            return SNAPSHOT
+            return LEDGER if self.kind.startswith("ledger.") else SNAPSHOT
         return RESTART if self.kind == CONFIG else self.kind
 
     @property

@@ -11,6 +11,7 @@ from ctl import exits, names
 from ctl.acting import act_on_many, shared_options
 from ctl.client import Client, run
 from ctl.commands.flags import change_options, changes_of
+from ctl.commands.ledger import ledger
 from ctl.commands.operations import find_name
 from ctl.commands.snapshots import snapshot
 
@@ -25,7 +26,8 @@ DAY_S = 86_400
 
 @click.group()
 def controls() -> None:
-    """Restart, and change the flags of, many hosts one after the other; and keep a host's snapshots in order.
+    """Restart, and change the flags of, many hosts one after the other; and keep a host's snapshots
+    and ledger in order.
 
     On many hosts, each host has its turn as an operation of its own, with its own gates. Steer the whole with
     ctl operations pause, resume, abort and retry.
@@ -133,6 +135,7 @@ def rollback(context: str | None, /, operation: str, **options: Any) -> None:
 
 
 controls.add_command(snapshot)
+controls.add_command(ledger)
 
 _ROLLOUT = (
     "canaries", "max_unavailable", "max_stake_percent", "soak_seconds", "wait_minutes", "timeout_seconds", "on_failure",

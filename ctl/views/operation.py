@@ -35,6 +35,8 @@ def operation_view(operation: pb.Operation, *, brief: bool = False) -> Renderabl
         steps.add_row(_mark(step, operation), cell(step.title), Text(safe(step.message), style="dim"), _took(step))
         for line in step.figures.get("diff", "").splitlines():
             steps.add_row("", Text(f"  {safe(line)}", style=_STYLES.get(line[:1], "")), "", "")
+        for line in ledger_lines(step.receipt.ledger):
+            steps.add_row("", Text(f"  {safe(line)}"), "", "")
         for check in step.receipt.checks:
             mark, style = _CHECKS.get(check.verdict, ("?", "yellow"))
             words = f"  {mark} {check.id}: {check.message}" + (f" ({check.reason})" if check.reason else "")
@@ -85,6 +87,21 @@ def difference(operation: pb.Operation) -> list[Text]:
 
 def _diff_of(step: pb.Step) -> dict[str, str]:
     return {"diff": step.figures["diff"]} if "diff" in step.figures else {}
+
+
+def ledger_lines(report: link_pb2.LedgerReport) -> list[str]:
+    """Say how the slots of a ledger stand, and what was or could be done."""
+    runs = [*(("before", run) for run in report.before), *(("after", run) for run in report.after)]
+    said = [f"{when}: {_slots(run.first, run.last)} {run.state}" for when, run in runs]
+    said += [f"{each.verb} {_slots(each.first, each.last)}: {each.why}" for each in report.remedies]
+    said += [f"beyond repair here: {_slots(each.first, each.last)}: {each.why}" for each in report.beyond_repair]
+    if report.runs_left_out:
+        said.append(f"and {report.runs_left_out} runs of slots more")
+    return [*said, f"survey digest {report.digest}"] if report.digest else said
+
+
+def _slots(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def state_word(operation: pb.Operation) -> str:

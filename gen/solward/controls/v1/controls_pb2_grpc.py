@@ -77,6 +77,16 @@ class ControlsServiceStub:
                 request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.UnpinSnapshotRequest.SerializeToString,
                 response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.SurveyLedger = channel.unary_unary(
+                '/solward.controls.v1.ControlsService/SurveyLedger',
+                request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.SurveyLedgerRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.RepairLedger = channel.unary_unary(
+                '/solward.controls.v1.ControlsService/RepairLedger',
+                request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.RepairLedgerRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class ControlsServiceServicer:
@@ -139,6 +149,20 @@ class ControlsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SurveyLedger(self, request, context):
+        """SurveyLedger looks at a range of slots of a node that is down: how each stands, and what could be done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepairLedger(self, request, context):
+        """RepairLedger mends a range of slots: stops the node through its gates, does what can be done, and starts it again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -180,6 +204,16 @@ def add_ControlsServiceServicer_to_server(servicer, server):
             'UnpinSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.UnpinSnapshot,
                     request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.UnpinSnapshotRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'SurveyLedger': grpc.unary_unary_rpc_method_handler(
+                    servicer.SurveyLedger,
+                    request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.SurveyLedgerRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'RepairLedger': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepairLedger,
+                    request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.RepairLedgerRequest.FromString,
                     response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
@@ -399,6 +433,60 @@ class ControlsService:
             target,
             '/solward.controls.v1.ControlsService/UnpinSnapshot',
             solward_dot_controls_dot_v1_dot_controls__pb2.UnpinSnapshotRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SurveyLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.controls.v1.ControlsService/SurveyLedger',
+            solward_dot_controls_dot_v1_dot_controls__pb2.SurveyLedgerRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepairLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.controls.v1.ControlsService/RepairLedger',
+            solward_dot_controls_dot_v1_dot_controls__pb2.RepairLedgerRequest.SerializeToString,
             solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

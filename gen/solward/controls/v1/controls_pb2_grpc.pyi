@@ -51,6 +51,10 @@ class ControlsServiceStub:
     """PruneSnapshots removes archives by policy; never the last good pair, and never what is pinned."""
     UnpinSnapshot: _grpc.UnaryUnaryMultiCallable[_controls_pb2.UnpinSnapshotRequest, _operations_pb2.Operation]
     """UnpinSnapshot lets a kept snapshot go."""
+    SurveyLedger: _grpc.UnaryUnaryMultiCallable[_controls_pb2.SurveyLedgerRequest, _operations_pb2.Operation]
+    """SurveyLedger looks at a range of slots of a node that is down: how each stands, and what could be done."""
+    RepairLedger: _grpc.UnaryUnaryMultiCallable[_controls_pb2.RepairLedgerRequest, _operations_pb2.Operation]
+    """RepairLedger mends a range of slots: stops the node through its gates, does what can be done, and starts it again."""
 
 @_typing.type_check_only
 class ControlsServiceAsyncStub(ControlsServiceStub):
@@ -73,6 +77,10 @@ class ControlsServiceAsyncStub(ControlsServiceStub):
     """PruneSnapshots removes archives by policy; never the last good pair, and never what is pinned."""
     UnpinSnapshot: _aio.UnaryUnaryMultiCallable[_controls_pb2.UnpinSnapshotRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """UnpinSnapshot lets a kept snapshot go."""
+    SurveyLedger: _aio.UnaryUnaryMultiCallable[_controls_pb2.SurveyLedgerRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """SurveyLedger looks at a range of slots of a node that is down: how each stands, and what could be done."""
+    RepairLedger: _aio.UnaryUnaryMultiCallable[_controls_pb2.RepairLedgerRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """RepairLedger mends a range of slots: stops the node through its gates, does what can be done, and starts it again."""
 
 class ControlsServiceServicer(metaclass=_abc_1.ABCMeta):
     """ControlsService starts operations on many hosts; each host's part is an operation of its own."""
@@ -140,5 +148,21 @@ class ControlsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """UnpinSnapshot lets a kept snapshot go."""
+
+    @_abc_1.abstractmethod
+    def SurveyLedger(
+        self,
+        request: _controls_pb2.SurveyLedgerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """SurveyLedger looks at a range of slots of a node that is down: how each stands, and what could be done."""
+
+    @_abc_1.abstractmethod
+    def RepairLedger(
+        self,
+        request: _controls_pb2.RepairLedgerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """RepairLedger mends a range of slots: stops the node through its gates, does what can be done, and starts it again."""
 
 def add_ControlsServiceServicer_to_server(servicer: ControlsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,7 +23,12 @@ class SnapshotVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SNAPSHOT_VERB_PIN: _ClassVar[SnapshotVerb]
     SNAPSHOT_VERB_PRUNE: _ClassVar[SnapshotVerb]
     SNAPSHOT_VERB_UNPIN: _ClassVar[SnapshotVerb]
-    SNAPSHOT_VERB_STOP: _ClassVar[SnapshotVerb]
+
+class LedgerVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LEDGER_VERB_UNSPECIFIED: _ClassVar[LedgerVerb]
+    LEDGER_VERB_SURVEY: _ClassVar[LedgerVerb]
+    LEDGER_VERB_REPAIR: _ClassVar[LedgerVerb]
 
 class UnitVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -48,7 +53,9 @@ SNAPSHOT_VERB_VERIFY: SnapshotVerb
 SNAPSHOT_VERB_PIN: SnapshotVerb
 SNAPSHOT_VERB_PRUNE: SnapshotVerb
 SNAPSHOT_VERB_UNPIN: SnapshotVerb
-SNAPSHOT_VERB_STOP: SnapshotVerb
+LEDGER_VERB_UNSPECIFIED: LedgerVerb
+LEDGER_VERB_SURVEY: LedgerVerb
+LEDGER_VERB_REPAIR: LedgerVerb
 UNIT_VERB_UNSPECIFIED: UnitVerb
 UNIT_VERB_START: UnitVerb
 UNIT_VERB_STOP: UnitVerb
@@ -254,18 +261,22 @@ class Permit(_message.Message):
     def __init__(self, id: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., not_before_unix_ms: _Optional[int] = ..., expire_unix_ms: _Optional[int] = ..., term: _Optional[int] = ...) -> None: ...
 
 class ActionRequest(_message.Message):
-    __slots__ = ("unit", "inspect", "vote", "config", "snapshot")
+    __slots__ = ("unit", "inspect", "vote", "config", "snapshot", "ledger", "stop_job")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     INSPECT_FIELD_NUMBER: _ClassVar[int]
     VOTE_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_FIELD_NUMBER: _ClassVar[int]
+    STOP_JOB_FIELD_NUMBER: _ClassVar[int]
     unit: UnitAction
     inspect: InspectAction
     vote: VoteAction
     config: ConfigAction
     snapshot: SnapshotAction
-    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotAction, _Mapping]] = ...) -> None: ...
+    ledger: LedgerAction
+    stop_job: StopJobAction
+    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotAction, _Mapping]] = ..., ledger: _Optional[_Union[LedgerAction, _Mapping]] = ..., stop_job: _Optional[_Union[StopJobAction, _Mapping]] = ...) -> None: ...
 
 class ConfigAction(_message.Message):
     __slots__ = ("unit", "etag", "changes", "to_version", "apply_now")
@@ -282,7 +293,7 @@ class ConfigAction(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., etag: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FlagChange, _Mapping]]] = ..., to_version: _Optional[int] = ..., apply_now: _Optional[bool] = ...) -> None: ...
 
 class SnapshotAction(_message.Message):
-    __slots__ = ("unit", "verb", "archive", "policy", "plan_digest", "bytes_per_second", "timeout_ms", "next", "pin_slot", "stop_step", "logged_hash")
+    __slots__ = ("unit", "verb", "archive", "policy", "plan_digest", "bytes_per_second", "timeout_ms", "next", "pin_slot", "logged_hash")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     VERB_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
@@ -292,7 +303,6 @@ class SnapshotAction(_message.Message):
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     PIN_SLOT_FIELD_NUMBER: _ClassVar[int]
-    STOP_STEP_FIELD_NUMBER: _ClassVar[int]
     LOGGED_HASH_FIELD_NUMBER: _ClassVar[int]
     unit: str
     verb: SnapshotVerb
@@ -303,9 +313,72 @@ class SnapshotAction(_message.Message):
     timeout_ms: int
     next: bool
     pin_slot: int
-    stop_step: str
     logged_hash: str
-    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[SnapshotVerb, str]] = ..., archive: _Optional[str] = ..., policy: _Optional[_Union[PrunePolicy, _Mapping]] = ..., plan_digest: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., next: _Optional[bool] = ..., pin_slot: _Optional[int] = ..., stop_step: _Optional[str] = ..., logged_hash: _Optional[str] = ...) -> None: ...
+    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[SnapshotVerb, str]] = ..., archive: _Optional[str] = ..., policy: _Optional[_Union[PrunePolicy, _Mapping]] = ..., plan_digest: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., next: _Optional[bool] = ..., pin_slot: _Optional[int] = ..., logged_hash: _Optional[str] = ...) -> None: ...
+
+class StopJobAction(_message.Message):
+    __slots__ = ("unit", "step", "action")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    step: str
+    action: str
+    def __init__(self, unit: _Optional[str] = ..., step: _Optional[str] = ..., action: _Optional[str] = ...) -> None: ...
+
+class LedgerAction(_message.Message):
+    __slots__ = ("unit", "verb", "first_slot", "last_slot", "plan_digest", "timeout_ms")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    VERB_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    LAST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    verb: LedgerVerb
+    first_slot: int
+    last_slot: int
+    plan_digest: str
+    timeout_ms: int
+    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[LedgerVerb, str]] = ..., first_slot: _Optional[int] = ..., last_slot: _Optional[int] = ..., plan_digest: _Optional[str] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class LedgerReport(_message.Message):
+    __slots__ = ("before", "after", "remedies", "beyond_repair", "digest", "runs_left_out")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    REMEDIES_FIELD_NUMBER: _ClassVar[int]
+    BEYOND_REPAIR_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RUNS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    before: _containers.RepeatedCompositeFieldContainer[SlotRun]
+    after: _containers.RepeatedCompositeFieldContainer[SlotRun]
+    remedies: _containers.RepeatedCompositeFieldContainer[LedgerRemedy]
+    beyond_repair: _containers.RepeatedCompositeFieldContainer[LedgerRemedy]
+    digest: str
+    runs_left_out: int
+    def __init__(self, before: _Optional[_Iterable[_Union[SlotRun, _Mapping]]] = ..., after: _Optional[_Iterable[_Union[SlotRun, _Mapping]]] = ..., remedies: _Optional[_Iterable[_Union[LedgerRemedy, _Mapping]]] = ..., beyond_repair: _Optional[_Iterable[_Union[LedgerRemedy, _Mapping]]] = ..., digest: _Optional[str] = ..., runs_left_out: _Optional[int] = ...) -> None: ...
+
+class SlotRun(_message.Message):
+    __slots__ = ("first", "last", "state")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    state: str
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ..., state: _Optional[str] = ...) -> None: ...
+
+class LedgerRemedy(_message.Message):
+    __slots__ = ("verb", "first", "last", "why")
+    VERB_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    verb: str
+    first: int
+    last: int
+    why: str
+    def __init__(self, verb: _Optional[str] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
 
 class PrunePolicy(_message.Message):
     __slots__ = ("keep_full", "keep_incremental", "keep_younger_seconds", "max_bytes")
@@ -615,7 +688,7 @@ class UnitReport(_message.Message):
     def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., unix_ms: _Optional[int] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("permit_id", "operation", "step", "host_uid", "action", "request_sha256", "result", "reason", "message", "before", "after", "start_unix_ms", "end_unix_ms", "job_ms", "agent_version", "node", "figures", "flags", "snapshots", "checks")
+    __slots__ = ("permit_id", "operation", "step", "host_uid", "action", "request_sha256", "result", "reason", "message", "before", "after", "start_unix_ms", "end_unix_ms", "job_ms", "agent_version", "node", "figures", "flags", "snapshots", "checks", "ledger")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -643,6 +716,7 @@ class Receipt(_message.Message):
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_FIELD_NUMBER: _ClassVar[int]
     permit_id: str
     operation: str
     step: str
@@ -663,7 +737,8 @@ class Receipt(_message.Message):
     flags: FlagsReport
     snapshots: SnapshotsReport
     checks: _containers.RepeatedCompositeFieldContainer[ArchiveCheck]
-    def __init__(self, permit_id: _Optional[str] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., result: _Optional[_Union[ReceiptResult, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., before: _Optional[_Union[UnitState, _Mapping]] = ..., after: _Optional[_Union[UnitState, _Mapping]] = ..., start_unix_ms: _Optional[int] = ..., end_unix_ms: _Optional[int] = ..., job_ms: _Optional[float] = ..., agent_version: _Optional[str] = ..., node: _Optional[_Union[NodeReport, _Mapping]] = ..., figures: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Union[FlagsReport, _Mapping]] = ..., snapshots: _Optional[_Union[SnapshotsReport, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[ArchiveCheck, _Mapping]]] = ...) -> None: ...
+    ledger: LedgerReport
+    def __init__(self, permit_id: _Optional[str] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., result: _Optional[_Union[ReceiptResult, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., before: _Optional[_Union[UnitState, _Mapping]] = ..., after: _Optional[_Union[UnitState, _Mapping]] = ..., start_unix_ms: _Optional[int] = ..., end_unix_ms: _Optional[int] = ..., job_ms: _Optional[float] = ..., agent_version: _Optional[str] = ..., node: _Optional[_Union[NodeReport, _Mapping]] = ..., figures: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Union[FlagsReport, _Mapping]] = ..., snapshots: _Optional[_Union[SnapshotsReport, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[ArchiveCheck, _Mapping]]] = ..., ledger: _Optional[_Union[LedgerReport, _Mapping]] = ...) -> None: ...
 
 class SignedReceipt(_message.Message):
     __slots__ = ("receipt", "signature", "certificate_serial")

@@ -1,0 +1,52 @@
+"""The ledger of one host: looked at and mended by jobs of that host."""
+
+from solward.controls.v1 import controls_pb2 as pb
+from solward.operations.v1 import operations_pb2
+
+from controlplane.api.lookup import find_only_host
+from controlplane.api.plans import Operating, refuse_changed, request_key
+from controlplane.guard.context import caller, current_call
+from controlplane.links.registry import Links
+from controlplane.operations import ledger_plan
+from controlplane.operations.engine import Engine
+from controlplane.store.hosts import HostRepository
+
+
+class Ledger:
+    """What ControlsService does with ledgers."""
+
+    def __init__(self, hosts: HostRepository, links: Links, engine: Engine, operating: Operating) -> None:
+        self._hosts = hosts
+        self._links = links
+        self._engine = engine
+        self._operating = operating
+
+    async def survey(self, request: pb.SurveyLedgerRequest) -> operations_pb2.Operation:
+        """Say how slots stand, and what could be done."""
+        return await self._operating.operate(
+            ledger_plan.SURVEY, request,
+            lambda row: ledger_plan.survey(
+                row, self._links, request.first_slot, request.last_slot, request.timeout_seconds
+            ),
+        )  # fmt: skip
+
+    async def repair(self, request: pb.RepairLedgerRequest) -> operations_pb2.Operation:
+        """Stop the node, do what can be done, and start it again."""
+        if first := await self._operating.first(ledger_plan.REPAIR, request):
+            return first
+        row = await find_only_host(self._hosts, request.host)
+        plan = ledger_plan.repair(
+            row, self._links, request.first_slot, request.last_slot, request.survey_digest, request.timeout_seconds,
+            request.wait_seconds,
+        )  # fmt: skip
+        call, who = current_call(), caller()
+        refuse_changed(plan.hash, request.plan_hash)
+        operation = ledger_plan.shown(plan, who.name, request.reason)
+        if request.validate_only:
+            call.notes.update(reason="PLAN_ONLY", plan_hash=plan.hash)
+            operation.approvals_required = call.approvals
+            return operation
+        key = request_key(ledger_plan.REPAIR, request.request_id)
+        begun = await self._engine.begin_sequence(plan, operation, key, call.approvals)
+        call.notes.update(operation=begun.name, plan_hash=plan.hash)
+        return begun

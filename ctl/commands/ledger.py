@@ -1,0 +1,65 @@
+"""controls ledger: how the slots of a range stand in a validator's ledger, and what can be done about them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from solward.controls.v1 import controls_pb2 as pb
+
+from ctl.acting import act, acting_options
+from ctl.client import run
+
+SERVICE = "solward.controls.v1.ControlsService"
+SLOT = click.IntRange(0, 2**64 - 1)
+
+
+@click.group()
+def ledger() -> None:
+    """Look at a range of slots in a validator's ledger, and mend what can be mended."""
+
+
+def _range(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        (
+            click.option("--from", "first_slot", type=SLOT, required=True, help="The first slot."),
+            click.option("--to", "last_slot", type=SLOT, required=True, help="The last slot."),
+            click.option(
+                "--timeout", "timeout_seconds", type=click.IntRange(1, 43_200), default=21_600, show_default=True,
+                help="Seconds that the job may take.",
+            ),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@ledger.command(short_help="Say how each slot stands; the node must be down.")
+@_range
+@acting_options
+def survey(context: str | None, /, first_slot: int, last_slot: int, timeout_seconds: int, **shared: Any) -> None:
+    """Say how each slot of a range stands on HOST, whose validator is down, and what could be done."""
+    fields = {"first_slot": first_slot, "last_slot": last_slot, "timeout_seconds": timeout_seconds}
+    run(context, act(f"{SERVICE}/SurveyLedger", "Look at them", pb.SurveyLedgerRequest, fields, **shared))
+
+
+@ledger.command(short_help="Stop the node, mend what can be mended, and start it.")
+@_range
+@click.option(
+    "--survey", "survey_digest", default="", metavar="DIGEST", help="Only what this survey said."
+)
+@click.option("--wait", "wait_minutes", type=click.IntRange(0, 1440), default=0, help="Minutes to wait for the gates.")
+@acting_options
+def repair(
+    context: str | None, /, first_slot: int, last_slot: int, timeout_seconds: int, survey_digest: str,
+    wait_minutes: int, **shared: Any,
+) -> None:  # fmt: skip
+    """Mend a range of slots on HOST: stop its validator through its gates, do what can be done, and start it again.
+
+    What lies above the root a running node repairs by itself, and what lies below it no node gets back from its peers:
+    the result says for each slot which it is.
+    """
+    fields = {
+        "first_slot": first_slot, "last_slot": last_slot, "timeout_seconds": timeout_seconds,
+        "survey_digest": survey_digest, "wait_seconds": wait_minutes * 60,
+    }  # fmt: skip
+    run(context, act(f"{SERVICE}/RepairLedger", "Repair them", pb.RepairLedgerRequest, fields, **shared))
