@@ -23,7 +23,7 @@ from agent.host.systemd import Systemd
 from agent.identity import Identity
 from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
-from agent.permits import INSPECT, JOBS, Refusal, check_allowed, check_signed
+from agent.permits import INSPECT, JOBS, LEDGER, Refusal, check_allowed, check_signed
 from common.clock import now_ms
 from common.permits import sign_receipt
 
@@ -148,8 +148,12 @@ class Executor:
 
     def _job(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
         if self._jobs is None:
-            raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator, so its snapshots are not known")
-        asked = request.ledger if request.HasField("ledger") else request.snapshot
+            raise Refusal(
+                "VALIDATOR_UNKNOWN", "agent.yaml names no validator, so its snapshots and ledger are not known"
+            )
+        if permit.action == LEDGER and not self._allowlist.ledger_tool:
+            raise Refusal("LEDGER_TOOL_UNKNOWN", "root names no ledger_tool in /etc/solward/allowlist.yaml")
+        asked = request.ledger if permit.action == LEDGER else request.snapshot
         spec = Spec(kind=permit.action, unit=asked.unit, action=request.SerializeToString())
         return JobAct(self._systemd, self._jobs, _job_ident(permit, permit.step), spec, asked.timeout_ms / 1000)
 

@@ -65,6 +65,16 @@ class Snapshots:
         except (UnsafeFile, TooMany) as error:
             raise OSError(0, str(error), str(self.places.full)) from None
 
+    def boot_slot(self) -> int | None:
+        """Give the highest slot that the node may boot from; None where it has no snapshot. Raises OSError.
+
+        The highest of what looks usable: what is above it is surely replayed, whichever the node takes.
+        """
+        catalogue = self.scan()
+        usable = [each for each in catalogue.archives if each.base_present and not self.findings.is_bad(str(each.name))]
+        fast = [each.slot for each in catalogue.bank_snapshots if each.fastboot]
+        return max((*(each.name.slot for each in usable), *fast), default=None)
+
     def list_pins(self) -> list[Pin]:
         """List the pins; none where the folder is not there yet. Raises OSError."""
         try:

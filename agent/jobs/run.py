@@ -4,13 +4,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from solward.hosts.v1 import link_pb2
 
 from agent.allowlist import Allowlist
 from agent.host.snapshots import Snapshots
 from agent.jobs.folder import DONE, FAILED, RUNNING, JobFiles, Standing
+from agent.jobs.ledger import LedgerJob
+from agent.jobs.plans import Plans
 from agent.jobs.snapshot import SnapshotJob
+from agent.ledger.tool import LedgerTool
 from agent.permits import LEDGER, SNAPSHOT
 from agent.settings import Settings
 
@@ -48,8 +52,9 @@ def _work(
     if spec.kind == SNAPSHOT and request.snapshot.unit == spec.unit:
         return SnapshotJob(snapshots, request.snapshot, tell, stop).run()
     if spec.kind == LEDGER and request.ledger.unit == spec.unit:
-        tool = LedgerTool(allowlist.ledger_tool, settings.validator.ledger, stop)
-        return LedgerJob(tool, snapshots, request.ledger, tell, stop).run()
+        tool = LedgerTool(Path(allowlist.ledger_tool), settings.validator.ledger, stop=stop)
+        plans = Plans(settings.job_results_dir / "plans")
+        return LedgerJob(tool, snapshots, plans, request.ledger, tell, stop).run()
     return Standing(state=FAILED, reason="ACTION_UNKNOWN", message="what is asked is not known here")
 
 

@@ -19,8 +19,7 @@ from controlplane.operations.board import Board, ended
 from controlplane.operations.fleet import FleetWorkflow, child_uid
 from controlplane.operations.fleet_plan import FleetPlan
 from controlplane.operations.fleet_plan import stored as stored_plan
-from controlplane.operations.ledger_plan import REPAIR
-from controlplane.operations.plan import UnitPlan
+from controlplane.operations.plan import LEDGER_REPAIR, UnitPlan
 from controlplane.operations.sequence import SequencePlan, SequenceWorkflow
 from controlplane.operations.steering import lives
 from controlplane.operations.unit import UnitWorkflow
@@ -114,8 +113,13 @@ class Engine:
     ) -> pb.Operation:
         """Set a plan in parts going, as the operation that it was shown as; as `begin_unit`."""
         uid = uuid.uuid4().hex
-        stored = await self._store(uid, uid, operation, request_key, approvals)
-        return await self._set_going(stored or uid, operation, tuple(plan))
+
+        async def begin() -> pb.Operation:
+            # As for many hosts: its parts are what keeps the host.
+            stored = await self._store(uid, uid, operation, request_key, approvals)
+            return await self._set_going(stored or uid, operation, tuple(plan))
+
+        return await _whole(begin())
 
     async def begin_child(self, uid: str, plan: UnitPlan, parent: pb.Operation) -> None:
         """Begin the operation on one host of many under a uid, once.
@@ -205,7 +209,7 @@ class Engine:
     def _workflow(self, operation: pb.Operation) -> UnitWorkflow | FleetWorkflow | SequenceWorkflow | None:
         if operation.targets:
             return self._fleet
-        return self._sequence if operation.kind == REPAIR else self._unit
+        return self._sequence if operation.kind == LEDGER_REPAIR else self._unit
 
     async def _busy(self, plan: UnitPlan) -> SolwardError:
         names = [operation_name(uid) for uid in await self._operations.running(plan.host_uid)]

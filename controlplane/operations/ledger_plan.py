@@ -1,6 +1,7 @@
 """Plans for a host's ledger: a survey of a node that is down, and a repair that takes the node down and up again."""
 
 import hashlib
+from typing import NamedTuple
 
 import grpc
 from solward.hosts.v1 import link_pb2
@@ -9,53 +10,69 @@ from solward.operations.v1 import operations_pb2 as pb
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.links.registry import Links
-from controlplane.operations.plan import LEDGER, UnitPlan, allowed_validator
+from controlplane.operations.plan import LEDGER, LEDGER_REPAIR, UnitPlan, allowed_validator
 from controlplane.operations.sequence import Part, SequencePlan
 from controlplane.store.hosts import HostRow
 
-SURVEY, REPAIR, MEND = "ledger.survey", "controls.ledger", "ledger.repair"
+SURVEY, MEND = "ledger.survey", "ledger.repair"
 STOP, START = "validator.stop", "validator.start"
 JOB_S = 6 * 3600
 # The tool reads every slot of the range.
 MOST_SLOTS = 100_000
 
 
-def survey(host: HostRow, links: Links, first: int, last: int, timeout_s: int) -> UnitPlan:
+class Range(NamedTuple):
+    """What is asked of a ledger.
+
+    Attributes:
+        first: the first slot.
+        last: the last.
+        timeout_s: how long the job may take; 0: JOB_S.
+        purge_from: of a survey: plan to delete all from this slot on.
+        digest: of a repair: what a survey planned, which is done; empty: what is found now.
+    """
+
+    first: int
+    last: int
+    timeout_s: int = 0
+    purge_from: int | None = None
+    digest: str = ""
+
+
+def survey(host: HostRow, links: Links, asked: Range) -> UnitPlan:
     """Plan to look at a range of slots.
 
     Raises: SolwardError RANGE_WRONG, NODE_RUNS, and as `plan.plan_unit`.
     """
-    plan = _job(SURVEY, host, links, first, last, "", timeout_s)
-    if plan.state.startswith("active"):
+    plan = _job(SURVEY, host, links, asked)
+    if not _down(plan):
         raise SolwardError(
             grpc.StatusCode.FAILED_PRECONDITION, "NODE_RUNS",
-            f"the validator of {host_name(host.name)} runs: opening its ledger beside it takes hours and slows it; "
-            "stop it first, or ask for the repair, which does",
+            f"the validator of {host_name(host.name)} is {plan.state}: opening its ledger beside it takes hours and "
+            "slows it; stop it first, or ask for the repair, which does",
             {"host": host_name(host.name)},
         )  # fmt: skip
     return plan
 
 
-def repair(
-    host: HostRow, links: Links, first: int, last: int, digest: str, timeout_s: int, wait_s: int
-) -> SequencePlan:
+def repair(host: HostRow, links: Links, asked: Range, wait_s: int) -> SequencePlan:
     """Plan to mend a range of slots: stop the node through its gates, do what can be done, and start it again.
 
     Args:
-        digest: of what a survey said would be done; empty: whatever is found.
+        wait_s: how long the gates may take to pass.
 
     Raises: SolwardError RANGE_WRONG, and as `plan.plan_unit`.
     """
-    job = _job(MEND, host, links, first, last, digest, timeout_s)
-    slots = f"slots {first} to {last}"
-    parts = [Part("repair", f"Look at {slots}, and do what can be done", MEND, tuple(job), always=False)]
-    if job.state.startswith("active"):
+    job = _job(MEND, host, links, asked)
+    what = "do what the survey planned" if asked.digest else "look at them, and mend what can be mended"
+    parts = [Part("repair", f"Slots {asked.first} to {asked.last}: {what}", MEND, tuple(job))]
+    if not _down(job):
+        back = f"Start {job.unit}, whatever came of the repair, and wait until it has caught up"
         parts.insert(0, Part("stop", f"Stop {job.unit}, through its gates and by its own exit", STOP))
-        parts.append(Part("start", f"Start {job.unit}, whatever came of the repair, and see that it catches up", START,
-                          always=True))  # fmt: skip
-    words = [REPAIR, host.uid, job.hash, *(part.step for part in parts), str(wait_s)]
-    digest = hashlib.sha256("\0".join(words).encode()).hexdigest()
-    return SequencePlan(REPAIR, host.uid, host.name, digest, tuple(tuple(part) for part in parts), wait_s)
+        parts.append(Part("start", back, START, puts_back=True))
+    words = [LEDGER_REPAIR, job.hash, *(part.step for part in parts), str(wait_s)]
+    plan_hash = hashlib.sha256("\0".join(words).encode()).hexdigest()
+    return SequencePlan(LEDGER_REPAIR, host.uid, host.name, plan_hash, tuple(tuple(part) for part in parts), wait_s)
 
 
 def shown(plan: SequencePlan, requester: str, reason: str) -> pb.Operation:
@@ -67,7 +84,8 @@ def shown(plan: SequencePlan, requester: str, reason: str) -> pb.Operation:
     )  # fmt: skip
 
 
-def _job(kind: str, host: HostRow, links: Links, first: int, last: int, digest: str, timeout_s: int) -> UnitPlan:
+def _job(kind: str, host: HostRow, links: Links, asked: Range) -> UnitPlan:
+    first, last = asked.first, asked.last
     if not first <= last or last - first >= MOST_SLOTS:
         what = f"must not be before first_slot, nor {MOST_SLOTS} slots or more after it"
         raise SolwardError(
@@ -75,12 +93,25 @@ def _job(kind: str, host: HostRow, links: Links, first: int, last: int, digest: 
             (("last_slot", what),),
         )  # fmt: skip
     report = allowed_validator(LEDGER, host, links)
-    verb = link_pb2.LEDGER_VERB_SURVEY if kind == SURVEY else link_pb2.LEDGER_VERB_REPAIR
+    timeout_s = asked.timeout_s or JOB_S
     action = link_pb2.LedgerAction(
-        unit=report.state.unit, verb=verb, first_slot=first, last_slot=last, plan_digest=digest,
-        timeout_ms=(timeout_s or JOB_S) * 1000,
-    )  # fmt: skip
+        unit=report.state.unit,
+        verb=link_pb2.LEDGER_VERB_SURVEY if kind == SURVEY else link_pb2.LEDGER_VERB_REPAIR,
+        first_slot=first,
+        last_slot=last,
+        plan_digest=asked.digest,
+        timeout_ms=timeout_s * 1000,
+        purge_from=asked.purge_from,
+    )
     request = link_pb2.ActionRequest(ledger=action).SerializeToString(deterministic=True)
     state = f"{report.state.active_state}/{report.state.sub_state}"
-    lines = (f"slots {first} to {last}",)
-    return UnitPlan(kind, host.uid, host.name, report.state.unit, state, request, timeout_s or JOB_S, diff=lines)
+    lines = [f"slots {first} to {last}"]
+    if asked.purge_from is not None:
+        lines.append(f"plan to purge from slot {asked.purge_from} on")
+    if asked.digest:
+        lines.append(f"as survey {asked.digest} planned")
+    return UnitPlan(kind, host.uid, host.name, report.state.unit, state, request, timeout_s, diff=tuple(lines))
+
+
+def _down(plan: UnitPlan) -> bool:
+    return plan.state.partition("/")[0] in ("inactive", "failed")

@@ -34,13 +34,25 @@ def close(operation: pb.Operation, verdict: int) -> None:
         return
     if verdict == pb.VERDICT_UNSPECIFIED:
         operation.state = pb.OPERATION_STATE_ABORTED
-        act = next((step for step in operation.steps if step.id == "act" and step.HasField("start_time")), None)
-        why = f"a person ended it: {act.message}" if act else "a person ended it; nothing was done"
-        operation.error.CopyFrom(SolwardError(grpc.StatusCode.ABORTED, "ABORTED", why).status())
+        operation.error.CopyFrom(
+            SolwardError(grpc.StatusCode.ABORTED, "ABORTED", _ended_by_a_person(operation)).status()
+        )
         return
     failed = verdict == pb.VERDICT_FAIL
     operation.state = pb.OPERATION_STATE_FAILED if failed else pb.OPERATION_STATE_PAUSED
     operation.error.CopyFrom(operation_error(operation, verdict).status())
+
+
+def _ended_by_a_person(operation: pb.Operation) -> str:
+    begun = [step for step in operation.steps if step.HasField("start_time") and _acts(step)]
+    if not begun:
+        return "a person ended it; nothing was done"
+    said = next((step for step in begun if step.verdict != pb.VERDICT_PASS), begun[-1])
+    return f"a person ended it: {said.message}"
+
+
+def _acts(step: pb.Step) -> bool:
+    return step.id not in ("approve", "check") and not step.id.startswith("gate-")
 
 
 def outcome_entry(operation: pb.Operation) -> dict[str, object]:

@@ -35,6 +35,8 @@ CONFIG, RESTART = "validator.config", "validator.restart"
 # What an allowlist calls every kind of work on snapshots.
 SNAPSHOT = "validator.snapshot"
 LEDGER = "validator.ledger"
+# A repair of a ledger, whose parts are operations of their own.
+LEDGER_REPAIR = "controls.ledger"
 
 
 class Wish(NamedTuple):

@@ -1,14 +1,15 @@
 """Several operations on one host, one after the other, as a durable workflow; each is an operation of its own.
 
-Which part has been begun is on the board before it happens; after a crash a part is found by its name, which follows
-from the whole and the step.
+Its state is all on the board: a part is found again after a crash by its name, which follows from the whole, the step
+and the attempt.
 """
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import starmap
+from itertools import count
 from typing import NamedTuple
 
+import grpc
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance
 from solward.operations.v1 import operations_pb2 as pb
@@ -16,14 +17,17 @@ from solward.operations.v1 import operations_pb2 as pb
 from common.errors import SolwardError, info_of
 from common.names import operation_name
 from controlplane.links.registry import Links
+from controlplane.operations.approvals import wait_for_approval
 from controlplane.operations.board import ended
 from controlplane.operations.fleet import NOT_YET, Children, Patience, child_uid, host_gone
 from controlplane.operations.outcome import close
 from controlplane.operations.plan import UnitPlan, Wish, plan_unit
 from controlplane.operations.steps import Steps
-from controlplane.store.hosts import ACTIVE, HostRepository, HostRow
+from controlplane.store.hosts import ACTIVE, HostRepository
 
 log = structlog.get_logger(__name__)
+
+PASS, ABORTED = int(pb.VERDICT_PASS), int(pb.VERDICT_UNSPECIFIED)
 
 
 class Part(NamedTuple):
@@ -34,18 +38,18 @@ class Part(NamedTuple):
         title: what it does, in words.
         kind: what it is: a start or stop, planned when its turn comes, or a job.
         job: of a job, its UnitPlan's fields.
-        always: it has its turn also after one before it did not pass: the node must not be left down.
+        puts_back: it undoes the first part, and has its turn whatever came of those between, also if they were aborted.
     """
 
     step: str
     title: str
     kind: str
     job: tuple[object, ...] = ()
-    always: bool = False
+    puts_back: bool = False
 
 
 class SequencePlan(NamedTuple):
-    """What is done to one host, in parts."""
+    """What is done to one host, in parts, each a Part's fields."""
 
     kind: str
     host_uid: str
@@ -53,7 +57,6 @@ class SequencePlan(NamedTuple):
     hash: str
     parts: tuple[tuple[object, ...], ...]
     wait_s: int = 0
-    force: bool = False
 
 
 @DBOS.dbos_class()
@@ -73,97 +76,146 @@ class SequenceWorkflow(DBOSConfiguredInstance):
 
     @DBOS.workflow()
     async def run(self, uid: str, plan: Sequence[object]) -> None:
-        """Give each part its turn; after one that does not pass only those that always have theirs."""
-        wanted = SequencePlan(*plan)  # type: ignore[arg-type]
-        worst = int(pb.VERDICT_PASS)
-        for fields in wanted.parts:
-            part = Part(*fields)  # type: ignore[arg-type]
-            # Nothing was stopped if the first did not pass: then nothing needs to be started.
-            if worst != pb.VERDICT_PASS and not (part.always and await self.stopped(uid)):
-                continue
-            try:
-                verdict = await self.part(uid, plan, part.step)
-            except Exception:
-                log.exception("an operation cannot go on", operation=operation_name(uid), step=part.step)
-                verdict = int(pb.VERDICT_ERROR)
-            worst = verdict if worst == pb.VERDICT_PASS else worst
-        await self._board.change(uid, partial(close, verdict=worst))
+        """Wait for approval, then give each part its turn."""
+        try:
+            verdict = await self.go(uid, plan)
+        except Exception:
+            log.exception("an operation cannot go on", operation=operation_name(uid))
+            verdict = int(pb.VERDICT_ERROR)
+        await self.close(uid, verdict)
         await self.record(uid)
 
-    @DBOS.step()
-    async def stopped(self, uid: str) -> bool:
-        """Whether the first part has taken the node down."""
-        first = (await self._board.get(uid)).steps[0]
-        return first.verdict == pb.VERDICT_PASS
+    @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
+    async def go(self, uid: str, plan: Sequence[object]) -> int:
+        """Give each part its turn, once; gives the verdict of the first that did not pass."""
+        wanted = SequencePlan(*plan)  # type: ignore[arg-type]
+        worst = await self._approved(uid)
+        if worst != PASS:
+            return worst
+        for fields in wanted.parts:
+            part = Part(*fields)  # type: ignore[arg-type]
+            if not (await self._steps.get(uid, part.step)).HasField("end_time"):
+                if not await self._has_its_turn(uid, part, worst):
+                    worst = ABORTED if worst == PASS else worst
+                    continue
+                await self._turn(uid, wanted, part)
+            verdict = (await self._steps.get(uid, part.step)).verdict
+            worst = verdict if worst == PASS else worst
+        return ABORTED if worst != PASS and await self._steps.aborted(uid) else worst
+
+    @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
+    async def close(self, uid: str, verdict: int) -> None:
+        """End the operation, once."""
+
+        def end(operation: pb.Operation) -> None:
+            if not ended(operation):
+                close(operation, verdict)
+
+        await self._board.change(uid, end)
 
     @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
     async def record(self, uid: str) -> None:
         """Put the operation's outcome on record; an audit store that is down for a while is waited for."""
         await self._steps.record_outcome(uid)
 
-    @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=1.0)
-    async def part(self, uid: str, plan: Sequence[object], step: str) -> int:
-        """Begin the operation of a part, once, and wait for its end."""
-        wanted = SequencePlan(*plan)  # type: ignore[arg-type]
-        part = next(each for each in starmap(Part, wanted.parts) if each.step == step)
-        if await self._steps.passed(uid, step):
-            return int(pb.VERDICT_PASS)
-        await self._steps.begin(uid, step)
-        child = child_uid(uid, step, (await self._board.get(uid)).retries)
-        begun = await self._begin(uid, child, wanted, part)
-        if begun is not None:
-            return await self._steps.end(uid, step, pb.VERDICT_FAIL, f"{begun.reason}: {begun.message}")
-        return await self._follow(uid, step, child)
+    async def _approved(self, uid: str) -> int:
+        operation = await self._board.get(uid)
+        if not operation.approvals_required or operation.state != pb.OPERATION_STATE_AWAITING_APPROVAL:
+            return PASS
+        await self._steps.begin(uid, "approve")
+        verdict, message = await wait_for_approval(self._board, uid)
+        return await self._steps.end(uid, "approve", verdict, message)
+
+    async def _has_its_turn(self, uid: str, part: Part, worst: int) -> bool:
+        if part.puts_back:
+            # Where the first did not pass there is nothing to put back.
+            return _first_passed(await self._board.get(uid))
+        if worst != PASS:
+            return False
+        while await self._steps.held(uid):
+            pass
+        return not await self._steps.aborted(uid)
+
+    async def _turn(self, uid: str, wanted: SequencePlan, part: Part) -> None:
+        """Begin the operation of a part, unless an earlier life did, and follow it to its end."""
+        await self._steps.begin(uid, part.step)
+        child = await self._child(uid, part)
+        refused = await self._begin(uid, child, wanted, part)
+        if refused is not None:
+            await self._steps.end(uid, part.step, pb.VERDICT_FAIL, f"{refused.reason}: {refused.message}")
+            return
+        await self._follow(uid, part, child)
+
+    async def _child(self, uid: str, part: Part) -> str:
+        """Name the operation of a part; one that a crash kept from being set going is passed over."""
+        attempt = (await self._board.get(uid)).retries
+        for turn in count():
+            child = child_uid(uid, f"{part.step}.{turn}", attempt)
+            found = await self._children.child(child)
+            if found is None or info_of(found.error).reason != "NEVER_BEGUN":
+                return child
+        raise AssertionError("count() has no end")
 
     async def _begin(self, uid: str, child: str, wanted: SequencePlan, part: Part) -> SolwardError | None:
         patience = Patience(max(float(wanted.wait_s), self._begin_within_s))
-        while True:
-            if await self._children.child(child) is not None:
-                return None
+        while await self._children.child(child) is None:
             seen = self._board.changes
             try:
-                plan = await self._plan(wanted, part)
-                await self._children.begin_child(child, plan, await self._board.get(uid))
+                await self._children.begin_child(child, await self._plan(wanted, part), await self._board.get(uid))
             except SolwardError as error:
                 if error.reason not in NOT_YET or patience.over:
                     return error
+                if not part.puts_back and await self._steps.aborted(uid):
+                    return SolwardError(grpc.StatusCode.ABORTED, "ABORTED", "a person ended it before it began")
                 await self._steps.say(uid, part.step, error.message)
                 await self._board.wait(seen)
+        return None
 
     async def _plan(self, wanted: SequencePlan, part: Part) -> UnitPlan:
         if part.job:
             return UnitPlan(*part.job)  # type: ignore[arg-type]
-        row: HostRow | None = await self._hosts.by_name(wanted.host)
+        row = await self._hosts.by_name(wanted.host)
         if row is None or row.uid != wanted.host_uid or row.state != ACTIVE:
             raise host_gone(wanted.host)
-        return plan_unit(part.kind, row, self._links, Wish(force=wanted.force, wait_s=wanted.wait_s))
+        return plan_unit(part.kind, row, self._links, Wish(wait_s=wanted.wait_s))
 
-    async def _follow(self, uid: str, step: str, child: str) -> int:
-        aborted = False
+    async def _follow(self, uid: str, part: Part, child: str) -> None:
         while True:
             seen = self._board.changes
             found = await self._board.get(child)
             if ended(found):
                 break
-            if not aborted and await self._steps.aborted(uid):
-                aborted = True
+            if not part.puts_back and found.wish != pb.WISH_ABORT and await self._steps.aborted(uid):
                 await self._board.change(child, _abort)
             at = [each for each in found.steps if each.HasField("start_time")]
-            await self._steps.say(uid, step, at[-1].message or at[-1].title if at else "")
+            await self._steps.say(uid, part.step, at[-1].message or at[-1].title if at else "")
             await self._board.wait(seen)
-        verdict, words = _verdict(found)
-        return await self._steps.end(uid, step, verdict, words, operation=found.name)
+        act = next(each for each in found.steps if each.id == "act")
+        await self._board.change_step(uid, part.step, partial(_take_over, act=act))
+        verdict, words = _verdict(found, act)
+        await self._steps.end(uid, part.step, verdict, words, **(dict(act.figures) | {"operation": found.name}))
+
+
+def _first_passed(operation: pb.Operation) -> bool:
+    first = next(step for step in operation.steps if step.id != "approve")
+    return bool(first.verdict == pb.VERDICT_PASS)
+
+
+def _take_over(step: pb.Step, act: pb.Step) -> None:
+    """Show what a part's agent did as what the step did."""
+    if act.HasField("receipt"):
+        step.receipt.CopyFrom(act.receipt)
+        step.signed_receipt.CopyFrom(act.signed_receipt)
 
 
 def _abort(operation: pb.Operation) -> None:
-    operation.wish = pb.WISH_ABORT
+    if not ended(operation):
+        operation.wish = pb.WISH_ABORT
 
 
-def _verdict(child: pb.Operation) -> tuple[pb.Verdict, str]:
-    act = next((step for step in child.steps if step.id == "act"), None)
+def _verdict(child: pb.Operation, act: pb.Step) -> tuple[pb.Verdict, str]:
     if child.state == pb.OPERATION_STATE_SUCCEEDED:
-        return pb.VERDICT_PASS, act.message if act else "done"
+        return pb.VERDICT_PASS, act.receipt.message or act.message
     if child.state == pb.OPERATION_STATE_PAUSED:
         return pb.VERDICT_INCONCLUSIVE, child.error.message
-    reason = info_of(child.error).reason or "FAILED"
-    return pb.VERDICT_FAIL, f"{reason}: {child.error.message}"
+    return pb.VERDICT_FAIL, f"{info_of(child.error).reason or 'FAILED'}: {child.error.message}"

@@ -9,6 +9,7 @@ from solward.operations.v1 import operations_pb2 as pb
 
 from common.errors import SolwardError
 from controlplane.operations.outcome import UNDO
+from controlplane.operations.plan import LEDGER_REPAIR
 from controlplane.operations.rollout import NOT_PASSED
 
 AT_WORK = (pb.OPERATION_STATE_RUNNING, pb.OPERATION_STATE_AWAITING_APPROVAL, pb.OPERATION_STATE_PAUSED)
@@ -93,7 +94,9 @@ def _retry_steps(operation: pb.Operation, host: str) -> None:
         raise _not_possible("NOT_RETRYABLE", "its flags were put back: ask for the change anew")
     acted = any(step.id == "act" and step.verdict == pb.VERDICT_PASS for step in operation.steps)
     for step in operation.steps:
-        if step.verdict != pb.VERDICT_PASS or (step.id.startswith("gate-") and not acted):
+        # A node that was started again after a repair that did not pass must be stopped again for another one.
+        every = operation.kind == LEDGER_REPAIR
+        if every or step.verdict != pb.VERDICT_PASS or (step.id.startswith("gate-") and not acted):
             _again(step, operation.retries + 1)
 
 

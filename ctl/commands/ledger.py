@@ -35,18 +35,26 @@ def _range(command: Callable[..., None]) -> Callable[..., None]:
 
 @ledger.command(short_help="Say how each slot stands; the node must be down.")
 @_range
+@click.option(
+    "--purge-from", type=SLOT, help="Plan to delete all from this slot on, so that the node asks for it anew."
+)
 @acting_options
-def survey(context: str | None, /, first_slot: int, last_slot: int, timeout_seconds: int, **shared: Any) -> None:
-    """Say how each slot of a range stands on HOST, whose validator is down, and what could be done."""
-    fields = {"first_slot": first_slot, "last_slot": last_slot, "timeout_seconds": timeout_seconds}
+def survey(
+    context: str | None, /, first_slot: int, last_slot: int, timeout_seconds: int, purge_from: int | None, **shared: Any
+) -> None:
+    """Say how each slot of a range stands on HOST, whose validator is down, and what could be done.
+
+    It ends with a digest: `repair --survey DIGEST` does what was shown, and nothing else.
+    """
+    fields: dict[str, Any] = {"first_slot": first_slot, "last_slot": last_slot, "timeout_seconds": timeout_seconds}
+    if purge_from is not None:
+        fields["purge_from"] = purge_from
     run(context, act(f"{SERVICE}/SurveyLedger", "Look at them", pb.SurveyLedgerRequest, fields, **shared))
 
 
 @ledger.command(short_help="Stop the node, mend what can be mended, and start it.")
 @_range
-@click.option(
-    "--survey", "survey_digest", default="", metavar="DIGEST", help="Only what this survey said."
-)
+@click.option("--survey", "survey_digest", default="", metavar="DIGEST", help="Only what this survey said.")
 @click.option("--wait", "wait_minutes", type=click.IntRange(0, 1440), default=0, help="Minutes to wait for the gates.")
 @acting_options
 def repair(

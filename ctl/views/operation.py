@@ -91,13 +91,21 @@ def _diff_of(step: pb.Step) -> dict[str, str]:
 
 def ledger_lines(report: link_pb2.LedgerReport) -> list[str]:
     """Say how the slots of a ledger stand, and what was or could be done."""
-    runs = [*(("before", run) for run in report.before), *(("after", run) for run in report.after)]
-    said = [f"{when}: {_slots(run.first, run.last)} {run.state}" for when, run in runs]
-    said += [f"{each.verb} {_slots(each.first, each.last)}: {each.why}" for each in report.remedies]
-    said += [f"beyond repair here: {_slots(each.first, each.last)}: {each.why}" for each in report.beyond_repair]
+    said = [f"{_slots(run.first, run.last)} {run.state}{_became(run)}" for run in report.runs]
     if report.runs_left_out:
         said.append(f"and {report.runs_left_out} runs of slots more")
+    said += [
+        f"{'✓' if each.done else '·'} {each.verb} {_slots(each.first, each.last)}: {each.words or each.why}"
+        for each in report.steps
+    ]
+    said += [f"left: {_slots(each.first, each.last)} {each.state}: {each.why} ({each.verdict})" for each in report.left]
+    if report.left_left_out:
+        said.append(f"and {report.left_left_out} runs more are left")
     return [*said, f"survey digest {report.digest}"] if report.digest else said
+
+
+def _became(run: link_pb2.SlotRun) -> str:
+    return f", now {run.after}" if run.after not in ("", run.state) else ""
 
 
 def _slots(first: int, last: int) -> str:

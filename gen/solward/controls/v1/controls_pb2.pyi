@@ -162,7 +162,7 @@ class UnpinSnapshotRequest(_message.Message):
     def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., slot: _Optional[int] = ...) -> None: ...
 
 class SurveyLedgerRequest(_message.Message):
-    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "first_slot", "last_slot", "timeout_seconds")
+    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "first_slot", "last_slot", "timeout_seconds", "purge_from")
     HOST_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +171,7 @@ class SurveyLedgerRequest(_message.Message):
     FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
     LAST_SLOT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PURGE_FROM_FIELD_NUMBER: _ClassVar[int]
     host: str
     validate_only: bool
     request_id: str
@@ -179,7 +180,8 @@ class SurveyLedgerRequest(_message.Message):
     first_slot: int
     last_slot: int
     timeout_seconds: int
-    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., first_slot: _Optional[int] = ..., last_slot: _Optional[int] = ..., timeout_seconds: _Optional[int] = ...) -> None: ...
+    purge_from: int
+    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., first_slot: _Optional[int] = ..., last_slot: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., purge_from: _Optional[int] = ...) -> None: ...
 
 class RepairLedgerRequest(_message.Message):
     __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "first_slot", "last_slot", "timeout_seconds", "survey_digest", "wait_seconds")

@@ -327,58 +327,86 @@ class StopJobAction(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., step: _Optional[str] = ..., action: _Optional[str] = ...) -> None: ...
 
 class LedgerAction(_message.Message):
-    __slots__ = ("unit", "verb", "first_slot", "last_slot", "plan_digest", "timeout_ms")
+    __slots__ = ("unit", "verb", "first_slot", "last_slot", "plan_digest", "timeout_ms", "purge_from")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     VERB_FIELD_NUMBER: _ClassVar[int]
     FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
     LAST_SLOT_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    PURGE_FROM_FIELD_NUMBER: _ClassVar[int]
     unit: str
     verb: LedgerVerb
     first_slot: int
     last_slot: int
     plan_digest: str
     timeout_ms: int
-    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[LedgerVerb, str]] = ..., first_slot: _Optional[int] = ..., last_slot: _Optional[int] = ..., plan_digest: _Optional[str] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    purge_from: int
+    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[LedgerVerb, str]] = ..., first_slot: _Optional[int] = ..., last_slot: _Optional[int] = ..., plan_digest: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., purge_from: _Optional[int] = ...) -> None: ...
 
 class LedgerReport(_message.Message):
-    __slots__ = ("before", "after", "remedies", "beyond_repair", "digest", "runs_left_out")
-    BEFORE_FIELD_NUMBER: _ClassVar[int]
-    AFTER_FIELD_NUMBER: _ClassVar[int]
-    REMEDIES_FIELD_NUMBER: _ClassVar[int]
-    BEYOND_REPAIR_FIELD_NUMBER: _ClassVar[int]
-    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("runs", "runs_left_out", "steps", "left", "left_left_out", "digest", "snapshot_slot", "newest_root")
+    RUNS_FIELD_NUMBER: _ClassVar[int]
     RUNS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
-    before: _containers.RepeatedCompositeFieldContainer[SlotRun]
-    after: _containers.RepeatedCompositeFieldContainer[SlotRun]
-    remedies: _containers.RepeatedCompositeFieldContainer[LedgerRemedy]
-    beyond_repair: _containers.RepeatedCompositeFieldContainer[LedgerRemedy]
-    digest: str
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_SLOT_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_ROOT_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[SlotRun]
     runs_left_out: int
-    def __init__(self, before: _Optional[_Iterable[_Union[SlotRun, _Mapping]]] = ..., after: _Optional[_Iterable[_Union[SlotRun, _Mapping]]] = ..., remedies: _Optional[_Iterable[_Union[LedgerRemedy, _Mapping]]] = ..., beyond_repair: _Optional[_Iterable[_Union[LedgerRemedy, _Mapping]]] = ..., digest: _Optional[str] = ..., runs_left_out: _Optional[int] = ...) -> None: ...
+    steps: _containers.RepeatedCompositeFieldContainer[LedgerStep]
+    left: _containers.RepeatedCompositeFieldContainer[LedgerLeft]
+    left_left_out: int
+    digest: str
+    snapshot_slot: int
+    newest_root: int
+    def __init__(self, runs: _Optional[_Iterable[_Union[SlotRun, _Mapping]]] = ..., runs_left_out: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[LedgerStep, _Mapping]]] = ..., left: _Optional[_Iterable[_Union[LedgerLeft, _Mapping]]] = ..., left_left_out: _Optional[int] = ..., digest: _Optional[str] = ..., snapshot_slot: _Optional[int] = ..., newest_root: _Optional[int] = ...) -> None: ...
 
 class SlotRun(_message.Message):
-    __slots__ = ("first", "last", "state")
+    __slots__ = ("first", "last", "state", "after")
     FIRST_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     first: int
     last: int
     state: str
-    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ..., state: _Optional[str] = ...) -> None: ...
+    after: str
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ..., state: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
 
-class LedgerRemedy(_message.Message):
-    __slots__ = ("verb", "first", "last", "why")
+class LedgerStep(_message.Message):
+    __slots__ = ("verb", "first", "last", "slots", "why", "done", "words")
     VERB_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
     verb: str
     first: int
     last: int
+    slots: int
     why: str
-    def __init__(self, verb: _Optional[str] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
+    done: bool
+    words: str
+    def __init__(self, verb: _Optional[str] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., slots: _Optional[int] = ..., why: _Optional[str] = ..., done: _Optional[bool] = ..., words: _Optional[str] = ...) -> None: ...
+
+class LedgerLeft(_message.Message):
+    __slots__ = ("first", "last", "state", "verdict", "why")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    last: int
+    state: str
+    verdict: str
+    why: str
+    def __init__(self, first: _Optional[int] = ..., last: _Optional[int] = ..., state: _Optional[str] = ..., verdict: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
 
 class PrunePolicy(_message.Message):
     __slots__ = ("keep_full", "keep_incremental", "keep_younger_seconds", "max_bytes")
