@@ -93,9 +93,9 @@ def _retry_steps(operation: pb.Operation, host: str) -> None:
     if any(step.id == UNDO and step.HasField("start_time") for step in operation.steps):
         raise _not_possible("NOT_RETRYABLE", "its flags were put back: ask for the change anew")
     acted = any(step.id == "act" and step.verdict == pb.VERDICT_PASS for step in operation.steps)
+    # A node that was started again after a repair that did not pass must be stopped again for another one.
+    every = operation.kind == LEDGER_REPAIR
     for step in operation.steps:
-        # A node that was started again after a repair that did not pass must be stopped again for another one.
-        every = operation.kind == LEDGER_REPAIR
         if every or step.verdict != pb.VERDICT_PASS or (step.id.startswith("gate-") and not acted):
             _again(step, operation.retries + 1)
 

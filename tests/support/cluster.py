@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import pyotp
 import yaml
 
+from tests.peers import ledger_tool
 from tests.peers.fixtures import SystemdPeer, systemd_peer
 from tests.support.codes import Authenticator
 from tests.support.launcher import helper_argv, write_script
@@ -240,8 +241,12 @@ class Cluster:
             settings["group"] = about.group
         settings["labels"] = dict(about.labels)
         host.config.write_text(yaml.safe_dump(settings))
-        actions = [f"validator.{verb}" for verb in ("start", "stop", "restart", "vote", "config", "snapshot")]
-        allowed: dict[str, Any] = {"units": {UNIT: actions}, "voters": list(about.voters)}
+        actions = [f"validator.{verb}" for verb in ("start", "stop", "restart", "vote", "config", "snapshot", "ledger")]
+        allowed: dict[str, Any] = {
+            "units": {UNIT: actions},
+            "voters": list(about.voters),
+            "ledger_tool": str(ledger_tool.program(host.folder)),
+        }
         if about.changeable:
             entry = {"source": str(host.script), "program": "agave-validator", "flags": list(about.changeable)}
             allowed["config"] = {UNIT: entry}

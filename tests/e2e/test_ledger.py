@@ -1,0 +1,207 @@
+"""Ledgers with real processes: surveyed, mended as the survey said, and the node stopped and started around it."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_crashes import starts
+from tests.e2e.test_rolling import ended, fleet, until
+from tests.e2e.test_snapshots import FAILED, SUCCEEDED, act
+from tests.peers import ledger_tool as tool
+from tests.peers import snapshots
+from tests.support.cluster import About, Cluster, HostProcess
+
+BOOT = snapshots.SLOT
+FIRST, LAST = BOOT - 10, BOOT + 20
+RANGE = ("--from", str(FIRST), "--to", str(LAST))
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def write(ledger: Path, **how: Any) -> None:
+    """Write a ledger with two lost root markers, a hole, a dead slot above the snapshot, and one that is not full."""
+    slots = tool.chain(range(FIRST - 5, BOOT - 4)) | tool.chain(range(BOOT - 2, LAST + 1), parent=BOOT - 3)
+    slots[BOOT + 15]["full"] = False
+    roots = [slot for slot in slots if slot <= BOOT + 5 and slot not in (BOOT + 1, BOOT + 2)]
+    tool.write(ledger, slots, roots=roots, dead=[BOOT + 10], **how)
+
+
+@asynccontextmanager
+async def one(folder: Path, **how: Any) -> AsyncIterator[tuple[Cluster, HostProcess, Path]]:
+    """Run a control plane and one host with a snapshot and a ledger that wants mending."""
+    async with fleet(folder) as made:
+        host = await made.add_host("sol-1", About(guarded=True), genesis=time.time() - 3600)
+        ledger = host.folder / "ledger"
+        snapshots.write(ledger, BOOT)
+        write(ledger, **how)
+        yield made, host, ledger
+
+
+async def do(made: Cluster, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Do something with a second factor and wait; give the exit code, the operation, and what was said."""
+    argv = (*arguments, "--yes", "--detach")
+    ran = await made.ctl(*argv, answers=(await made.authenticator.code(),), check=False)
+    if ran.code:
+        return ran.code, {}, ran.err
+    done = await ended(made, ran.out.split()[-1])
+    return 0, done, (await made.ctl("operations", "show", done["name"])).out
+
+
+def step(operation: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(step for step in operation["steps"] if step["id"] == name)
+    return found
+
+
+async def active(made: Cluster) -> str:
+    state: str = (await made.ctl_json("validator", "status", "sol-1"))["unit"]["activeState"]
+    return state
+
+
+async def test_what_a_survey_showed_is_what_is_done(tmp_path: Path) -> None:
+    async with one(tmp_path) as (made, _, ledger):
+        code, _, said = await do(made, "controls", "ledger", "survey", "sol-1", *RANGE)
+        assert (code, "ctl validator stop" in said or "stop it first" in said) == (6, True), said
+        code, done, said = await do(made, "validator", "stop", "sol-1")
+        assert done["state"] == SUCCEEDED, (done, said)
+
+        code, done, said = await do(made, "controls", "ledger", "survey", "sol-1", *RANGE)
+        assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
+        report = act(done)["receipt"]["ledger"]
+        states = {(int(run["first"]), int(run["last"])): run["state"] for run in report["runs"]}
+        assert states[BOOT + 1, BOOT + 2] == "full"
+        assert states[BOOT - 4, BOOT - 3] == "hole"
+        assert states[BOOT + 10, BOOT + 10] == "dead"
+        assert states[BOOT + 15, BOOT + 15] == "partial"
+        assert [each["verb"] for each in report["steps"]] == ["repair_roots", "remove_dead"]
+        assert {each["verdict"] for each in report["left"]} == {"not_repairable", "node_repairs"}
+        assert report["digest"] in said
+        assert f"{BOOT - 4}-{BOOT - 3} hole" in said
+
+        plan = await made.ctl("controls", "ledger", "repair", "sol-1", *RANGE, "--survey", report["digest"], "--plan")
+        # It is down already: it is neither stopped nor started.
+        assert "Stop" not in plan.out, plan.out
+        code, done, said = await do(
+            made, "controls", "ledger", "repair", "sol-1", *RANGE, "--survey", report["digest"]
+        )  # fmt: skip
+        assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
+        after = step(done, "repair")["receipt"]["ledger"]
+        assert all(each["done"] for each in after["steps"])
+        changed = {int(run["first"]): (run["state"], run["after"]) for run in after["runs"]}
+        assert changed[BOOT + 1] == ("full", "rooted")
+        assert changed[BOOT + 10] == ("dead", "full")
+        assert changed[BOOT - 4] == ("hole", "hole")
+        store = tool.Store.load(ledger)
+        assert {BOOT + 1, BOOT + 2} <= store.roots
+        assert not store.dead
+        assert await active(made) == "inactive"
+
+
+async def test_a_running_node_is_stopped_mended_and_started(tmp_path: Path) -> None:
+    async with one(tmp_path) as (made, host, ledger):
+        before = starts(host)
+        code, done, said = await do(made, "controls", "ledger", "repair", "sol-1", *RANGE)
+        assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
+        assert [each["id"] for each in done["steps"]] == ["stop", "repair", "start"]
+        assert not tool.Store.load(ledger).dead
+        assert starts(host) == before + 1
+        assert await active(made) == "active"
+        parts = [await made.ctl_json("operations", "show", each["figures"]["operation"]) for each in done["steps"]]
+        assert [part["kind"] for part in parts] == ["validator.stop", "ledger.repair", "validator.start"]
+        assert {part["parent"] for part in parts} == {done["name"]}
+
+
+async def test_a_node_is_started_again_also_where_the_repair_fails_and_it_can_be_retried(tmp_path: Path) -> None:
+    fault = {"command": "remove-dead-slot", "code": 1, "stderr": "Error: IO error: No space left on device"}
+    async with one(tmp_path, fault=fault) as (made, host, ledger):
+        code, done, said = await do(made, "controls", "ledger", "repair", "sol-1", *RANGE)
+        assert (code, done["state"]) == (0, FAILED), (done, said)
+        assert "No space left" in done["error"]["message"]
+        assert step(done, "start")["verdict"] == "VERDICT_PASS"
+        assert await active(made) == "active"
+        before = starts(host)
+
+        tool.fault(ledger)
+        await made.ctl("operations", "retry", done["name"], answers=(await made.authenticator.code(),))
+        done = await ended(made, done["name"])
+        assert done["state"] == SUCCEEDED, done
+        assert not tool.Store.load(ledger).dead
+        assert starts(host) == before + 1
+
+
+async def test_a_purge_takes_a_survey_and_a_digest(tmp_path: Path) -> None:
+    async with one(tmp_path) as (made, _, ledger):
+        await do(made, "validator", "stop", "sol-1")
+        below = ("controls", "ledger", "survey", "sol-1", *RANGE, "--purge-from", str(BOOT))
+        _, done, _ = await do(made, *below)
+        assert act(done)["message"].startswith("AT_OR_BELOW_SNAPSHOT: "), done
+        _, done, said = await do(made, *below[:-1], str(BOOT + 8))
+        digest = act(done)["receipt"]["ledger"]["digest"]
+        assert f"purge {BOOT + 8}-{LAST}" in said
+        assert max(tool.Store.load(ledger).slots) == LAST
+
+        _, done, _ = await do(
+            made, "controls", "ledger", "repair", "sol-1", "--from", str(FIRST), "--to", str(LAST - 1),
+            "--survey", digest,
+        )  # fmt: skip
+        assert "SURVEY_OTHER_RANGE" in step(done, "repair")["message"], done
+        _, done, _ = await do(made, "controls", "ledger", "repair", "sol-1", *RANGE, "--survey", digest)
+        assert done["state"] == SUCCEEDED, done
+        assert max(tool.Store.load(ledger).slots) == BOOT + 7
+
+
+async def test_a_survey_that_the_node_has_run_since_is_not_carried_out(tmp_path: Path) -> None:
+    async with one(tmp_path) as (made, _, ledger):
+        await do(made, "validator", "stop", "sol-1")
+        _, done, _ = await do(made, "controls", "ledger", "survey", "sol-1", *RANGE)
+        digest = act(done)["receipt"]["ledger"]["digest"]
+        store = tool.Store.load(ledger)
+        store.slots |= tool.chain([LAST + 1])
+        store.save()
+        _, done, _ = await do(made, "controls", "ledger", "repair", "sol-1", *RANGE, "--survey", digest)
+        assert done["state"] == FAILED
+        assert "PLAN_STALE" in step(done, "repair")["message"], done
+        assert tool.Store.load(ledger).dead == {BOOT + 10}
+
+
+async def begin(made: Cluster) -> str:
+    code = await made.authenticator.code()
+    ran = await made.ctl("controls", "ledger", "repair", "sol-1", *RANGE, "--yes", "--detach", answers=(code,))
+    return ran.out.split()[-1]
+
+
+def mending(operation: dict[str, Any]) -> bool:
+    return "slots" in step(operation, "repair").get("message", "")
+
+
+async def test_a_repair_that_is_ended_starts_the_node_again(tmp_path: Path) -> None:
+    async with one(tmp_path, fault={"command": "print", "slow_s": 60}) as (made, _, ledger):
+        name = await begin(made)
+        await until(made, name, mending, "it looks at the ledger")
+        await made.ctl("operations", "abort", name)
+        done = await ended(made, name)
+        assert done["state"] == "OPERATION_STATE_ABORTED", done
+        assert "STOPPED" in done["error"]["message"]
+        assert step(done, "start")["verdict"] == "VERDICT_PASS"
+        assert await active(made) == "active"
+        assert tool.Store.load(ledger).dead == {BOOT + 10}
+
+
+async def test_a_repair_outlives_agent_and_control_plane(tmp_path: Path) -> None:
+    async with one(tmp_path, fault={"command": "print", "slow_s": 6}) as (made, host, ledger):
+        before = starts(host)
+        name = await begin(made)
+        await until(made, name, mending, "it looks at the ledger")
+        await asyncio.gather(made.stop_agent(host, signal.SIGKILL), made.stop_server(signal.SIGKILL))
+        await made.start_server()
+        await made.start_agent(host)
+        done = await ended(made, name)
+        assert done["state"] == SUCCEEDED, done
+        assert not tool.Store.load(ledger).dead
+        assert starts(host) == before + 1
+        assert len(list((host.folder / "jobs").glob("*.json"))) == 1
