@@ -70,6 +70,8 @@ def _action_of(request: link_pb2.ActionRequest) -> tuple[str, str]:
         return SNAPSHOT, request.snapshot.unit
     if kind == "ledger":
         return LEDGER, request.ledger.unit
+    if kind == "nudge":
+        return LEDGER, request.nudge.unit
     if kind == "stop_job":
         return request.stop_job.action if request.stop_job.action in JOBS else "", request.stop_job.unit
     if kind == "vote":

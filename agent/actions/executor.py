@@ -13,6 +13,7 @@ from agent import VERSION
 from agent.actions.base import Act, Outcome, Tell
 from agent.actions.config import ConfigAct
 from agent.actions.job import JobAct, stop_job
+from agent.actions.nudge import NudgeAct
 from agent.actions.unit import DONE, UnitAct
 from agent.actions.vote import VoteAct
 from agent.allowlist import Allowlist
@@ -23,7 +24,7 @@ from agent.host.systemd import Systemd
 from agent.identity import Identity
 from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
-from agent.permits import INSPECT, JOBS, LEDGER, Refusal, check_allowed, check_signed
+from agent.permits import INSPECT, LEDGER, Refusal, check_allowed, check_signed
 from common.clock import now_ms
 from common.permits import sign_receipt
 
@@ -79,10 +80,11 @@ class Executor:
         if permit.action == INSPECT:
             # It changes nothing: neither waits for its turn nor is remembered.
             return await self._inspect(permit, command)
-        if link_pb2.ActionRequest.FromString(command.request).HasField("stop_job"):
+        request = link_pb2.ActionRequest.FromString(command.request)
+        if request.HasField("stop_job"):
             # The job that it stops holds the turn.
             return await self._stop_job(permit, command)
-        async with self._one_job_at_a_time if permit.action in JOBS else self._one_at_a_time:
+        async with self._one_job_at_a_time if _is_job(request) else self._one_at_a_time:
             return await self._once(permit, command, tell)
 
     async def _fenced(self, permit: link_pb2.Permit) -> Refusal | None:
@@ -138,8 +140,10 @@ class Executor:
         return await act.act(tell), before, start_ms
 
     def _act(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
-        if permit.action in JOBS:
+        if _is_job(request):
             return self._job(request, permit)
+        if request.WhichOneof("action") == "nudge":
+            return NudgeAct(self._systemd, request.nudge, self._node)
         if request.WhichOneof("action") == "vote":
             return VoteAct(self._systemd, request.vote, self._node, self._allowlist.voters)
         if request.WhichOneof("action") == "config":
@@ -261,6 +265,10 @@ class Executor:
 
     async def _disk(self, call: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._worker, call, *arguments)
+
+
+def _is_job(request: link_pb2.ActionRequest) -> bool:
+    return request.WhichOneof("action") in ("snapshot", "ledger")
 
 
 def _job_ident(permit: link_pb2.Permit, step: str) -> str:

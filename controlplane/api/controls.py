@@ -87,6 +87,9 @@ class ControlsApi(ControlsServiceServicer):
     async def RepairLedger(self, request: pb.RepairLedgerRequest, context: Context) -> operations_pb2.Operation:
         return await self._ledger.repair(request)
 
+    async def NudgeRepair(self, request: pb.NudgeRepairRequest, context: Context) -> operations_pb2.Operation:
+        return await self._ledger.nudge(request)
+
     async def _versions_before(self, applied: operations_pb2.Operation) -> dict[str, int]:
         """Find, for every host whose flags an operation changed and did not put back, the version before."""
         found = {}

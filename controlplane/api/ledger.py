@@ -8,8 +8,8 @@ from controlplane.api.plans import Operating, refuse_changed, request_key
 from controlplane.guard.context import caller, current_call
 from controlplane.links.registry import Links
 from controlplane.operations.engine import Engine
-from controlplane.operations.ledger_plan import SURVEY, Range, repair, shown, survey
-from controlplane.operations.plan import LEDGER_REPAIR
+from controlplane.operations.ledger_plan import SURVEY, Range, nudge, repair, shown, survey
+from controlplane.operations.plan import LEDGER_REPAIR, NUDGE
 from controlplane.store.hosts import HostRepository
 
 
@@ -27,6 +27,15 @@ class Ledger:
         purge_from = request.purge_from if request.HasField("purge_from") else None
         asked = Range(request.first_slot, request.last_slot, request.timeout_seconds, purge_from)
         return await self._operating.operate(SURVEY, request, lambda row: survey(row, self._links, asked))
+
+    async def nudge(self, request: pb.NudgeRepairRequest) -> operations_pb2.Operation:
+        """Have a running node ask its peers for shreds."""
+        return await self._operating.operate(
+            NUDGE, request,
+            lambda row: nudge(
+                row, self._links, request.first_slot, request.last_slot, request.shreds, request.watch_seconds
+            ),
+        )  # fmt: skip
 
     async def repair(self, request: pb.RepairLedgerRequest) -> operations_pb2.Operation:
         """Stop the node, do what can be done, and start it again."""

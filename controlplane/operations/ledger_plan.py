@@ -1,6 +1,7 @@
 """Plans for a host's ledger: a survey of a node that is down, and a repair that takes the node down and up again."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import grpc
@@ -10,7 +11,7 @@ from solward.operations.v1 import operations_pb2 as pb
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.links.registry import Links
-from controlplane.operations.plan import LEDGER, LEDGER_REPAIR, UnitPlan, allowed_validator
+from controlplane.operations.plan import LEDGER, LEDGER_REPAIR, NUDGE, UnitPlan, allowed_validator
 from controlplane.operations.sequence import Part, SequencePlan
 from controlplane.store.hosts import HostRow
 
@@ -19,6 +20,11 @@ STOP, START = "validator.stop", "validator.start"
 JOB_S = 6 * 3600
 # The tool reads every slot of the range.
 MOST_SLOTS = 100_000
+# Each is a call of the admin socket for each shred, and a node that is asked for more repairs less by itself.
+MOST_NUDGED = 512
+WATCH_S = 30
+# To ask for all of them.
+NUDGE_S = 60
 
 
 class Range(NamedTuple):
@@ -75,6 +81,39 @@ def repair(host: HostRow, links: Links, asked: Range, wait_s: int) -> SequencePl
     return SequencePlan(LEDGER_REPAIR, host.uid, host.name, plan_hash, tuple(tuple(part) for part in parts), wait_s)
 
 
+def nudge(host: HostRow, links: Links, first: int, last: int, shreds: Sequence[int], watch_s: int) -> UnitPlan:
+    """Plan to have a running node ask its peers for shreds of slots.
+
+    Args:
+        shreds: which of each slot, by index; none: the first.
+        watch_s: how long it is watched whether the slots come; 0: WATCH_S.
+
+    Raises: SolwardError RANGE_WRONG, NODE_DOWN, and as `plan.plan_unit`.
+    """
+    _refuse_range(first, last, MOST_NUDGED)
+    report = allowed_validator(LEDGER, host, links)
+    state = f"{report.state.active_state}/{report.state.sub_state}"
+    if report.state.active_state != "active":
+        raise SolwardError(
+            grpc.StatusCode.FAILED_PRECONDITION, "NODE_DOWN",
+            f"the validator of {host_name(host.name)} is {state}: only a running one asks its peers",
+            {"host": host_name(host.name)},
+        )  # fmt: skip
+    watch_s = watch_s or WATCH_S
+    action = link_pb2.NudgeAction(
+        unit=report.state.unit,
+        expected_invocation=report.state.invocation_id,
+        first_slot=first,
+        last_slot=last,
+        shreds=sorted(set(shreds)) or [0],
+        watch_ms=watch_s * 1000,
+    )
+    request = link_pb2.ActionRequest(nudge=action).SerializeToString(deterministic=True)
+    lines = (f"slots {first} to {last}", f"shreds {', '.join(map(str, action.shreds))} of each")
+    timeout_s = watch_s + NUDGE_S
+    return UnitPlan(NUDGE, host.uid, host.name, report.state.unit, state, request, timeout_s, diff=lines)
+
+
 def shown(plan: SequencePlan, requester: str, reason: str) -> pb.Operation:
     """Show a repair as an operation that has not begun."""
     parts = [Part(*fields) for fields in plan.parts]  # type: ignore[arg-type]
@@ -86,12 +125,7 @@ def shown(plan: SequencePlan, requester: str, reason: str) -> pb.Operation:
 
 def _job(kind: str, host: HostRow, links: Links, asked: Range) -> UnitPlan:
     first, last = asked.first, asked.last
-    if not first <= last or last - first >= MOST_SLOTS:
-        what = f"must not be before first_slot, nor {MOST_SLOTS} slots or more after it"
-        raise SolwardError(
-            grpc.StatusCode.INVALID_ARGUMENT, "RANGE_WRONG", f"last_slot {what}", {"field": "last_slot"},
-            (("last_slot", what),),
-        )  # fmt: skip
+    _refuse_range(first, last, MOST_SLOTS)
     report = allowed_validator(LEDGER, host, links)
     timeout_s = asked.timeout_s or JOB_S
     action = link_pb2.LedgerAction(
@@ -111,6 +145,15 @@ def _job(kind: str, host: HostRow, links: Links, asked: Range) -> UnitPlan:
     if asked.digest:
         lines.append(f"as survey {asked.digest} planned")
     return UnitPlan(kind, host.uid, host.name, report.state.unit, state, request, timeout_s, diff=tuple(lines))
+
+
+def _refuse_range(first: int, last: int, most: int) -> None:
+    if not first <= last or last - first >= most:
+        what = f"must not be before first_slot, nor {most} slots or more after it"
+        raise SolwardError(
+            grpc.StatusCode.INVALID_ARGUMENT, "RANGE_WRONG", f"last_slot {what}", {"field": "last_slot"},
+            (("last_slot", what),),
+        )  # fmt: skip
 
 
 def _down(plan: UnitPlan) -> bool:

@@ -35,6 +35,7 @@ CONFIG, RESTART = "validator.config", "validator.restart"
 # What an allowlist calls every kind of work on snapshots.
 SNAPSHOT = "validator.snapshot"
 LEDGER = "validator.ledger"
+NUDGE = "ledger.nudge"
 # A repair of a ledger, whose parts are operations of their own.
 LEDGER_REPAIR = "controls.ledger"
 
@@ -111,11 +112,10 @@ class UnitPlan(NamedTuple):
                     id="configure", title=f"Change the flags of {self.unit}", figures={"diff": "\n".join(self.diff)}
                 )
             )
-        if self.is_job:
+        if self.leaves_unit:
+            how = f"As a job on {self.host}" if self.is_job else f"Have {self.host} ask its peers"
             figures = {"diff": "\n".join(self.diff)}
-            return [
-                pb.Step(id="act", title=f"As a job on {self.host}, for at most {self.timeout_s} s", figures=figures)
-            ]
+            return [pb.Step(id="act", title=f"{how}, for at most {self.timeout_s} s", figures=figures)]
         if self.request:
             steps.append(pb.Step(id="act", title=self._act_title()))
             steps.append(pb.Step(id="verify", title=f"Verify that the agent sees {self.unit} {self._wanted}"))
@@ -130,12 +130,17 @@ class UnitPlan(NamedTuple):
     @property
     def is_job(self) -> bool:
         """Whether it is carried out by a job of the host, which leaves the unit alone."""
-        return self.kind.startswith(("snapshot.", "ledger."))
+        return self.kind.startswith(("snapshot.", "ledger.")) and self.kind != NUDGE
+
+    @property
+    def leaves_unit(self) -> bool:
+        """Whether the unit is not touched, so that its state says nothing of what was done."""
+        return self.is_job or self.kind == NUDGE
 
     @property
     def action(self) -> str:
         """What the act is called in permits and allowlists."""
-        if self.is_job:
+        if self.leaves_unit:
             return LEDGER if self.kind.startswith("ledger.") else SNAPSHOT
         return RESTART if self.kind == CONFIG else self.kind
 

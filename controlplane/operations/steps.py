@@ -86,7 +86,8 @@ class Steps:
         figures = dict(receipt.figures) | {"took_ms": str(took_ms)}
         if receipt.result == link_pb2.RECEIPT_RESULT_DONE:
             figures["job_ms"] = f"{receipt.job_ms:.1f}"
-            return await self.end(uid, step_id, pb.VERDICT_PASS, f"done in {took_ms} ms", **figures)
+            said = f"{receipt.message}; " if receipt.message else ""
+            return await self.end(uid, step_id, pb.VERDICT_PASS, f"{said}done in {took_ms} ms", **figures)
         if receipt.result not in (link_pb2.RECEIPT_RESULT_REFUSED, link_pb2.RECEIPT_RESULT_FAILED):
             why = "RECEIPT_UNKNOWN: the receipt's result is none that this version knows"
             return await self.end(uid, step_id, pb.VERDICT_INCONCLUSIVE, why)

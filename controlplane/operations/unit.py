@@ -78,7 +78,7 @@ class UnitWorkflow(DBOSConfiguredInstance):
 
     async def _acted(self, uid: str, plan: Stored, wanted: UnitPlan, request: bytes) -> int:
         verdict = await self.carry_out(uid, plan, request)
-        if wanted.is_job:
+        if wanted.leaves_unit:
             return verdict
         if verdict == pb.VERDICT_PASS:
             verdict = await self._verify(uid, wanted)

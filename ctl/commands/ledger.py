@@ -10,12 +10,26 @@ from ctl.acting import act, acting_options
 from ctl.client import run
 
 SERVICE = "solward.controls.v1.ControlsService"
-SLOT = click.IntRange(0, 2**64 - 1)
+
+
+class SlotType(click.ParamType):
+    """A slot's number."""
+
+    name = "slot"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a slot; refuses what is none."""
+        if not (str(value).isascii() and str(value).isdecimal() and int(value) < 2**64):
+            self.fail(f"{value!r} is no slot", param, ctx)
+        return int(value)
+
+
+SLOT = SlotType()
 
 
 @click.group()
 def ledger() -> None:
-    """Look at a range of slots in a validator's ledger, and mend what can be mended."""
+    """Say how slots stand in a ledger, and mend them."""
 
 
 def _range(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,6 +64,39 @@ def survey(
     if purge_from is not None:
         fields["purge_from"] = purge_from
     run(context, act(f"{SERVICE}/SurveyLedger", "Look at them", pb.SurveyLedgerRequest, fields, **shared))
+
+
+@ledger.command(short_help="Have a running node ask its peers for slots above its root.")
+@click.option("--from", "first_slot", type=SLOT, required=True, help="The first slot.")
+@click.option("--to", "last_slot", type=SLOT, required=True, help="The last slot.")
+@click.option(
+    "--shred",
+    "shreds",
+    type=click.IntRange(0, 2**32 - 1),
+    multiple=True,
+    help="Which shreds of each; by default the first.",
+)
+@click.option(
+    "--watch",
+    "watch_seconds",
+    type=click.IntRange(1, 600),
+    default=30,
+    show_default=True,
+    help="Seconds to see whether they come.",
+)
+@acting_options
+def nudge(
+    context: str | None, /, first_slot: int, last_slot: int, shreds: tuple[int, ...], watch_seconds: int, **shared: Any
+) -> None:
+    """Have the running validator of HOST ask its peers for shreds of slots above its root, and say which slots came.
+
+    A node asks by itself all the time; this asks the peers that hold most stake once more. What is at or below the
+    root it does not take any more: see `repair`.
+    """
+    fields = {
+        "first_slot": first_slot, "last_slot": last_slot, "shreds": shreds, "watch_seconds": watch_seconds,
+    }  # fmt: skip
+    run(context, act(f"{SERVICE}/NudgeRepair", "Ask for them", pb.NudgeRepairRequest, fields, **shared))
 
 
 @ledger.command(short_help="Stop the node, mend what can be mended, and start it.")

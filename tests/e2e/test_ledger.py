@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.test_crashes import starts
 from tests.e2e.test_rolling import ended, fleet, until
 from tests.e2e.test_snapshots import FAILED, SUCCEEDED, act
+from tests.e2e.test_validator_control import faults
 from tests.peers import ledger_tool as tool
 from tests.peers import snapshots
 from tests.support.cluster import About, Cluster, HostProcess
@@ -33,10 +34,10 @@ def write(ledger: Path, **how: Any) -> None:
 
 
 @asynccontextmanager
-async def one(folder: Path, **how: Any) -> AsyncIterator[tuple[Cluster, HostProcess, Path]]:
+async def one(folder: Path, *, running: bool = True, **how: Any) -> AsyncIterator[tuple[Cluster, HostProcess, Path]]:
     """Run a control plane and one host with a snapshot and a ledger that wants mending."""
     async with fleet(folder) as made:
-        host = await made.add_host("sol-1", About(guarded=True), genesis=time.time() - 3600)
+        host = await made.add_host("sol-1", About(guarded=True, running=running), genesis=time.time() - 3600)
         ledger = host.folder / "ledger"
         snapshots.write(ledger, BOOT)
         write(ledger, **how)
@@ -64,12 +65,7 @@ async def active(made: Cluster) -> str:
 
 
 async def test_what_a_survey_showed_is_what_is_done(tmp_path: Path) -> None:
-    async with one(tmp_path) as (made, _, ledger):
-        code, _, said = await do(made, "controls", "ledger", "survey", "sol-1", *RANGE)
-        assert (code, "ctl validator stop" in said or "stop it first" in said) == (6, True), said
-        code, done, said = await do(made, "validator", "stop", "sol-1")
-        assert done["state"] == SUCCEEDED, (done, said)
-
+    async with one(tmp_path, running=False) as (made, _, ledger):
         code, done, said = await do(made, "controls", "ledger", "survey", "sol-1", *RANGE)
         assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
         report = act(done)["receipt"]["ledger"]
@@ -105,6 +101,8 @@ async def test_what_a_survey_showed_is_what_is_done(tmp_path: Path) -> None:
 async def test_a_running_node_is_stopped_mended_and_started(tmp_path: Path) -> None:
     async with one(tmp_path) as (made, host, ledger):
         before = starts(host)
+        survey = await made.ctl("controls", "ledger", "survey", "sol-1", *RANGE, "--plan", check=False)
+        assert (survey.code, "stop it first" in survey.err) == (6, True), survey
         code, done, said = await do(made, "controls", "ledger", "repair", "sol-1", *RANGE)
         assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
         assert [each["id"] for each in done["steps"]] == ["stop", "repair", "start"]
@@ -134,39 +132,28 @@ async def test_a_node_is_started_again_also_where_the_repair_fails_and_it_can_be
         assert starts(host) == before + 1
 
 
-async def test_a_purge_takes_a_survey_and_a_digest(tmp_path: Path) -> None:
-    async with one(tmp_path) as (made, _, ledger):
-        await do(made, "validator", "stop", "sol-1")
-        below = ("controls", "ledger", "survey", "sol-1", *RANGE, "--purge-from", str(BOOT))
-        _, done, _ = await do(made, *below)
-        assert act(done)["message"].startswith("AT_OR_BELOW_SNAPSHOT: "), done
-        _, done, said = await do(made, *below[:-1], str(BOOT + 8))
-        digest = act(done)["receipt"]["ledger"]["digest"]
-        assert f"purge {BOOT + 8}-{LAST}" in said
-        assert max(tool.Store.load(ledger).slots) == LAST
-
-        _, done, _ = await do(
-            made, "controls", "ledger", "repair", "sol-1", "--from", str(FIRST), "--to", str(LAST - 1),
-            "--survey", digest,
-        )  # fmt: skip
-        assert "SURVEY_OTHER_RANGE" in step(done, "repair")["message"], done
-        _, done, _ = await do(made, "controls", "ledger", "repair", "sol-1", *RANGE, "--survey", digest)
-        assert done["state"] == SUCCEEDED, done
-        assert max(tool.Store.load(ledger).slots) == BOOT + 7
-
-
-async def test_a_survey_that_the_node_has_run_since_is_not_carried_out(tmp_path: Path) -> None:
-    async with one(tmp_path) as (made, _, ledger):
-        await do(made, "validator", "stop", "sol-1")
-        _, done, _ = await do(made, "controls", "ledger", "survey", "sol-1", *RANGE)
-        digest = act(done)["receipt"]["ledger"]["digest"]
-        store = tool.Store.load(ledger)
-        store.slots |= tool.chain([LAST + 1])
-        store.save()
-        _, done, _ = await do(made, "controls", "ledger", "repair", "sol-1", *RANGE, "--survey", digest)
-        assert done["state"] == FAILED
-        assert "PLAN_STALE" in step(done, "repair")["message"], done
-        assert tool.Store.load(ledger).dead == {BOOT + 10}
+async def test_a_running_node_asks_its_peers_for_what_is_missing(tmp_path: Path) -> None:
+    async with one(tmp_path) as (made, host, _):
+        status = await made.ctl_json("validator", "node", "sol-1")
+        tip, root = int(status["slot"]), int(status["slot"]) - 40
+        missing = [tip - 12, tip - 11, tip - 8, root - 20]
+        await faults(host, missing=missing, lost=[tip - 8])
+        span = ("--from", str(root - 20), "--to", str(tip + 10_000))
+        code, _, said = await do(made, "controls", "ledger", "nudge", "sol-1", *span)
+        assert (code, "last_slot" in said) == (2, True), said
+        span = ("--from", str(root - 20), "--to", str(tip), "--watch", "4")
+        code, done, said = await do(made, "controls", "ledger", "nudge", "sol-1", *span)
+        assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
+        states = {
+            slot: (run["state"], run["after"])
+            for run in act(done)["receipt"]["ledger"]["runs"]
+            for slot in range(int(run["first"]), int(run["last"]) + 1)
+        }
+        assert states[root - 20][0] == "at_or_below_root"
+        assert states[tip - 12] == states[tip - 11] == ("missing", "confirmed")
+        assert states[tip - 8] == ("missing", "missing")
+        assert states[tip - 14] == ("confirmed", "confirmed")
+        assert "2 of 3 slots that were missing have come" in said, said
 
 
 async def begin(made: Cluster) -> str:

@@ -14,6 +14,7 @@ from tests.peers.validator_state import Node, b58decode, read_keypair
 
 _MODULE = "agave_validator::admin_rpc_service"
 _SWAP_S = 0.06
+_REPAIR_S = 0.3
 
 
 class Admin:
@@ -40,6 +41,7 @@ class Admin:
             "validatorAdmissionTicketStatus": self._ticket_status,
             "repairWhitelist": lambda params: expect(params) or {"whitelist": self._whitelist},
             "setRepairWhitelist": self._set_whitelist,
+            "repairShredFromPeer": self._repair_shred,
             "setBlockEngineConfig": self._set_block_engine,
         }
 
@@ -102,6 +104,18 @@ class Admin:
         await asyncio.sleep(self._faults.exit_delay_s)
         self._log.line("WARN", _MODULE, "validator exit requested")
         self.stop.set()
+
+    def _repair_shred(self, params: Any) -> None:
+        # An Option<Pubkey>: null, or a key as text.
+        named = isinstance(params, list) and params[:1] != [None]
+        _, slot, _ = expect(params if named else ["", *params[1:]], str, int, int)
+        self._post_init()
+        self._spawn(self._repaired(slot))
+
+    async def _repaired(self, slot: int) -> None:
+        await asyncio.sleep(_REPAIR_S)
+        if slot in self._faults.missing and slot not in self._faults.lost:
+            self._faults.missing.remove(slot)
 
     def _start_time(self, params: Any) -> dict[str, int]:
         expect(params)

@@ -44,6 +44,8 @@ class Rpc:
             "getAccountInfo": self._account_info,
             "getProgramAccounts": self._program_accounts,
             "getBlock": self._block,
+            "getBlocks": self._blocks,
+            "getMaxShredInsertSlot": lambda _: self.own_slot(),
             "getRecentPrioritizationFees": self._fees,
             "getRecentPerformanceSamples": self._performance,
             "getSignatureStatuses": self._signatures,
@@ -221,6 +223,12 @@ class Rpc:
         if config.get("rewards", True):
             block["rewards"] = []
         return block
+
+    def _blocks(self, params: list[Any]) -> list[int]:
+        first, last = params[0], min(params[1], self._slot(params, 2))
+        if last - first > 500_000:
+            raise RpcError(-32602, "Slot range too large; max 500000")
+        return [slot for slot in range(first, last + 1) if slot not in self._faults.missing]
 
     def _block_time(self, slot: int) -> int:
         since = (slot - self._node.first_slot) * self._node.slot_ms / 1000

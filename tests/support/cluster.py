@@ -47,6 +47,7 @@ class About(NamedTuple):
     Attributes:
         guarded: its agent knows the validator, so that gates are judged and it exits by itself.
         restart: Restart= of its unit.
+        running: its validator runs from the start.
         changeable: flags that root lets be changed; the validator then starts from a script, by real flags.
     """
 
@@ -54,6 +55,7 @@ class About(NamedTuple):
     group: str = ""
     labels: Mapping[str, str] = MappingProxyType({})
     restart: str = "always"
+    running: bool = True
     vote_account: str = ""
     voters: tuple[str, ...] = ()
     changeable: tuple[str, ...] = ()
@@ -212,7 +214,7 @@ class Cluster:
         config = folder / "agent.yaml"
         job = [*self.agent_program, "--config", str(config), "job", "%i"]
         units = {UNIT: argv, JOB: job}
-        peer = await self.stack.enter_async_context(systemd_peer(units, start=True, restart=about.restart))
+        peer = await self.stack.enter_async_context(systemd_peer(units, start=about.running, restart=about.restart))
         host = HostProcess(name, folder, peer, rpc_port, control_port, config)
         self._write_agent_files(host, about)
         self.hosts[name] = host

@@ -206,3 +206,25 @@ class RepairLedgerRequest(_message.Message):
     survey_digest: str
     wait_seconds: int
     def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., first_slot: _Optional[int] = ..., last_slot: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., survey_digest: _Optional[str] = ..., wait_seconds: _Optional[int] = ...) -> None: ...
+
+class NudgeRepairRequest(_message.Message):
+    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "first_slot", "last_slot", "shreds", "watch_seconds")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    LAST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    SHREDS_FIELD_NUMBER: _ClassVar[int]
+    WATCH_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    validate_only: bool
+    request_id: str
+    plan_hash: str
+    reason: str
+    first_slot: int
+    last_slot: int
+    shreds: _containers.RepeatedScalarFieldContainer[int]
+    watch_seconds: int
+    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., first_slot: _Optional[int] = ..., last_slot: _Optional[int] = ..., shreds: _Optional[_Iterable[int]] = ..., watch_seconds: _Optional[int] = ...) -> None: ...

@@ -87,6 +87,11 @@ class ControlsServiceStub:
                 request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.RepairLedgerRequest.SerializeToString,
                 response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.NudgeRepair = channel.unary_unary(
+                '/solward.controls.v1.ControlsService/NudgeRepair',
+                request_serializer=solward_dot_controls_dot_v1_dot_controls__pb2.NudgeRepairRequest.SerializeToString,
+                response_deserializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class ControlsServiceServicer:
@@ -163,6 +168,13 @@ class ControlsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def NudgeRepair(self, request, context):
+        """NudgeRepair has a running node ask its peers for shreds of slots above its root, and says which of them came.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -214,6 +226,11 @@ def add_ControlsServiceServicer_to_server(servicer, server):
             'RepairLedger': grpc.unary_unary_rpc_method_handler(
                     servicer.RepairLedger,
                     request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.RepairLedgerRequest.FromString,
+                    response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'NudgeRepair': grpc.unary_unary_rpc_method_handler(
+                    servicer.NudgeRepair,
+                    request_deserializer=solward_dot_controls_dot_v1_dot_controls__pb2.NudgeRepairRequest.FromString,
                     response_serializer=solward_dot_operations_dot_v1_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
@@ -487,6 +504,33 @@ class ControlsService:
             target,
             '/solward.controls.v1.ControlsService/RepairLedger',
             solward_dot_controls_dot_v1_dot_controls__pb2.RepairLedgerRequest.SerializeToString,
+            solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NudgeRepair(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.controls.v1.ControlsService/NudgeRepair',
+            solward_dot_controls_dot_v1_dot_controls__pb2.NudgeRepairRequest.SerializeToString,
             solward_dot_operations_dot_v1_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

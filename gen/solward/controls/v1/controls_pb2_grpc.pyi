@@ -55,6 +55,8 @@ class ControlsServiceStub:
     """SurveyLedger looks at a range of slots of a node that is down: how each stands, and what could be done."""
     RepairLedger: _grpc.UnaryUnaryMultiCallable[_controls_pb2.RepairLedgerRequest, _operations_pb2.Operation]
     """RepairLedger mends a range of slots: stops the node through its gates, does what can be done, and starts it again."""
+    NudgeRepair: _grpc.UnaryUnaryMultiCallable[_controls_pb2.NudgeRepairRequest, _operations_pb2.Operation]
+    """NudgeRepair has a running node ask its peers for shreds of slots above its root, and says which of them came."""
 
 @_typing.type_check_only
 class ControlsServiceAsyncStub(ControlsServiceStub):
@@ -81,6 +83,8 @@ class ControlsServiceAsyncStub(ControlsServiceStub):
     """SurveyLedger looks at a range of slots of a node that is down: how each stands, and what could be done."""
     RepairLedger: _aio.UnaryUnaryMultiCallable[_controls_pb2.RepairLedgerRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """RepairLedger mends a range of slots: stops the node through its gates, does what can be done, and starts it again."""
+    NudgeRepair: _aio.UnaryUnaryMultiCallable[_controls_pb2.NudgeRepairRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """NudgeRepair has a running node ask its peers for shreds of slots above its root, and says which of them came."""
 
 class ControlsServiceServicer(metaclass=_abc_1.ABCMeta):
     """ControlsService starts operations on many hosts; each host's part is an operation of its own."""
@@ -164,5 +168,13 @@ class ControlsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """RepairLedger mends a range of slots: stops the node through its gates, does what can be done, and starts it again."""
+
+    @_abc_1.abstractmethod
+    def NudgeRepair(
+        self,
+        request: _controls_pb2.NudgeRepairRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """NudgeRepair has a running node ask its peers for shreds of slots above its root, and says which of them came."""
 
 def add_ControlsServiceServicer_to_server(servicer: ControlsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

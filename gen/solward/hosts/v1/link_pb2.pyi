@@ -261,7 +261,7 @@ class Permit(_message.Message):
     def __init__(self, id: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., not_before_unix_ms: _Optional[int] = ..., expire_unix_ms: _Optional[int] = ..., term: _Optional[int] = ...) -> None: ...
 
 class ActionRequest(_message.Message):
-    __slots__ = ("unit", "inspect", "vote", "config", "snapshot", "ledger", "stop_job")
+    __slots__ = ("unit", "inspect", "vote", "config", "snapshot", "ledger", "stop_job", "nudge")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     INSPECT_FIELD_NUMBER: _ClassVar[int]
     VOTE_FIELD_NUMBER: _ClassVar[int]
@@ -269,6 +269,7 @@ class ActionRequest(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     LEDGER_FIELD_NUMBER: _ClassVar[int]
     STOP_JOB_FIELD_NUMBER: _ClassVar[int]
+    NUDGE_FIELD_NUMBER: _ClassVar[int]
     unit: UnitAction
     inspect: InspectAction
     vote: VoteAction
@@ -276,7 +277,8 @@ class ActionRequest(_message.Message):
     snapshot: SnapshotAction
     ledger: LedgerAction
     stop_job: StopJobAction
-    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotAction, _Mapping]] = ..., ledger: _Optional[_Union[LedgerAction, _Mapping]] = ..., stop_job: _Optional[_Union[StopJobAction, _Mapping]] = ...) -> None: ...
+    nudge: NudgeAction
+    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotAction, _Mapping]] = ..., ledger: _Optional[_Union[LedgerAction, _Mapping]] = ..., stop_job: _Optional[_Union[StopJobAction, _Mapping]] = ..., nudge: _Optional[_Union[NudgeAction, _Mapping]] = ...) -> None: ...
 
 class ConfigAction(_message.Message):
     __slots__ = ("unit", "etag", "changes", "to_version", "apply_now")
@@ -343,6 +345,22 @@ class LedgerAction(_message.Message):
     timeout_ms: int
     purge_from: int
     def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[LedgerVerb, str]] = ..., first_slot: _Optional[int] = ..., last_slot: _Optional[int] = ..., plan_digest: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., purge_from: _Optional[int] = ...) -> None: ...
+
+class NudgeAction(_message.Message):
+    __slots__ = ("unit", "expected_invocation", "first_slot", "last_slot", "shreds", "watch_ms")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_INVOCATION_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    LAST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    SHREDS_FIELD_NUMBER: _ClassVar[int]
+    WATCH_MS_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    expected_invocation: str
+    first_slot: int
+    last_slot: int
+    shreds: _containers.RepeatedScalarFieldContainer[int]
+    watch_ms: int
+    def __init__(self, unit: _Optional[str] = ..., expected_invocation: _Optional[str] = ..., first_slot: _Optional[int] = ..., last_slot: _Optional[int] = ..., shreds: _Optional[_Iterable[int]] = ..., watch_ms: _Optional[int] = ...) -> None: ...
 
 class LedgerReport(_message.Message):
     __slots__ = ("runs", "runs_left_out", "steps", "left", "left_left_out", "digest", "snapshot_slot", "newest_root")
