@@ -12,7 +12,7 @@ from ctl.client import run
 SERVICE = "solward.controls.v1.ControlsService"
 
 
-class SlotType(click.ParamType):
+class SlotType(click.ParamType[int]):
     """A slot's number."""
 
     name = "slot"

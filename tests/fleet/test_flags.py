@@ -14,7 +14,7 @@ import yaml
 from tests.fleet.fleet import ACTIONS, Fleet, Host, until
 from tests.fleet.machine import PYTHONPATH
 from tests.fleet.packages import configure, enroll, one_host
-from tests.peers import snapshots
+from tests.peers import ledger_tool, snapshots
 from tests.peers.fixtures import validator_peer
 from tests.support.cluster import UNIT
 from tests.support.ports import free_ports
@@ -26,6 +26,12 @@ PROGRAM = "/usr/local/bin/agave-validator"
 _PROGRAM = """#!/usr/bin/python3
 from tests.peers.agave_validator import main
 raise SystemExit(main())
+"""
+_LEDGER_TOOL = f"""#!/usr/bin/python3 -I
+import sys
+sys.path[:0] = {PYTHONPATH.split(":")!r}
+from tests.peers.ledger_tool import main
+raise SystemExit(main(sys.argv[1:]))
 """
 _UNIT = """[Unit]
 Description=Validator
@@ -54,9 +60,10 @@ async def command(host: Host) -> list[str]:
 
 SAYS = "import os,sys; print('job', os.getuid(), sys.argv[1:])"
 ALLOWED = {
-    "units": {UNIT: [*ACTIONS, "validator.config", "validator.snapshot"]},
+    "units": {UNIT: [*ACTIONS, "validator.config", "validator.snapshot", "validator.ledger"]},
     "admin": ["startProgress", "startTime", "pid", "exit", "setRepairWhitelist"],
     "config": {UNIT: {"source": "unit", "program": PROGRAM, "flags": CHANGEABLE}},
+    "ledger_tool": "/usr/local/bin/agave-ledger-tool",
     "jobs": {"who": {"argv": ["/usr/bin/python3", "-c", SAYS, "$(id)"]}},
 }
 
@@ -75,6 +82,7 @@ async def flagged_host(folder: Path) -> AsyncIterator[tuple[Fleet, Host, list[st
         ) as (fleet, host),
     ):  # fmt: skip
         host.machine.write(PROGRAM, _PROGRAM, 0o755)
+        host.machine.write("/usr/local/bin/agave-ledger-tool", _LEDGER_TOOL, 0o755)
         drop_in = "[Service]\nEnvironment=LEDGER=/var/lib/sol\n"
         host.machine.write("/etc/systemd/system/solward-admin.service.d/v.conf", drop_in)
         rpc = {"url": f"http://127.0.0.1:{port}", "methods": [{"name": "getSlot"}]}
@@ -117,6 +125,7 @@ async def test_a_units_flags_are_changed_and_had_back(tmp_path: Path) -> None:
         assert (code, "VALUE_WRONG" in said) == (2, True)
         await _jobs(host)
         await _snapshots(fleet, host)
+        await _ledger(fleet, host)
 
 
 async def _snapshots(fleet: Fleet, host: Host) -> None:
@@ -147,6 +156,36 @@ async def _snapshots(fleet: Fleet, host: Host) -> None:
     kept = await do("create")
     assert kept["state"] == "OPERATION_STATE_SUCCEEDED", kept
     assert (ledger / "solward-pins/1100" / snapshots.name(1000)).stat().st_nlink == 2
+
+
+async def _ledger(fleet: Fleet, host: Host) -> None:
+    """A ledger that only the validator's user may write is surveyed and mended by jobs."""
+    await host.machine.run("systemctl", "stop", UNIT)
+    folder = host.machine.root / "var/lib/sol"
+    uid = int((await host.machine.run("id", "-u", "sol")).out)
+    ledger_tool.write(folder, ledger_tool.chain(range(1090, 1111)), roots=range(1090, 1100), dead=[1105])
+    for path in (folder / ledger_tool.FILE, folder / "rocksdb", *(folder / "rocksdb").iterdir()):
+        os.chown(path, uid, uid)
+
+    async def stopped() -> bool:
+        status = await fleet.plane.ctl_json("validator", "status", host.name)
+        return bool(status["unit"]["activeState"] == "inactive")
+
+    await until(stopped, "the control plane knows that the validator is down")
+
+    async def do(verb: str, *arguments: str) -> dict[str, Any]:
+        argv = ("controls", "ledger", verb, host.name, "--from", "1090", "--to", "1110", *arguments)
+        code = await fleet.plane.authenticator.code()
+        ran = await fleet.plane.ctl(*argv, "--yes", "-o", "json", answers=(code,), check=False)
+        assert ran.out.startswith("{"), ran
+        done: dict[str, Any] = json.loads(ran.out)
+        assert done["state"] == "OPERATION_STATE_SUCCEEDED", (done, await host.machine.journal("solward-agent"))
+        return done
+
+    found = await do("survey")
+    digest = next(step for step in found["steps"] if step["id"] == "act")["receipt"]["ledger"]["digest"]
+    await do("repair", "--survey", digest)
+    assert not ledger_tool.Store.load(folder).dead
 
 
 async def _jobs(host: Host) -> None:
