@@ -12,6 +12,9 @@ from common.permits import open_permit, request_sha256
 # A permit may not live longer than this, whoever signed it.
 LONGEST_MS = 2 * 60 * 60 * 1000
 
+# What a column of SQLite holds.
+LATEST_TERM = 2**63 - 1
+
 INSPECT = "validator.inspect"
 SNAPSHOT, LEDGER = "validator.snapshot", "validator.ledger"
 # What a job of the host does.
@@ -41,6 +44,8 @@ def check_signed(command: link_pb2.Command, identity: Identity) -> link_pb2.Perm
         raise Refusal("PERMIT_FOR_ANOTHER_HOST", "the permit is for another host")
     if not hmac.compare_digest(permit.request_sha256, request_sha256(command.request)):
         raise Refusal("PERMIT_FOR_ANOTHER_REQUEST", "the permit is for another request")
+    if permit.term > LATEST_TERM:
+        raise Refusal("PERMIT_TERM_WRONG", "the permit's term is beyond what this host can remember")
     return permit
 
 

@@ -213,7 +213,7 @@ class App:
             stack.push_async_callback(self.audit.close)
             await stack.enter_async_context(self._outside)
             await self.operations.start(self._unit, self._fleet, self._sequence)
-            stack.callback(self.operations.stop)
+            stack.push_async_callback(self.operations.stop)
             await self._alerts.start()
             await self.servers.start()
             stack.push_async_callback(self.servers.stop)

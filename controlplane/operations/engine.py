@@ -19,14 +19,12 @@ from controlplane.operations.board import Board, ended
 from controlplane.operations.fleet import FleetWorkflow, child_uid
 from controlplane.operations.fleet_plan import FleetPlan
 from controlplane.operations.fleet_plan import stored as stored_plan
+from controlplane.operations.lost import Lost, never_begun
 from controlplane.operations.plan import LEDGER_REPAIR, UnitPlan
 from controlplane.operations.sequence import SequencePlan, SequenceWorkflow
 from controlplane.operations.steering import lives
 from controlplane.operations.unit import UnitWorkflow
 from controlplane.store.operations import HostBusy, OperationRepository
-
-# What DBOS says of a workflow that it will go on with.
-LIVING = ("PENDING", "ENQUEUED")
 
 
 class Engine:
@@ -38,6 +36,7 @@ class Engine:
         self._unit: UnitWorkflow | None = None
         self._fleet: FleetWorkflow | None = None
         self._sequence: SequenceWorkflow | None = None
+        self._closing: asyncio.Task[None] | None = None
         # One executor and version: whichever build starts next takes over what the last one left.
         config: DBOSConfig = {
             "name": "solward",
@@ -54,19 +53,15 @@ class Engine:
         """Begin work, with what was left first."""
         self._unit, self._fleet, self._sequence = unit, fleet, sequence
         DBOS.launch()
-        for uid in await self._operations.unfinished():
-            operation = await self._board.get(uid)
-            if operation.parent:
-                # Whoever carries out the whole looks after its parts.
-                continue
-            status = await DBOS.get_workflow_status_async(_workflow_id(operation))
-            if status is None:
-                await self._board.change(uid, _never_begun)
-            elif status.status not in LIVING:
-                await self._board.change(uid, _interrupted)
+        lost = Lost(self._operations, self._board, _status)
+        await lost.close_at_start()
+        self._closing = asyncio.create_task(lost.close_for_ever())
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Stop; what is not finished goes on at the next start."""
+        if self._closing is not None:
+            self._closing.cancel()
+            await asyncio.gather(self._closing, return_exceptions=True)
         DBOS.destroy()
 
     async def by_request(self, request_key: str) -> pb.Operation | None:
@@ -140,7 +135,7 @@ class Engine:
         operation = await self._operations.get(uid)
         if operation is None or ended(operation) or await DBOS.get_workflow_status_async(_workflow_id(operation)):
             return operation
-        return await self._board.change(uid, _never_begun)
+        return await self._board.change(uid, never_begun)
 
     async def part(self, whole: pb.Operation, host: str, attempt: int) -> pb.Operation | None:
         """Find the operation of a host's turn in an operation on many."""
@@ -174,7 +169,7 @@ class Engine:
         """Set an operation going that had ended, with the plan that it had."""
         first = await DBOS.get_workflow_status_async(uid)
         if first is None or not first.input:
-            await self._board.change(uid, _never_begun)
+            await self._board.change(uid, never_begun)
             raise RuntimeError(f"the plan of {operation.name} is not there any more")
         await self._launch(operation, first.input["args"][1])
 
@@ -203,7 +198,7 @@ class Engine:
             with SetWorkflowID(_workflow_id(operation)):
                 await DBOS.start_workflow_async(workflow.run, uid, plan)
         except Exception:
-            await self._board.change(uid, _never_begun)
+            await self._board.change(uid, never_begun)
             raise
 
     def _workflow(self, operation: pb.Operation) -> UnitWorkflow | FleetWorkflow | SequenceWorkflow | None:
@@ -232,19 +227,6 @@ def _workflow_id(operation: pb.Operation) -> str:
     return f"{uid}.{operation.retries}" if operation.retries else uid
 
 
-def _never_begun(operation: pb.Operation) -> None:
-    # The process died between storing the operation and setting it going.
-    why = "the control plane stopped before this began; nothing was done"
-    _close(operation, pb.OPERATION_STATE_FAILED, "NEVER_BEGUN", why)
-
-
-def _interrupted(operation: pb.Operation) -> None:
-    # Its workflow ended while the store could not be written, so that it could not say how.
-    why = "the control plane could not record how this ended: look at the host and at the audit log"
-    _close(operation, pb.OPERATION_STATE_PAUSED, "INTERRUPTED", why)
-
-
-def _close(operation: pb.Operation, state: pb.OperationState, reason: str, why: str) -> None:
-    operation.state = state
-    operation.error.CopyFrom(SolwardError(grpc.StatusCode.ABORTED, reason, why).status())
-    operation.end_time.CopyFrom(timestamp_now())
+async def _status(operation: pb.Operation) -> str | None:
+    status = await DBOS.get_workflow_status_async(_workflow_id(operation))
+    return status.status if status else None

@@ -106,3 +106,11 @@ def test_what_root_does_not_list_refuses(unit: str) -> None:
 def test_a_key_that_is_no_longer_trusted_refuses() -> None:
     stranger = Ed25519PrivateKey.generate()
     assert reason_of(command(stranger)) == "PERMIT_NOT_SIGNED"
+
+
+def test_a_term_that_no_host_could_remember_is_refused() -> None:
+    asked = command(KEY)
+    permit = link_pb2.Permit.FromString(asked.permit.permit)
+    permit.term = 2**63
+    asked.permit.CopyFrom(sign_permit(KEY, permit))
+    assert reason_of(asked) == "PERMIT_TERM_WRONG"
