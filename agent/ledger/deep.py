@@ -37,7 +37,7 @@ _MISMATCHES = (
     re.compile(r"Snapshot bank for slot [0-9]+ failed to verify|\bverify failed\b"),
 )
 # What it says where it came as far as to load the archive, and could not.
-_LOADING = re.compile(r"failed to load bank|Failed to load and process ledger|panicked at|Unpack error")
+_LOADING = re.compile(r"failed to load bank|panicked at|Unpack error")
 _LOG_LINE = re.compile(r"\[\S+ (TRACE|DEBUG|INFO|WARN|ERROR) +\S+\] ?(.*)")
 _NOTE = re.compile(r"note: (?:run with|Some details are omitted)|stack backtrace:|[0-9]+: |at \S+:[0-9]+")
 
