@@ -32,8 +32,11 @@ SHOWN_CHARACTERS = 300
 # What it says where the content is not what the name or the bank says (agave snapshots/src/error.rs,
 # runtime/src/{bank,snapshot_bank_utils}.rs), the more telling first.
 _MISMATCHES = (
-    re.compile(r"(?:hash|slot|capitalization|accounts file id) mismatch|hashes do not match|slots? do not match"),
-    re.compile(r"slot deltas are invalid|epoch stakes are invalid|exceeds snapshot slot"),
+    re.compile(
+        r"(?:snapshot )?(?:hash|slot|accounts file id) mismatch|capitalization mismatch|"
+        r"(?:accounts lattice )?hashes do not match|snapshots are incompatible"
+    ),
+    re.compile(r"snapshot slot deltas are invalid|snapshot epoch stakes are invalid|slot in storages map"),
     re.compile(r"Snapshot bank for slot [0-9]+ failed to verify|\bverify failed\b"),
 )
 # What it says where it came as far as to load the archive, and could not.
