@@ -2,7 +2,9 @@
 
 import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +15,13 @@ from agent.ledger.child import Stop, ToolError, ToolReason
 from agent.ledger.output import Made
 from agent.ledger.room import Room, refuse, room
 from agent.ledger.tool import LedgerTool
-from agent.snapshots.files import NotRegular, regular, subfolder
+from agent.snapshots.files import NotRegular, names, regular, subfolder
 from agent.snapshots.names import ArchiveName, NameRefused, parse
 
 Tell = Callable[[str], None]
 ACCOUNTS, ARCHIVES = "accounts", "archives"
+# What a crate of the tool's names its temporary folders.
+_TEMPORARY = re.compile(r"\.tmp[0-9A-Za-z]{6}")
 # What the tool says of a slot that it cannot make an archive of (agave ledger-tool/src/{main,ledger_utils}.rs).
 _REFUSALS = (
     (ToolReason.SLOT_NOT_FULL, re.compile(r"does not exist in blockstore or is not full|Failed to get root")),
@@ -93,13 +97,35 @@ def _create(
     accounts, archives = unpacked_in.make(ACCOUNTS), made_in.make(ARCHIVES)
     tell(f"making an archive of {'the newest root' if slot is None else f'slot {slot}'}: it takes long")
     try:
-        made = tool.create_snapshot(slot, archives, accounts, incremental=incremental)
+        with _tidied(tool.ledger):
+            made = tool.create_snapshot(slot, archives, accounts, incremental=incremental)
     except ToolError as error:
         raise _refusal(error) from None
     name = check_made(made, slot, archives, incremental=incremental)
     tell(f"{name}: bringing it to the disk")
     size = _publish(made_in, name)
     return Created(made_in.path.parent / str(name), name, made.bank_hash, made.shred_version, size)
+
+
+@contextmanager
+def _tidied(ledger: Path) -> Iterator[None]:
+    """Remove the folder, of a GB or so, that the tool makes in the ledger and leaves where it is ended midway."""
+    before = _temporaries(ledger)
+    try:
+        yield
+    finally:
+        # It takes room and no more: that it stays is no reason for another outcome.
+        with suppress(OSError, UnsafeFile), open_folder(ledger.resolve()) as handle:
+            for name in _temporaries(ledger) - before:
+                shutil.rmtree(name, dir_fd=handle)
+
+
+def _temporaries(ledger: Path) -> set[str]:
+    try:
+        with open_folder(ledger.resolve()) as handle:
+            return {name for name in names(handle) if _TEMPORARY.fullmatch(name)}
+    except (OSError, UnsafeFile):
+        return set()
 
 
 def check_made(made: Made, slot: int | None, archives: Path, *, incremental: bool) -> ArchiveName:

@@ -518,7 +518,13 @@ def _create_snapshot(store: Store, args: argparse.Namespace) -> None:
         why = f"Slot must be greater than full snapshot slot. slot: {slot}, full snapshot slot: {base}"
         raise Failed(f"Unable to create incremental snapshot: {why}")
     print(f"Creating a version 1.2.0 {'incremental ' if args.incremental else ''}snapshot of slot {slot}", flush=True)
-    path = _archive(store.fault, out, slot, base if args.incremental else None)
+    # It is gone once the tool is done, well or not, and left where it is killed.
+    temporary = store.path.parent / ".tmpAb12Cd"
+    (temporary / str(slot)).mkdir(parents=True)
+    try:
+        path = _archive(store.fault, out, slot, base if args.incremental else None)
+    finally:
+        shutil.rmtree(temporary)
     if int(args.version.split(".")[0]) < 3:
         _remove_old(out)
     _say_created(store.fault, slot, base if args.incremental else None, path)

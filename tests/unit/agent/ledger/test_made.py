@@ -53,7 +53,9 @@ class World:
         return found
 
     def left(self) -> list[str]:
-        return sorted(path.name for place in (self.out, self.scratch) for path in place.iterdir())
+        """Give what is where it is made, and what the tool made in the ledger besides its own folder."""
+        temporary = [path.name for path in self.ledger.glob(".tmp*")]
+        return sorted(temporary + [path.name for place in (self.out, self.scratch) for path in place.iterdir()])
 
 
 @pytest.fixture
@@ -236,6 +238,15 @@ def test_what_a_crash_left_is_gone_after_the_next(world: World) -> None:
     made = world.make()
     assert world.left() == [made.path.name]
     assert world.own() == before
+
+
+def test_what_another_left_in_the_ledger_stays(world: World) -> None:
+    (world.ledger / ".tmpXy34Zw").mkdir()
+    (world.ledger / ".tmpXy34Zw" / "file").write_text("")
+    (world.ledger / ".tmp-mine").mkdir()
+    peer.fault(world.ledger, command="create-snapshot", die=True)
+    refused(world, ToolReason.TOOL_FAILED)
+    assert world.left() == [".tmp-mine", ".tmpXy34Zw"]
 
 
 @pytest.mark.parametrize("place", ["none", "link", "file", "relative", "a\nb"])
