@@ -116,16 +116,21 @@ def _tidied(ledger: Path) -> Iterator[None]:
     finally:
         # It takes room and no more: that it stays is no reason for another outcome.
         with suppress(OSError, UnsafeFile), open_folder(ledger.resolve()) as handle:
-            for name in _temporaries(ledger) - before:
+            for name in () if before is None else set(_matching(handle)) - before:
                 shutil.rmtree(name, dir_fd=handle)
 
 
-def _temporaries(ledger: Path) -> set[str]:
+def _temporaries(ledger: Path) -> set[str] | None:
     try:
         with open_folder(ledger.resolve()) as handle:
-            return {name for name in names(handle) if _TEMPORARY.fullmatch(name)}
+            return set(_matching(handle))
     except (OSError, UnsafeFile):
-        return set()
+        # The tool will say what is wrong with it.
+        return None
+
+
+def _matching(handle: int) -> list[str]:
+    return [name for name in names(handle) if _TEMPORARY.fullmatch(name)]
 
 
 def check_made(made: Made, slot: int | None, archives: Path, *, incremental: bool) -> ArchiveName:
