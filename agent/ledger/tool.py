@@ -141,8 +141,8 @@ class LedgerTool:
     def verify(self, slot: int, archives: Path) -> tuple[BankHash, bytes]:
         """Load the newest archive of a folder as a node does at its boot, with every check of it, and replay nothing.
 
-        The ledger must be one of our own that holds no more than its genesis.bin: the tool makes the rest, and unpacks
-        the accounts, some hundred GB, into it. In a ledger that is the validator's this would be its accounts.
+        The ledger must be one of our own that holds no more than its genesis.bin, and is refused otherwise
+        (WORK_UNUSABLE): the tool makes the rest, and unpacks the accounts, some hundred GB, in place of those in it.
 
         Args:
             slot: the archive's.
@@ -154,6 +154,8 @@ class LedgerTool:
         # it for reading, and fails.
         startup = ["--use-snapshot-archives-at-startup", "when-newest"]
         words = ["verify", *_archives(archives, archives), *startup, "--halt-at-slot", _slot(slot), "--print-bank-hash"]
+        if (self.ledger / "rocksdb").exists() or (self.ledger / "accounts").exists():
+            raise ToolError(ToolReason.WORK_UNUSABLE, f"{self.ledger} holds more than a genesis")
         lines = output.Json()
         stderr = self._run(["--output", "json", *words], lines.take, self.limits.read_s, needs=_GENESIS)
         return lines.bank_hash(), stderr

@@ -109,18 +109,35 @@ def test_the_version(tool: LedgerTool, tmp_path: Path) -> None:
     assert reason(replace(tool, program=Path("/bin/true")).version) is ToolReason.TOOL_ODD_OUTPUT
 
 
-def test_a_ledger_of_our_own_needs_a_genesis_alone(tool: LedgerTool, tmp_path: Path) -> None:
-    own, archives = tmp_path / "own", tmp_path / "archives"
-    own.mkdir()
-    archives.mkdir()
-    ours = replace(tool, ledger=own)
-    assert reason(lambda: ours.verify(5, archives)) is ToolReason.LEDGER_MISSING
-    (own / peer.GENESIS).write_bytes((tool.ledger / peer.GENESIS).read_bytes())
-    # Where it finds no archive it would begin at the genesis.
-    assert "starting slot 0" in str(failure(lambda: ours.verify(5, archives)))
-    peer.archive(archives, 5)
-    assert ours.verify(5, archives)[0].hash == peer.bank_hash(5)
-    assert "less than the starting slot" in str(failure(lambda: ours.verify(4, archives)))
+@pytest.fixture
+def own(tool: LedgerTool, tmp_path: Path) -> LedgerTool:
+    """A ledger of our own, with a genesis alone; archives are in tmp_path."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / peer.GENESIS).write_bytes((tool.ledger / peer.GENESIS).read_bytes())
+    return replace(tool, ledger=tmp_path / "own")
+
+
+def test_a_ledger_of_our_own_needs_a_genesis_alone(own: LedgerTool, tmp_path: Path) -> None:
+    peer.archive(tmp_path, 5)
+    assert own.verify(5, tmp_path)[0].hash == peer.bank_hash(5)
+    # It is of no use a second time.
+    assert reason(lambda: own.verify(5, tmp_path)) is ToolReason.WORK_UNUSABLE
+
+
+def test_the_validators_ledger_is_not_taken_for_our_own(tool: LedgerTool, tmp_path: Path) -> None:
+    peer.archive(tmp_path, 5)
+    assert reason(lambda: tool.verify(5, tmp_path)) is ToolReason.WORK_UNUSABLE
+    assert reason(lambda: replace(tool, ledger=tmp_path).verify(5, tmp_path)) is ToolReason.LEDGER_MISSING
+    (tmp_path / peer.GENESIS).touch()
+    (tmp_path / "accounts").mkdir()
+    assert reason(lambda: replace(tool, ledger=tmp_path).verify(5, tmp_path)) is ToolReason.WORK_UNUSABLE
+
+
+@pytest.mark.parametrize(("archive", "says"), [(None, "starting slot 0"), (6, "less than the starting slot")])
+def test_another_archive_is_not_taken_for_it(own: LedgerTool, tmp_path: Path, archive: int | None, says: str) -> None:
+    if archive is not None:
+        peer.archive(tmp_path, archive)
+    assert says in str(failure(lambda: own.verify(5, tmp_path)))
 
 
 def test_paths_that_the_tool_would_take_for_others(tool: LedgerTool, tmp_path: Path) -> None:
