@@ -86,7 +86,7 @@ def deep_check(
     """
     archives = _belonging(archive, base)
     tool = replace(tool, stop=stop)
-    _check_version(tool)
+    tool.check_version(OLDEST, "an older one can end before it has compared")
     with room(scratch) as work:
         if links is None or links == scratch:
             return _check(tool, archives, work, work, tell)
@@ -99,15 +99,6 @@ def _belonging(archive: Archive, base: Archive | None) -> list[Archive]:
     if archive.name.base != (None if on is None else on.slot) or (on is not None and on.base is not None):
         raise ValueError(f"{archive.name} does not stand on {on}")
     return [archive] if base is None else [base, archive]
-
-
-def _check_version(tool: LedgerTool) -> None:
-    version = tool.version()
-    if version < OLDEST:
-        said, oldest = (".".join(map(str, numbers)) for numbers in (version, OLDEST))
-        raise ToolError(
-            ToolReason.TOOL_TOO_OLD, f"version {said} of the tool can end before it has compared; {oldest} does not"
-        )
 
 
 def _check(tool: LedgerTool, archives: list[Archive], work: Room, linked: Room, tell: Tell) -> Deep:

@@ -20,6 +20,8 @@ from agent.snapshots.names import ArchiveName, NameRefused, parse
 
 Tell = Callable[[str], None]
 ACCOUNTS, ARCHIVES = "accounts", "archives"
+# Before, the tool can leave out of an incremental archive what was deleted since the full one (agave #9496).
+OLDEST_INCREMENTAL = (4, 0, 0)
 # What a crate of the tool's names its temporary folders.
 _TEMPORARY = re.compile(r"\.tmp[0-9A-Za-z]{6}")
 # What the tool says of a slot that it cannot make an archive of (agave ledger-tool/src/{main,ledger_utils}.rs).
@@ -80,15 +82,19 @@ def create(
         incremental: what changed since the newest full archive, and not the whole state.
 
     Raises:
-        ToolError: SLOT_NOT_FULL, SLOT_UNREACHABLE (no way leads there from the newest archive), BASE_MISSING;
-            LEDGER_LOCKED, where the node is up; ARCHIVE_*, where what was made is not what was asked for, or
-            ARCHIVE_EXISTS; DISK_FULL, WORK_*; what the tool's other commands raise.
+        ToolError: SLOT_NOT_FULL, SLOT_UNREACHABLE (no way leads there from the newest archive), BASE_MISSING (the tool
+            found no full archive below it), TOOL_TOO_OLD (for an incremental one); LEDGER_LOCKED, where the node is up;
+            ARCHIVE_*, where what was made is not what was asked for, or ARCHIVE_EXISTS; DISK_FULL, WORK_*; what the
+            tool's other commands raise.
     """
+    tool = replace(tool, stop=stop)
+    if incremental:
+        tool.check_version(OLDEST_INCREMENTAL, "what an older one makes may fit no full archive")
     with room(out) as made_in:
         if out == scratch:
-            return _create(replace(tool, stop=stop), slot, made_in, made_in, tell, incremental)
+            return _create(tool, slot, made_in, made_in, tell, incremental)
         with room(scratch) as unpacked_in:
-            return _create(replace(tool, stop=stop), slot, made_in, unpacked_in, tell, incremental)
+            return _create(tool, slot, made_in, unpacked_in, tell, incremental)
 
 
 def _create(

@@ -58,6 +58,18 @@ class LedgerTool:
         )
         return said.result()
 
+    def check_version(self, oldest: tuple[int, int, int], why: str) -> None:
+        """Refuse a tool that is older than it may be: TOOL_TOO_OLD.
+
+        Args:
+            oldest: a version that will do.
+            why: what is wrong with those before it.
+        """
+        version = self.version()
+        if version < oldest:
+            said, needed = (".".join(map(str, numbers)) for numbers in (version, oldest))
+            raise ToolError(ToolReason.TOOL_TOO_OLD, f"the tool is of version {said}, and {needed} is needed: {why}")
+
     def bounds(self) -> Bounds:
         """Give what the ledger spans."""
         lines = output.Json()

@@ -513,7 +513,9 @@ def _create_snapshot(store: Store, args: argparse.Namespace) -> None:
     out = Path(args.out or args.snapshots or store.path.parent)
     base = _load(store, args, slot)
     if args.incremental and base is None:
-        raise Failed("Unable to create incremental snapshot without a base full snapshot")
+        if int(args.version.split(".")[0]) < 4:
+            raise Failed("Unable to create incremental snapshot without a base full snapshot")
+        raise Panicked("assertion failed: bank.accounts().accounts_db.latest_full_snapshot_slot().is_some()")
     if args.incremental and slot <= (base or 0):
         why = f"Slot must be greater than full snapshot slot. slot: {slot}, full snapshot slot: {base}"
         raise Failed(f"Unable to create incremental snapshot: {why}")

@@ -156,6 +156,18 @@ def test_an_incremental_archive_without_a_base_below_it(world: World, archives: 
     refused(world, ToolReason.BASE_MISSING, tool=tool, incremental=True)
 
 
+def test_a_tool_that_makes_incremental_archives_that_do_not_fit(world: World) -> None:
+    peer.program(world.folder, "3.1.14")
+    assert "3.1.14" in refused(world, ToolReason.TOOL_TOO_OLD, incremental=True)
+    assert world.make().name.kind is Kind.FULL
+
+
+def test_what_older_tools_say_of_a_missing_base(world: World) -> None:
+    said = "Unable to create incremental snapshot without a base full snapshot"
+    peer.fault(world.ledger, command="create-snapshot", code=1, stderr=said)
+    assert said in refused(world, ToolReason.BASE_MISSING, incremental=True)
+
+
 def test_a_node_that_is_up(world: World) -> None:
     with peer.locked(world.ledger):
         assert "is the node down?" in refused(world, ToolReason.LEDGER_LOCKED)
