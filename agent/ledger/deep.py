@@ -138,34 +138,36 @@ def _verdict(error: ToolError) -> ToolError:
     said = lines(error.stderr)
     if (mismatch := _mismatch(said)) is not None:
         return ToolError(ToolReason.DEEP_HASH_MISMATCH, mismatch, error.code, error.stderr)
-    if any(_LOADING.search(line) for line in said):
+    if any(_LOADING.search(line) for line in _errors(said)):
         return ToolError(ToolReason.DEEP_FAILED, last_error(said), error.code, error.stderr)
     return error
 
 
 def _mismatch(said: list[str]) -> str | None:
+    errors = _errors(said)
     for pattern in _MISMATCHES:
-        for line in reversed(said):
+        for line in reversed(errors):
             if found := pattern.search(line):
                 # A long line is shown from where it becomes telling.
-                words = _plain(line)
-                return words if len(words) < SHOWN_CHARACTERS else line[found.start() :][:SHOWN_CHARACTERS]
+                return (line if len(line) <= SHOWN_CHARACTERS else line[found.start() :])[:SHOWN_CHARACTERS]
     return None
 
 
 def last_error(said: list[str]) -> str:
-    """Give the last line that is of an error, bounded: none of the log's others, nor of a backtrace."""
+    """Give the last line that is of an error, bounded."""
+    return next(reversed(_errors(said)), "the tool did not say why")[:SHOWN_CHARACTERS]
+
+
+def _errors(said: list[str]) -> list[str]:
+    """Give the lines that are of errors: none of the log's others, nor of a backtrace."""
     errors = []
     for line in said:
         log = _LOG_LINE.fullmatch(line)
-        if not (log and log[1] != "ERROR") and not _NOTE.match(line):
+        if log is not None and log[1] == "ERROR":
+            errors.append(log[2])
+        elif log is None and not _NOTE.match(line):
             errors.append(line)
-    return _plain(errors[-1])[:SHOWN_CHARACTERS] if errors else "the tool did not say why"
-
-
-def _plain(line: str) -> str:
-    log = _LOG_LINE.fullmatch(line)
-    return log[2] if log else line
+    return errors
 
 
 def _link(archive: Archive, into: int) -> None:

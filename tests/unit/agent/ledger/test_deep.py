@@ -147,6 +147,13 @@ def test_an_error_that_the_tool_does_not_end_for(world: World) -> None:
     refused(world, ToolReason.DEEP_HASH_MISMATCH)
 
 
+def test_the_logs_other_lines_are_no_errors(world: World) -> None:
+    peer.fault(
+        world.ledger, code=1, stderr="[t WARN  a::b] hash mismatch, and asked again\nfailed to load bank: I/O error"
+    )
+    assert refused(world, ToolReason.DEEP_FAILED) == "failed to load bank: I/O error"
+
+
 def test_an_archive_that_is_damaged(world: World) -> None:
     world.spoil(FULL, raw="{")
     said = refused(world, ToolReason.DEEP_FAILED)
