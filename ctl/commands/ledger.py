@@ -44,7 +44,9 @@ def survey(context: str | None, /, first_slot: int, last_slot: int, timeout_seco
 
 @ledger.command(short_help="Stop the node, mend what can be mended, and start it.")
 @_range
-@click.option("--survey", "survey_digest", default="", metavar="DIGEST", help="Only what this survey said.")
+@click.option(
+    "--survey", "survey_digest", default="", metavar="DIGEST", help="Only what this survey said."
+)
 @click.option("--wait", "wait_minutes", type=click.IntRange(0, 1440), default=0, help="Minutes to wait for the gates.")
 @acting_options
 def repair(
