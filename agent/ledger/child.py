@@ -23,21 +23,46 @@ LINE_BYTES = 64 << 10
 TAIL_BYTES = 8 << 10
 SHOWN_LINES, SHOWN_CHARACTERS = 5, 1000
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[@-~]")
-# What RocksDB says where another process, or this one, has the ledger open for writing.
-_LOCKED = re.compile(r"While lock file|lock hold by current process")
+# What RocksDB says where another process, or this one, has the ledger open for writing; the tool says the last of it
+# where it was given accounts of its own and found that a node has the ledger.
+_LOCKED = re.compile(r"While lock file|lock hold by current process|custom accounts path is not supported")
+_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|\(os error (?:28|122)\)")
 
 
 class ToolReason(StrEnum):
-    """Why the tool did not do what it was asked; these codes are stable."""
+    """Why the tool did not do what it was asked; these codes are stable.
+
+    Those that begin with WORK are of the folders that it works in, those with ARCHIVE of a snapshot archive that it
+    made or was to check, and those with DEEP of what it found in one.
+    """
 
     TOOL_MISSING = "TOOL_MISSING"
     TOOL_NOT_ABSOLUTE = "TOOL_NOT_ABSOLUTE"
     LEDGER_MISSING = "LEDGER_MISSING"
     LEDGER_LOCKED = "LEDGER_LOCKED"
+    TOOL_TOO_OLD = "TOOL_TOO_OLD"
     TOOL_FAILED = "TOOL_FAILED"
     TOOL_TIMEOUT = "TOOL_TIMEOUT"
     TOOL_ODD_OUTPUT = "TOOL_ODD_OUTPUT"
     STOPPED = "STOPPED"
+    DISK_FULL = "DISK_FULL"
+    WORK_UNUSABLE = "WORK_UNUSABLE"
+    WORK_BUSY = "WORK_BUSY"
+    OTHER_FILESYSTEM = "OTHER_FILESYSTEM"
+    LINK_REFUSED = "LINK_REFUSED"
+    GENESIS_MISSING = "GENESIS_MISSING"
+    SLOT_NOT_FULL = "SLOT_NOT_FULL"
+    SLOT_UNREACHABLE = "SLOT_UNREACHABLE"
+    BASE_MISSING = "BASE_MISSING"
+    ARCHIVE_OUTSIDE = "ARCHIVE_OUTSIDE"
+    ARCHIVE_MISSING = "ARCHIVE_MISSING"
+    ARCHIVE_NOT_REGULAR = "ARCHIVE_NOT_REGULAR"
+    ARCHIVE_MISNAMED = "ARCHIVE_MISNAMED"
+    ARCHIVE_OTHER_SLOT = "ARCHIVE_OTHER_SLOT"
+    ARCHIVE_EXISTS = "ARCHIVE_EXISTS"
+    ARCHIVE_CHANGED = "ARCHIVE_CHANGED"
+    DEEP_HASH_MISMATCH = "DEEP_HASH_MISMATCH"
+    DEEP_FAILED = "DEEP_FAILED"
 
 
 class ToolError(Exception):
@@ -46,11 +71,13 @@ class ToolError(Exception):
     Args:
         reason: the code.
         message: in words; bounded, and without control bytes.
+        code: what the tool ended with; None where it did not end by itself.
+        stderr: the end of what it wrote there.
     """
 
-    def __init__(self, reason: ToolReason, message: str) -> None:
+    def __init__(self, reason: ToolReason, message: str, code: int | None = None, stderr: bytes = b"") -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.code, self.stderr = reason, code, stderr
 
 
 class Limits(NamedTuple):
@@ -70,8 +97,10 @@ class Limits(NamedTuple):
     grace_s: float = 10.0
 
 
-def run(argv: Sequence[str], take: Take, *, seconds: float, grace_s: float, stop: Stop) -> None:
+def run(argv: Sequence[str], take: Take, *, seconds: float, grace_s: float, stop: Stop) -> bytes:
     """Run a program to its end, and give its stdout to `take` line by line; where that raises, the program is ended.
+
+    Gives the end of what it wrote to stderr.
 
     Args:
         argv: the program, as an absolute path, and its arguments; no shell sees them.
@@ -106,14 +135,39 @@ def run(argv: Sequence[str], take: Take, *, seconds: float, grace_s: float, stop
             _end(child, grace_s)
             raise
     if code:
-        raise _failed(code, stderr)
+        raise failed(code, stderr)
+    return stderr
+
+
+def lines(raw: bytes) -> list[str]:
+    """Give the lines of what a program said, without control bytes and without those that are empty."""
+    text = _ESCAPE.sub("", raw.decode("utf-8", "replace"))
+    shown = ("".join(c for c in line if c.isprintable()).strip() for line in text.splitlines())
+    return [line for line in shown if line]
 
 
 def words(raw: bytes) -> str:
     """Give the last lines of what a program said, bounded and without control bytes."""
-    text = _ESCAPE.sub("", raw.decode("utf-8", "replace"))
-    lines = ["".join(c for c in line if c.isprintable()).strip() for line in text.splitlines()]
-    return " | ".join([line for line in lines if line][-SHOWN_LINES:])[-SHOWN_CHARACTERS:]
+    return " | ".join(lines(raw)[-SHOWN_LINES:])[-SHOWN_CHARACTERS:]
+
+
+def failed(code: int, stderr: bytes) -> ToolError:
+    """Say why the tool did not end with 0.
+
+    Args:
+        code: what it ended with; below 0 the signal that killed it.
+        stderr: the end of what it wrote there.
+    """
+    said, text = words(stderr), stderr.decode("utf-8", "replace")
+    if code < 0:
+        said = f"the tool was killed by signal {-code}: {said or 'it said nothing'}"
+        return ToolError(ToolReason.TOOL_FAILED, said, code, stderr)
+    if _LOCKED.search(text):
+        said = f"the ledger is open elsewhere; is the node down? {said}"
+        return ToolError(ToolReason.LEDGER_LOCKED, said, code, stderr)
+    if _DISK_FULL.search(text):
+        return ToolError(ToolReason.DISK_FULL, f"the tool found a disk full: {said}", code, stderr)
+    return ToolError(ToolReason.TOOL_FAILED, f"the tool ended with {code}: {said or 'it said nothing'}", code, stderr)
 
 
 class _Watch:
@@ -150,7 +204,7 @@ class _Lines:
 
 def _read(child: subprocess.Popen[bytes], take: Take, watch: _Watch) -> bytes:
     """Read both of a program's outputs to their ends; gives the end of stderr."""
-    lines, tail = _Lines(), b""
+    cutter, tail = _Lines(), b""
     with selectors.DefaultSelector() as selector:
         for file in filter(None, (child.stdout, child.stderr)):
             selector.register(file, selectors.EVENT_READ)
@@ -163,9 +217,9 @@ def _read(child: subprocess.Popen[bytes], take: Take, watch: _Watch) -> bytes:
                 elif key.fileobj is child.stderr:
                     tail = (tail + data)[-TAIL_BYTES:]
                 else:
-                    for line in lines.cut(data):
+                    for line in cutter.cut(data):
                         take(line)
-    for line in lines.last():
+    for line in cutter.last():
         take(line)
     return tail
 
@@ -185,11 +239,3 @@ def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
         child.wait(grace_s)
     except subprocess.TimeoutExpired:
         child.kill()
-
-
-def _failed(code: int, stderr: bytes) -> ToolError:
-    said = words(stderr)
-    if code > 0 and _LOCKED.search(stderr.decode("utf-8", "replace")):
-        return ToolError(ToolReason.LEDGER_LOCKED, f"the ledger is open elsewhere; is the node down? {said}")
-    how = f"ended with {code}" if code > 0 else f"was killed by signal {-code}"
-    return ToolError(ToolReason.TOOL_FAILED, f"the tool {how}: {said or 'it said nothing'}")

@@ -1,16 +1,19 @@
 """Reads what agave-ledger-tool writes (agave ledger-tool/src/{blockstore,output}.rs); what does not fit is refused."""
 
 import re
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import msgspec
 
 from agent.ledger.child import ToolError, ToolReason
+from common.base58 import decode_key
 
 MAX_SLOT = 2**64 - 1
 # What is printed at once is kept in memory.
 MAX_SLOTS = 100_000
 JSON_LINES = 64
+MAX_SHRED_VERSION = 2**16 - 1
 _NUMBER = "0|[1-9][0-9]{0,19}"
 _HEAD = re.compile(rf"Slot ({_NUMBER})( \(root\)| \(dead\))?")
 _BODY = re.compile(
@@ -22,6 +25,13 @@ _ROOT = re.compile(rf"({_NUMBER}): ([1-9A-HJ-NP-Za-km-z]{{32,44}})")
 _REPAIRED = re.compile(rf"Successfully repaired ({_NUMBER}) roots")
 # The tool says "not longer"; that it may be mended there is foreseen.
 _ALIVE = re.compile(rf"Slot ({_NUMBER}) not? longer marked dead")
+_HASH = "[1-9A-HJ-NP-Za-km-z]{32,44}"
+_MADE = re.compile(
+    rf"Successfully created (?:snapshot for slot ({_NUMBER}), hash ({_HASH})|"
+    rf"incremental snapshot for slot ({_NUMBER}), hash ({_HASH}), base slot: ({_NUMBER})): (/.+)"
+)
+_SHRED_VERSION = re.compile(rf"Shred version: ({_NUMBER})")
+_VERSION = re.compile(r"\S+ ([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})\b.*")
 
 # The upper bound is looked at by itself: msgspec knows none above 2**63.
 Natural = Annotated[int, msgspec.Meta(ge=0)]
@@ -62,6 +72,31 @@ class Slot(NamedTuple):
     readable: bool = True
 
 
+class BankHash(msgspec.Struct, frozen=True):
+    """A slot, and the hash of its bank in base58."""
+
+    slot: Natural
+    hash: str
+
+
+class Made(NamedTuple):
+    """What `create-snapshot` says that it made.
+
+    Attributes:
+        slot: the slot whose state the archive gives.
+        bank_hash: the hash of its bank, in base58; another than that in the archive's name.
+        base: for an incremental archive, the slot of the full one that it stands on.
+        path: where it is.
+        shred_version: what the cluster's shreds bear at that slot.
+    """
+
+    slot: int
+    bank_hash: str
+    base: int | None
+    path: Path
+    shred_version: int
+
+
 class Root(NamedTuple):
     """A root marker, and its slot's blockhash."""
 
@@ -97,6 +132,18 @@ class Json:
             ends = (extent.first, extent.last)
             if (extent.total == 0) != (None in ends) or not (extent.first or 0) <= (extent.last or 0) <= MAX_SLOT:
                 raise odd(text)
+        return found
+
+    def bank_hash(self) -> BankHash:
+        """Give what `verify --print-bank-hash` wrote; raises ToolError."""
+        text = "\n".join(self._lines)
+        try:
+            found = msgspec.json.decode(text, type=BankHash)
+            decode_key(found.hash)
+        except ValueError:
+            raise odd(text) from None
+        if found.slot > MAX_SLOT:
+            raise odd(text)
         return found
 
 
@@ -228,6 +275,72 @@ class Alive:
         """Look whether all were said; raises ToolError."""
         if self._left:
             raise ToolError(ToolReason.TOOL_ODD_OUTPUT, f"the tool did not say that slot {self._left[-1]} is done")
+
+
+class Archived:
+    """Takes what `create-snapshot` writes.
+
+    A line that says something else is passed over, unlike those of the other commands: hours of work would be thrown
+    away for it.
+    """
+
+    def __init__(self) -> None:
+        self._made: Made | None = None
+        self._shred_version: int | None = None
+
+    def take(self, line: str) -> None:
+        """Take a line; raises ToolError."""
+        if line.startswith("Successfully created"):
+            if self._made is not None:
+                raise odd(line)
+            self._made = self._read(line)
+        elif line.startswith("Shred version:"):
+            match = _SHRED_VERSION.fullmatch(line)
+            if match is None or self._shred_version is not None or int(match[1]) > MAX_SHRED_VERSION:
+                raise odd(line)
+            self._shred_version = int(match[1])
+
+    def result(self) -> Made:
+        """Give what was made; raises ToolError where the tool did not say all of it."""
+        if self._made is None or self._shred_version is None:
+            what = "which archive it made" if self._made is None else "the shred version"
+            raise ToolError(ToolReason.TOOL_ODD_OUTPUT, f"the tool did not say {what}")
+        return self._made._replace(shred_version=self._shred_version)
+
+    @staticmethod
+    def _read(line: str) -> Made:
+        match = _MADE.fullmatch(line)
+        if match is None or not line.isprintable():
+            raise odd(line)
+        slot, bank_hash = int(match[1] or match[3]), match[2] or match[4]
+        base = None if match[5] is None else int(match[5])
+        try:
+            decode_key(bank_hash)
+        except ValueError:
+            raise odd(line) from None
+        if slot > MAX_SLOT or (base is not None and base >= slot):
+            raise odd(line)
+        return Made(slot, bank_hash, base, Path(match[6]), 0)
+
+
+class Version:
+    """Takes what `--version` writes: one line, with the version's three numbers behind the program's name."""
+
+    def __init__(self) -> None:
+        self._version: tuple[int, int, int] | None = None
+
+    def take(self, line: str) -> None:
+        """Take a line; raises ToolError."""
+        match = _VERSION.fullmatch(line)
+        if match is None or self._version is not None:
+            raise odd(line)
+        self._version = (int(match[1]), int(match[2]), int(match[3]))
+
+    def result(self) -> tuple[int, int, int]:
+        """Give the version; raises ToolError where the tool did not say."""
+        if self._version is None:
+            raise ToolError(ToolReason.TOOL_ODD_OUTPUT, "the tool did not say its version")
+        return self._version
 
 
 def nothing(line: str) -> None:

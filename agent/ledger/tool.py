@@ -7,11 +7,16 @@ from pathlib import Path
 
 from agent.ledger import child, output
 from agent.ledger.child import Limits, Stop, Take, ToolError, ToolReason
-from agent.ledger.output import MAX_SLOT, MAX_SLOTS, Bounds, Root, Slot
+from agent.ledger.output import MAX_SLOT, MAX_SLOTS, BankHash, Bounds, Made, Root, Slot
+from agent.ledger.room import check_given
+from agent.snapshots.catalogue import Places
 
 # An argument vector holds 128 KiB and more.
 SLOTS_AT_ONCE = 2000
 LIMITS = Limits()
+VERSION_S = 30.0
+_CURRENT = Path("rocksdb", "CURRENT")
+_GENESIS = Path("genesis.bin")
 
 
 def never() -> bool:
@@ -31,12 +36,39 @@ class LedgerTool:
         ledger: the validator's ledger, as an absolute path.
         limits: how long a command may take.
         stop: asked about five times a second; once it says True the running command is ended.
+        snapshots: where the validator keeps its archives; by default in its ledger. A snapshot is made from the newest.
     """
 
     program: Path
     ledger: Path
     limits: Limits = LIMITS
     stop: Stop = never
+    snapshots: Places | None = None
+
+    def version(self) -> tuple[int, int, int]:
+        """Give the tool's version."""
+        said = output.Version()
+        self._check_program()
+        child.run(
+            [str(self.program), "--version"],
+            said.take,
+            seconds=VERSION_S,
+            grace_s=self.limits.grace_s,
+            stop=self.stop,
+        )
+        return said.result()
+
+    def check_version(self, oldest: tuple[int, int, int], why: str) -> None:
+        """Refuse a tool that is older than it may be: TOOL_TOO_OLD.
+
+        Args:
+            oldest: a version that will do.
+            why: what is wrong with those before it.
+        """
+        version = self.version()
+        if version < oldest:
+            said, needed = (".".join(map(str, numbers)) for numbers in (version, oldest))
+            raise ToolError(ToolReason.TOOL_TOO_OLD, f"the tool is of version {said}, and {needed} is needed: {why}")
 
     def bounds(self) -> Bounds:
         """Give what the ledger spans."""
@@ -97,26 +129,81 @@ class LedgerTool:
         only = ["--dead-slots-only"] if dead_slots_only else []
         self._write(["purge", _slot(start), _slot(end), *only], output.nothing)
 
+    def create_snapshot(self, slot: int | None, out: Path, accounts: Path, *, incremental: bool = False) -> Made:
+        """Load the newest archive, replay the ledger up to a slot, and make a snapshot archive of that.
+
+        Give the tool no folder of the validator's: it empties the run/ and snapshot/ of `accounts`, and before 3.0 it
+        removes all but the newest archives of `out`. The node must be down.
+
+        Args:
+            slot: whose state it gives; None for the newest root.
+            out: a folder, as an absolute path; the archive is made there.
+            accounts: a folder, as an absolute path, that takes all accounts, unpacked: some hundred GB.
+            incremental: what changed since the newest full archive, and not the whole state.
+        """
+        words = ["create-snapshot", "ROOT" if slot is None else _slot(slot), str(check_given(out))]
+        # In a list of accounts' paths a comma ends one.
+        words += ["--accounts", str(check_given(accounts, but=","))]
+        places = self.snapshots or Places(self.ledger, self.ledger, self.ledger)
+        archived = output.Archived()
+        more = ["--incremental"] if incremental else []
+        self._run([*words, *_archives(places.full, places.incremental), *more], archived.take, self.limits.write_s)
+        return archived.result()
+
+    def verify(self, slot: int, archives: Path) -> tuple[BankHash, bytes]:
+        """Load the newest archive of a folder as a node does at its boot, with every check of it, and replay nothing.
+
+        The ledger must be one of our own that holds no more than its genesis.bin, and is refused otherwise
+        (WORK_UNUSABLE): the tool makes the rest, and unpacks the accounts, some hundred GB, in place of those in it.
+
+        Args:
+            slot: the archive's.
+            archives: the folder, as an absolute path, that holds the archive, and for an incremental one its base.
+
+        Returns: the bank's hash, and the end of what the tool wrote to stderr.
+        """
+        # With `when-newest` the tool opens the ledger for writing, and makes it where there is none; without, it opens
+        # it for reading, and fails.
+        startup = ["--use-snapshot-archives-at-startup", "when-newest"]
+        words = ["verify", *_archives(archives, archives), *startup, "--halt-at-slot", _slot(slot), "--print-bank-hash"]
+        if (self.ledger / "rocksdb").exists() or (self.ledger / "accounts").exists():
+            raise ToolError(ToolReason.WORK_UNUSABLE, f"{self.ledger} holds more than a genesis")
+        lines = output.Json()
+        stderr = self._run(["--output", "json", *words], lines.take, self.limits.read_s, needs=_GENESIS)
+        return lines.bank_hash(), stderr
+
     def _read(self, flags: Sequence[str], command: Sequence[str], take: Take) -> None:
         self._run([*flags, "blockstore", *command], take, self.limits.read_s)
 
     def _write(self, command: Sequence[str], take: Take) -> None:
         self._run(["blockstore", *command], take, self.limits.write_s)
 
-    def _run(self, words: Sequence[str], take: Take, seconds: float) -> None:
-        self._check()
+    def _run(self, words: Sequence[str], take: Take, seconds: float, needs: Path = _CURRENT) -> bytes:
+        self._check_program()
+        self._check_ledger(needs)
         argv = [str(self.program), "-l", str(self.ledger), *words]
-        child.run(argv, take, seconds=seconds, grace_s=self.limits.grace_s, stop=self.stop)
+        return child.run(argv, take, seconds=seconds, grace_s=self.limits.grace_s, stop=self.stop)
 
-    def _check(self) -> None:
-        for path in (self.program, self.ledger):
-            if not path.is_absolute():
-                raise ToolError(ToolReason.TOOL_NOT_ABSOLUTE, f"{path} is no absolute path")
+    def _check_program(self) -> None:
+        _check_absolute(self.program)
         if not (self.program.is_file() and os.access(self.program, os.X_OK)):
             raise ToolError(ToolReason.TOOL_MISSING, f"{self.program} is no program that can be run")
+
+    def _check_ledger(self, needs: Path) -> None:
+        _check_absolute(self.ledger)
         # A command that writes would make a new, empty ledger in its place.
-        if not os.access(self.ledger / "rocksdb" / "CURRENT", os.R_OK):
+        if not os.access(self.ledger / needs, os.R_OK):
             raise ToolError(ToolReason.LEDGER_MISSING, f"{self.ledger} holds no ledger that can be read")
+
+
+def _check_absolute(path: Path) -> None:
+    if not path.is_absolute():
+        raise ToolError(ToolReason.TOOL_NOT_ABSOLUTE, f"{path} is no absolute path")
+
+
+def _archives(full: Path, incremental: Path) -> list[str]:
+    """Give the flags that say where archives are: those that all versions from 2.0 on have, behind the command."""
+    return ["--snapshots", str(check_given(full)), "--incremental-snapshot-archive-path", str(check_given(incremental))]
 
 
 def _slot(slot: int) -> str:

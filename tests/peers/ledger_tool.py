@@ -1,7 +1,10 @@
-"""A peer of agave-ledger-tool: its command line and its words (agave ledger-tool/src/{blockstore,output}.rs, 4.2.1).
+"""A peer of agave-ledger-tool: its command line and its words (agave ledger-tool/src/*.rs, 4.2.1).
 
 It works on `<ledger>/peer-blockstore.json` in place of a RocksDB. What is written there is written slot by slot, so
 that a death in the middle leaves a half. Faults are in that file too: the tool inherits nothing of the environment.
+They are in genesis.bin as well, for a command that works on another ledger with the same genesis.
+
+Its archives are texts that say what they hold, so that it can find one whose name says something else.
 """
 
 import argparse
@@ -9,6 +12,8 @@ import fcntl
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import sys
 import time
@@ -20,10 +25,13 @@ from typing import Any, NoReturn
 from common.base58 import encode
 
 FILE = "peer-blockstore.json"
+GENESIS = "genesis.bin"
+VERSION = "4.2.1"
 ROOT = Path(__file__).resolve().parents[2]
 # The tool logs to stderr as it goes, and colours it on a terminal only.
 LOG = "[2026-01-01T00:00:00.000000000Z INFO  solana_ledger::blockstore] Opening blockstore at "
 WRITING = ("purge", "remove-dead-slot", "repair-roots")
+ARCHIVE = re.compile(r"(?:snapshot|incremental-snapshot-([0-9]+))-([0-9]+)-([1-9A-HJ-NP-Za-km-z]+)\.tar\.(?:zst|lz4)")
 
 Slots = dict[int, dict[str, Any]]
 
@@ -63,11 +71,16 @@ def write(
         dead: those that are marked dead.
         fault: {"command": one or "" for all} with "slow_s", "deaf" (to SIGTERM), "die_after" so many slots are written
             (once), "odd" (a text in place of the output), "huge" (so many lines of it), or "code" and "stderr".
+            For create-snapshot, once the archive is half made: "stall_s", "die", "disk_full"; and then "link" (it makes
+            a symbolic link), "empty", "unmade", "long" (a line of so many characters), "silent" (no line of it),
+            "versionless", and "says", with what the line is to say of slot, hash, base, path, or all of it: line.
+            For verify "disk_full", "stall_s", "mildly" (it ends with 0 after an error), and "says" as above.
     """
     (ledger / "rocksdb").mkdir(parents=True, exist_ok=True)
     (ledger / "rocksdb" / "CURRENT").write_text("MANIFEST-000004\n")
     (ledger / "rocksdb" / "LOCK").touch()
     Store(ledger / FILE, slots, set(roots), set(dead), fault or {}).save()
+    _write_genesis(ledger, fault or {})
     return ledger
 
 
@@ -76,14 +89,45 @@ def fault(ledger: Path, **how: object) -> None:
     store = Store.load(ledger)
     store.fault = how
     store.save()
+    _write_genesis(ledger, how)
 
 
-def program(folder: Path) -> Path:
+def _write_genesis(ledger: Path, fault: object) -> None:
+    (ledger / GENESIS).write_text(json.dumps({"creation_time": 0, "fault": fault}))
+
+
+def archive_hash(slot: int) -> str:
+    """Give the hash in the name of a slot's archive."""
+    return encode(hashlib.sha256(b"accounts of %d" % slot).digest())
+
+
+def bank_hash(slot: int) -> str:
+    """Give the hash of a slot's bank."""
+    return encode(hashlib.sha256(b"bank of %d" % slot).digest())
+
+
+def archive(folder: Path, slot: int, base: int | None = None, raw: str | None = None, **wrong: object) -> Path:
+    """Write an archive.
+
+    Args:
+        folder: where.
+        slot: its slot, of its name too.
+        base: of an incremental one.
+        raw: what is in it, in place of what belongs there.
+        wrong: what it says besides, or else: slot, hash, capitalization, lattice, deltas.
+    """
+    of = "" if base is None else f"incremental-snapshot-{base}-"
+    path = folder / f"{of or 'snapshot-'}{slot}-{archive_hash(slot)}.tar.zst"
+    path.write_text(json.dumps({"slot": slot, "hash": archive_hash(slot), **wrong}) if raw is None else raw)
+    return path
+
+
+def program(folder: Path, version: str = VERSION) -> Path:
     """Write a file that can be run as the tool."""
     path = folder / "agave-ledger-tool"
     path.write_text(
         f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        "from tests.peers.ledger_tool import main\nsys.exit(main(sys.argv[1:]))\n"
+        f"from tests.peers.ledger_tool import main\nsys.exit(main(sys.argv[1:], {version!r}))\n"
     )
     path.chmod(0o755)
     return path
@@ -102,6 +146,10 @@ def locked(ledger: Path) -> Iterator[None]:
 
 class Failed(Exception):
     """What the tool says, to stderr, before it ends with 1."""
+
+
+class Panicked(Exception):
+    """What the tool says of a panic before it ends with 101."""
 
 
 class Store:
@@ -149,9 +197,13 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], version: str = VERSION) -> int:
     """Do a command; gives the exit code."""
+    if argv == ["--version"]:
+        print(f"agave-ledger-tool {version} (src:00000000; feat:3746964731, client:Agave)")
+        return 0
     args = _parser().parse_args(argv)
+    args.version = version
     try:
         with ExitStack() as held:
             store = _open(args, held)
@@ -161,6 +213,13 @@ def main(argv: list[str]) -> int:
     except Failed as error:
         print(error, file=sys.stderr)
         return 1
+    except Panicked as panic:
+        print(
+            f"\nthread 'main' ({os.getpid()}) panicked at runtime/src/snapshot_bank_utils.rs:275:9:\n{panic}\n"
+            "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
+            file=sys.stderr,
+        )
+        return 101
     sys.stdout.flush()
     return 0
 
@@ -169,14 +228,13 @@ def _open(args: argparse.Namespace, held: ExitStack) -> Store:
     ledger = Path(args.ledger)
     if not ledger.is_dir():
         raise Failed(f"Unable to access ledger path '{ledger}': No such file or directory (os error 2)")
+    if args.command in ("create-snapshot", "verify"):
+        _open_genesis(args, ledger)
     print(f'{LOG}"{ledger}/rocksdb"', file=sys.stderr)
     lock = ledger / "rocksdb" / "LOCK"
     try:
-        if args.command in WRITING:
-            file = held.enter_context(lock.open("r+b"))
-            # RocksDB takes a lock of fcntl; a peer of a validator may hold one of flock.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if args.command in WRITING or _is_primary(args):
+            _lock(lock, held)
         return Store.load(ledger)
     except BlockingIOError:
         why = f"IO error: While lock file: {lock}: Resource temporarily unavailable"
@@ -185,6 +243,27 @@ def _open(args: argparse.Namespace, held: ExitStack) -> Store:
             f"IO error: No such file or directory: While opening a file for sequentially reading: {lock.parent}/CURRENT"
         )
     raise Failed(f'Failed to open blockstore at "{ledger}": Error {{ message: "{why}" }}')
+
+
+def _lock(lock: Path, held: ExitStack) -> None:
+    file = held.enter_context(lock.open("r+b"))
+    # RocksDB takes a lock of fcntl; a peer of a validator may hold one of flock.
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_primary(args: argparse.Namespace) -> bool:
+    """Say whether a command that loads a bank opens the ledger for writing."""
+    return getattr(args, "startup", "always") != "always"
+
+
+def _open_genesis(args: argparse.Namespace, ledger: Path) -> None:
+    """Read the genesis; where a ledger that is opened for writing holds nothing else, the rest is made."""
+    if not (ledger / GENESIS).is_file():
+        raise Failed("Exiting. Failed to open genesis config: No such file or directory (os error 2)")
+    if _is_primary(args) and not (ledger / FILE).exists():
+        fault = json.loads((ledger / GENESIS).read_text())["fault"]
+        write(ledger, {}, fault=fault)
 
 
 def _faulty(fault: dict[str, Any]) -> int | None:
@@ -333,8 +412,174 @@ def _repair_roots(store: Store, args: argparse.Namespace) -> None:
     print(f"Successfully repaired {len(lost)} roots")
 
 
+def _load(store: Store, args: argparse.Namespace, halt: int) -> int | None:
+    """Load the newest archives, and replay up to a slot; gives the full one's slot."""
+    ledger = store.path.parent
+    snapshots = Path(args.snapshots or ledger)
+    full = _newest(snapshots, None)
+    start = full[0] if full else 0
+    incremental = _newest(Path(args.incremental_snapshot_archive_path or snapshots), start) if full else None
+    start = incremental[0] if incremental else start
+    exiting = "Exiting. Failed to load and process ledger: "
+    span = f"{exiting}failed to process blockstore from starting slot {start} to ending slot {halt}; "
+    if halt < start:
+        raise Failed(f"{span}the ending slot is less than the starting slot. The starting slot is either the latest")
+    if halt != start and start not in {halt, *store.ancestors(halt)}:
+        raise Failed(f"{span}the blockstore does not contain a replayable sequence of blocks between these slots.")
+    accounts = _accounts(args, ledger, exiting)
+    for kind in ("run", "snapshot"):
+        (accounts / kind).mkdir(parents=True, exist_ok=True)
+        for each in (accounts / kind).iterdir():
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    held = snapshots if _is_primary(args) else ledger / "ledger_tool"
+    (held / "snapshots" / str(start)).mkdir(parents=True, exist_ok=True)
+    for each in filter(None, (full, incremental)):
+        try:
+            _unpack(*each, accounts / "run", store.fault)
+        except Failed as error:
+            named = (str(one[1]) if one else "none" for one in (full, incremental))
+            told = "{}, full snapshot archive: {}, incremental snapshot archive: {}".format(error, *named)
+            if store.fault.get("mildly"):
+                print(told, file=sys.stderr)
+                continue
+            raise Failed(f"{exiting}failed to load bank forks: failed to load bank: {told}") from None
+    time.sleep(store.fault.get("stall_s", 0))
+    return full[0] if full else None
+
+
+def _accounts(args: argparse.Namespace, ledger: Path, exiting: str) -> Path:
+    if args.accounts is None:
+        return ledger / "accounts" if _is_primary(args) else ledger / "ledger_tool" / "accounts"
+    if not _is_primary(args):
+        try:
+            with ExitStack() as held:
+                _lock(ledger / "rocksdb" / "LOCK", held)
+        except BlockingIOError:
+            why = "custom accounts path is not supported with read-only blockstore access"
+            raise Failed(exiting + why) from None
+    return Path(args.accounts.split(",")[0])
+
+
+def _newest(folder: Path, base: int | None) -> tuple[int, Path] | None:
+    found = [(match, path) for path in folder.iterdir() if (match := ARCHIVE.fullmatch(path.name))]
+    of = [(int(match[2]), path) for match, path in found if match[1] == (None if base is None else str(base))]
+    return max(of, default=None)
+
+
+def _unpack(slot: int, path: Path, run: Path, fault: Any) -> None:
+    """Unpack an archive, and look whether it holds what its name says."""
+    (run / f"{slot}.0").write_text("accounts\n")
+    if fault.get("disk_full"):
+        raise Failed("I/O error: No space left on device (os error 28)")
+    try:
+        bank = json.loads(path.read_text())
+    except ValueError:
+        raise Failed("Unpack error: Archive error: failed to read entire block") from None
+    if bank["slot"] != slot:
+        raise Failed(f"snapshot slot mismatch: deserialized bank: {bank['slot']}, snapshot archive: {slot}")
+    if "deltas" in bank:
+        raise Failed(f"snapshot slot deltas are invalid: {bank['deltas']}")
+    if "capitalization" in bank:
+        raise Failed(f"capitalization mismatch: expected: {bank['capitalization']}, calculated: 5")
+    if bank["hash"] != (named := path.name.split("-")[-1].split(".")[0]):
+        said = f"SnapshotHash({bank['hash']}), snapshot archive: SnapshotHash({named})"
+        raise Failed(f"snapshot hash mismatch: deserialized bank: {said}")
+    if "lattice" in bank:
+        said = f"accounts lattice hashes do not match, expected: {bank['lattice']}, calculated: {named}"
+        print(
+            f"[2026-01-01T00:00:00.000000000Z ERROR solana_runtime::bank] Verifying accounts failed: {said}",
+            file=sys.stderr,
+        )
+        print("[2026-01-01T00:00:00.000000000Z INFO  solana_runtime::bank] Verifying accounts... Done", file=sys.stderr)
+        raise Panicked(f"Snapshot bank for slot {slot} failed to verify")
+
+
+def _verify(store: Store, args: argparse.Namespace) -> None:
+    _load(store, args, args.halt_at_slot)
+    if args.print_bank_hash:
+        told = {"slot": args.halt_at_slot, "hash": bank_hash(args.halt_at_slot), **store.fault.get("says", {})}
+        if args.output == "display":
+            print(f"Bank hash for slot {told['slot']}: {told['hash']}\n")
+        else:
+            print(json.dumps(told, indent=2 if args.output == "json" else None))
+
+
+def _create_snapshot(store: Store, args: argparse.Namespace) -> None:
+    if args.slot is None and not store.roots:
+        raise Panicked("Failed to get root")
+    slot = max(store.roots) if args.slot is None else args.slot
+    if not store.slots.get(slot, {}).get("full"):
+        raise Failed(f"Error: snapshot slot {slot} does not exist in blockstore or is not full.")
+    out = Path(args.out or args.snapshots or store.path.parent)
+    base = _load(store, args, slot)
+    if args.incremental and base is None:
+        if int(args.version.split(".")[0]) < 4:
+            raise Failed("Unable to create incremental snapshot without a base full snapshot")
+        raise Panicked("assertion failed: bank.accounts().accounts_db.latest_full_snapshot_slot().is_some()")
+    if args.incremental and slot <= (base or 0):
+        why = f"Slot must be greater than full snapshot slot. slot: {slot}, full snapshot slot: {base}"
+        raise Failed(f"Unable to create incremental snapshot: {why}")
+    print(f"Creating a version 1.2.0 {'incremental ' if args.incremental else ''}snapshot of slot {slot}", flush=True)
+    # It is gone once the tool is done, well or not, and left where it is killed.
+    temporary = store.path.parent / ".tmpAb12Cd"
+    (temporary / str(slot)).mkdir(parents=True)
+    try:
+        path = _archive(store.fault, out, slot, base if args.incremental else None)
+    finally:
+        shutil.rmtree(temporary)
+    if int(args.version.split(".")[0]) < 3:
+        _remove_old(out)
+    _say_created(store.fault, slot, base if args.incremental else None, path)
+
+
+def _archive(fault: dict[str, Any], out: Path, slot: int, base: int | None) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    half = out / f"tmp-snapshot-archive-{slot}.tar.zst"
+    half.write_text("{")
+    (out / f"tmp-snapshot-archive-{slot}-Ab12Cd").mkdir()
+    time.sleep(fault.get("stall_s", 0))
+    if fault.get("die"):
+        die()
+    if fault.get("disk_full"):
+        why = f"failed to archive account storage file '{out}/1.0': No space left on device (os error 28)"
+        kind = "snapshot" if base is None else "incremental snapshot"
+        raise Failed(f"Unable to create {kind}: failed to archive snapshot package: {why}")
+    (out / f"tmp-snapshot-archive-{slot}-Ab12Cd").rmdir()
+    half.unlink()
+    path = archive(out, slot, base)
+    if fault.get("link"):
+        path.rename(out / "elsewhere")
+        path.symlink_to(out / "elsewhere")
+    if fault.get("empty"):
+        path.write_text("")
+    if fault.get("unmade"):
+        path.unlink()
+    return path
+
+
+def _remove_old(out: Path, kept: int = 2) -> None:
+    every = [path for path in out.iterdir() if (match := ARCHIVE.fullmatch(path.name)) and match[1] is None]
+    for path in sorted(every, key=lambda path: int(path.name.split("-")[1]))[:-kept]:
+        path.unlink()
+
+
+def _say_created(fault: dict[str, Any], slot: int, base: int | None, path: Path) -> None:
+    said: dict[str, Any] = {"slot": slot, "hash": bank_hash(slot), "base": base, "path": path, **fault.get("says", {})}
+    line = f"Successfully created snapshot for slot {said['slot']}, hash {said['hash']}: {said['path']}"
+    if said["base"] is not None:
+        of = f"slot {said['slot']}, hash {said['hash']}, base slot: {said['base']}"
+        line = f"Successfully created incremental snapshot for {of}: {said['path']}"
+    if "long" in fault:
+        print("x" * fault["long"])
+    if not fault.get("silent"):
+        print(said.get("line", line))
+    if not fault.get("versionless"):
+        print("Shred version: 4084")
+
+
 COMMANDS: dict[str, Callable[[Store, argparse.Namespace], None]] = {
     "bounds": _bounds,
+    "create-snapshot": _create_snapshot,
     "dead-slots": _dead_slots,
     "list-roots": _list_roots,
     "print": _print,
@@ -342,6 +587,7 @@ COMMANDS: dict[str, Callable[[Store, argparse.Namespace], None]] = {
     "remove-dead-slot": _remove_dead_slot,
     "repair-roots": _repair_roots,
     "slot": _slot,
+    "verify": _verify,
 }
 
 
@@ -366,7 +612,28 @@ def _parser() -> argparse.ArgumentParser:
     _commands(below.add_parser("blockstore", allow_abbrev=False).add_subparsers(dest="command", required=True))
     # They are there at the top as well, hidden.
     _commands(below)
+    _banks(below)
     return parser
+
+
+def _banks(below: Any) -> None:
+    """Add the commands that load a bank; their flags come behind them."""
+    making = below.add_parser("create-snapshot", allow_abbrev=False)
+    making.add_argument("slot", type=lambda text: None if text == "ROOT" else _number(text))
+    making.add_argument("out", nargs="?")
+    making.add_argument("--incremental", action="store_true")
+    making.set_defaults(command="create-snapshot")
+    checking = below.add_parser("verify", allow_abbrev=False)
+    checking.add_argument("--halt-at-slot", type=_number, required=True)
+    checking.add_argument("--print-bank-hash", action="store_true")
+    checking.set_defaults(command="verify")
+    for parser in (making, checking):
+        parser.add_argument("--accounts")
+        # Before 3.1 the second name is another name of the first: who gives both is refused.
+        parser.add_argument("--snapshots", "--snapshot-archive-path")
+        parser.add_argument("--incremental-snapshot-archive-path")
+        startup = ("always", "never", "when-newest")
+        parser.add_argument("--use-snapshot-archives-at-startup", dest="startup", choices=startup, default="always")
 
 
 def _commands(below: Any) -> None:

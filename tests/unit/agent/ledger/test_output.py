@@ -1,6 +1,7 @@
 """What the tool writes is read strictly: a line that was not foreseen is refused, and never taken for a slot."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from agent.ledger import output
 from agent.ledger.child import ToolError, ToolReason, words
-from agent.ledger.output import MAX_SLOT, Slot
+from agent.ledger.output import MAX_SLOT, BankHash, Made, Slot
+from common.base58 import encode
 
 BODY = "  num_shreds: 3, parent_slot: Some(4), next_slots: [6, 7], num_entries: 2, is_full: true"
 EMPTY = '{"slots":{"total":0,"first":null,"last":null},"roots":{"total":0,"first":null,"last":null}}'
@@ -79,7 +81,8 @@ def test_a_slot_outside_of_what_was_asked_is_refused() -> None:
 @given(st.text(max_size=60))
 def test_no_text_breaks_a_reader(text: str) -> None:
     printed, numbers, roots = output.Printed(0, MAX_SLOT, 5), output.Numbers(0), output.Roots(5)
-    for take in (printed.take, numbers.take, roots.take, output.Repaired().take, output.Alive([1]).take):
+    others = (output.Repaired().take, output.Alive([1]).take, output.Archived().take, output.Version().take)
+    for take in (printed.take, numbers.take, roots.take, *others):
         try:
             take(text)
         except ToolError as error:
@@ -142,3 +145,139 @@ def test_words_are_bounded_and_clean() -> None:
     assert words(b"one\n\x1b[31mred\x1b[0m\x07 two\r\n\xff\n") == "one | red two | \N{REPLACEMENT CHARACTER}"
     assert len(words(b"x" * 10_000)) == 1000
     assert words(b"\n".join(b"%d" % n for n in range(20))) == "15 | 16 | 17 | 18 | 19"
+
+
+HASH = encode(bytes(range(100, 132)))
+FULL = f"Successfully created snapshot for slot 9, hash {HASH}: /out/snapshot"
+INCREMENTAL = f"Successfully created incremental snapshot for slot 9, hash {HASH}, base slot: 5: /out/incremental"
+SHREDS = "Shred version: 4084"
+
+
+def made(*lines: str) -> Made:
+    reader = output.Archived()
+    for line in lines:
+        reader.take(line)
+    return reader.result()
+
+
+def test_what_was_made_is_read() -> None:
+    creating = "Creating a version 1.2.0 snapshot of slot 9"
+    assert made(creating, FULL, SHREDS, "") == Made(9, HASH, None, Path("/out/snapshot"), 4084)
+    assert made(creating, INCREMENTAL, SHREDS) == Made(9, HASH, 5, Path("/out/incremental"), 4084)
+    assert made(FULL, "Capitalization change: -5 lamports", SHREDS).slot == 9
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        (FULL,),
+        (SHREDS,),
+        (FULL, FULL, SHREDS),
+        (FULL, INCREMENTAL, SHREDS),
+        (FULL, SHREDS, SHREDS),
+        (FULL, "Shred version: 65536"),
+        (FULL, "Shred version: -1"),
+        (FULL, "Shred version: 05"),
+        (FULL, "Shred version: \N{ARABIC-INDIC DIGIT FIVE}"),
+        (FULL, SHREDS + " "),
+        (" " + FULL, SHREDS),
+        (FULL.replace("slot 9", "slot 09"), SHREDS),
+        (FULL.replace("slot 9", "slot -9"), SHREDS),
+        (FULL.replace("slot 9", "slot 18446744073709551616"), SHREDS),
+        (FULL.replace("/out", "out"), SHREDS),
+        (FULL.replace("/out/snapshot", ""), SHREDS),
+        (FULL.replace("/out", "/o\x1b[31mut"), SHREDS),
+        (FULL.replace("/out", "/o\u202eut"), SHREDS),
+        (FULL.replace(HASH, HASH[:33]), SHREDS),
+        (FULL.replace(HASH, "z" * 44), SHREDS),
+        (FULL.replace(HASH, "0" * 44), SHREDS),
+        (FULL.replace("created", "created minimized"), SHREDS),
+        (INCREMENTAL.replace("incremental snapshot for", "snapshot for"), SHREDS),
+        (INCREMENTAL.replace("slot: 5", "slot: 9"), SHREDS),
+        (INCREMENTAL.replace("slot: 5", "slot: x"), SHREDS),
+    ],
+)
+def test_what_was_not_made_is_refused(lines: tuple[str, ...]) -> None:
+    refused(lambda: made(*lines))
+
+
+@given(
+    st.integers(0, MAX_SLOT),
+    st.none() | st.integers(0, MAX_SLOT),
+    st.binary(min_size=32, max_size=32),
+    st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/"), min_size=1).filter(
+        lambda t: t != "."
+    ),
+    st.integers(0, 2**16 - 1),
+)
+def test_what_the_tool_says_is_what_is_read(
+    slot: int, base: int | None, raw: bytes, name: str, shred_version: int
+) -> None:
+    said = encode(raw)
+    line = f"Successfully created snapshot for slot {slot}, hash {said}: /out/{name}"
+    if base is not None:
+        of = f"slot {slot}, hash {said}, base slot: {base}"
+        line = f"Successfully created incremental snapshot for {of}: /out/{name}"
+    lines = (line, f"Shred version: {shred_version}")
+    if base is not None and base >= slot:
+        refused(lambda: made(*lines))
+    else:
+        assert made(*lines) == Made(slot, said, base, Path("/out") / name, shred_version)
+
+
+@given(st.data())
+def test_a_line_that_is_changed_somewhere_names_no_other_archive_of_the_same_words(data: st.DataObject) -> None:
+    line = data.draw(st.sampled_from([FULL, INCREMENTAL]))
+    place = data.draw(st.integers(0, len(line) - 1))
+    changed = line[:place] + data.draw(st.characters()) + line[place + 1 :]
+    try:
+        found = made(changed, SHREDS)
+    except ToolError as error:
+        assert error.reason is ToolReason.TOOL_ODD_OUTPUT
+        return
+    base = "" if found.base is None else f", base slot: {found.base}"
+    assert changed.endswith(f" slot {found.slot}, hash {found.bank_hash}{base}: {found.path}")
+
+
+def bank_hash(text: str) -> BankHash:
+    lines = output.Json()
+    for line in text.splitlines():
+        lines.take(line)
+    return lines.bank_hash()
+
+
+def test_a_bank_hash_is_read() -> None:
+    assert bank_hash(f'{{\n  "slot": {MAX_SLOT},\n  "hash": "{HASH}"\n}}\n') == BankHash(MAX_SLOT, HASH)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"slot":5}',
+        f'{{"slot":-1,"hash":"{HASH}"}}',
+        f'{{"slot":18446744073709551616,"hash":"{HASH}"}}',
+        f'{{"slot":"5","hash":"{HASH}"}}',
+        '{"slot":5,"hash":""}',
+        f'{{"slot":5,"hash":"{HASH}1"}}',
+        f'{{"slot":5,"hash":"{HASH}"}} 5',
+    ],
+)
+def test_an_odd_bank_hash_is_refused(text: str) -> None:
+    refused(lambda: bank_hash(text))
+
+
+def version(*lines: str) -> tuple[int, int, int]:
+    reader = output.Version()
+    for line in lines:
+        reader.take(line)
+    return reader.result()
+
+
+def test_a_version_is_read() -> None:
+    assert version("agave-ledger-tool 4.2.1 (src:00000000; feat:3746964731, client:JitoLabs)") == (4, 2, 1)
+    assert version("agave-ledger-tool 4.3.0-beta.2 (src:devbuild; feat:1, client:Agave)") == (4, 3, 0)
+    for lines in ((), ("4.2.1",), ("a 4.2",), ("a 4.2.1", "b 4.2.1"), ("a 4.2.x",), ("a 4.2.1234567",)):
+        refused(lambda lines=lines: version(*lines))  # type: ignore[misc]

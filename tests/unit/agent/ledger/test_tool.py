@@ -94,9 +94,60 @@ def test_what_is_no_slot_never_reaches_the_tool(tool: LedgerTool) -> None:
         lambda: tool.purge(6, 5),
         lambda: tool.repair_roots(5, 5, 1),
         lambda: tool.list_roots(0, 0),
+        lambda: tool.create_snapshot(-1, Path("/out"), Path("/accounts")),
+        lambda: tool.verify(MAX_SLOT + 1, Path("/archives")),
     ):
         with pytest.raises(ValueError, match=r"is no|is above|is not above"):
             call()
+
+
+def test_the_version(tool: LedgerTool, tmp_path: Path) -> None:
+    assert tool.version() == (4, 2, 1)
+    peer.program(tmp_path, "3.0.14")
+    assert tool.version() == (3, 0, 14)
+    assert reason(replace(tool, program=tmp_path / "none").version) is ToolReason.TOOL_MISSING
+    assert reason(replace(tool, program=Path("/bin/true")).version) is ToolReason.TOOL_ODD_OUTPUT
+
+
+@pytest.fixture
+def own(tool: LedgerTool, tmp_path: Path) -> LedgerTool:
+    """A ledger of our own, with a genesis alone; archives are in tmp_path."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / peer.GENESIS).write_bytes((tool.ledger / peer.GENESIS).read_bytes())
+    return replace(tool, ledger=tmp_path / "own")
+
+
+def test_a_ledger_of_our_own_needs_a_genesis_alone(own: LedgerTool, tmp_path: Path) -> None:
+    peer.archive(tmp_path, 5)
+    assert own.verify(5, tmp_path)[0].hash == peer.bank_hash(5)
+    # It is of no use a second time.
+    assert reason(lambda: own.verify(5, tmp_path)) is ToolReason.WORK_UNUSABLE
+
+
+def test_the_validators_ledger_is_not_taken_for_our_own(tool: LedgerTool, tmp_path: Path) -> None:
+    peer.archive(tmp_path, 5)
+    assert reason(lambda: tool.verify(5, tmp_path)) is ToolReason.WORK_UNUSABLE
+    assert reason(lambda: replace(tool, ledger=tmp_path).verify(5, tmp_path)) is ToolReason.LEDGER_MISSING
+    (tmp_path / peer.GENESIS).touch()
+    (tmp_path / "accounts").mkdir()
+    assert reason(lambda: replace(tool, ledger=tmp_path).verify(5, tmp_path)) is ToolReason.WORK_UNUSABLE
+
+
+@pytest.mark.parametrize(("archive", "says"), [(None, "starting slot 0"), (6, "less than the starting slot")])
+def test_another_archive_is_not_taken_for_it(own: LedgerTool, tmp_path: Path, archive: int | None, says: str) -> None:
+    if archive is not None:
+        peer.archive(tmp_path, archive)
+    assert says in str(failure(lambda: own.verify(5, tmp_path)))
+
+
+def test_paths_that_the_tool_would_take_for_others(tool: LedgerTool, tmp_path: Path) -> None:
+    for call in (
+        lambda: tool.create_snapshot(5, Path("out"), tmp_path),
+        lambda: tool.create_snapshot(5, tmp_path, Path("/a,/b")),
+        lambda: tool.create_snapshot(5, tmp_path / "..", tmp_path),
+        lambda: tool.verify(5, Path("/a\nb")),
+    ):
+        assert reason(call) is ToolReason.WORK_UNUSABLE
 
 
 def test_where_there_is_no_tool_or_no_ledger(tool: LedgerTool, tmp_path: Path) -> None:
@@ -120,6 +171,13 @@ def test_a_failure_says_the_last_words(tool: LedgerTool) -> None:
     assert str(error).endswith("one | the disk is full")
     peer.fault(tool.ledger, code=1)
     assert "Opening blockstore" in str(failure(tool.bounds))
+
+
+def test_a_full_disk_is_told(tool: LedgerTool) -> None:
+    peer.fault(tool.ledger, code=1, stderr="IO error: No space left on device: While appending to file")
+    error = failure(tool.bounds)
+    assert (error.reason, error.code) == (ToolReason.DISK_FULL, 1)
+    assert b"appending" in error.stderr
 
 
 def test_a_death_is_told(tool: LedgerTool) -> None:

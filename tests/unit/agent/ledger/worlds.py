@@ -23,7 +23,7 @@ class Died(BaseException):
 class NearTool(LedgerTool):
     """Runs the peer in this process: hundreds of examples start no process."""
 
-    def _run(self, words: Sequence[str], take: Take, seconds: float) -> None:
+    def _run(self, words: Sequence[str], take: Take, seconds: float, needs: Path = Path()) -> bytes:
         if self.stop():
             raise ToolError(ToolReason.STOPPED, "stopped")
         out, err = io.StringIO(), io.StringIO()
@@ -33,6 +33,7 @@ class NearTool(LedgerTool):
             raise ToolError(ToolReason.TOOL_FAILED, child.words(err.getvalue().encode()))
         for line in out.getvalue().splitlines():
             take(line)
+        return err.getvalue().encode()
 
 
 @st.composite
