@@ -49,7 +49,8 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
 
     `admin_socket` is by default the helper's, which passes only what root listed; `<ledger>/admin.rpc` works for
     an agent that runs as the validator's own user. `tower` and `snapshots` are by default the ledger,
-    `incremental_snapshots` is where the full ones are, and `pins`, on the same filesystem, `solward-pins` there.
+    `incremental_snapshots` is where the full ones are, and `pins`, on the same filesystem, `solward-pins` there;
+    `scratch`, where jobs of agave-ledger-tool unpack accounts, where full archives are.
     `log` is "journal" or the file that `--log` names. With `metrics_endpoint` the validator's figures come from its own
     posts, and the log is read for what it means alone.
     """
@@ -61,6 +62,7 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     snapshots: Path | None = None
     incremental_snapshots: Path | None = None
     pins: Path | None = None
+    scratch: Path | None = None
     accounts: tuple[Path, ...] = ()
     log: Annotated[str, msgspec.Meta(pattern="^(journal|/.+)$")] = "journal"
     metrics_endpoint: MetricsEndpointSettings | None = None
@@ -80,6 +82,11 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     def pins_dir(self) -> Path:
         """Where pinned archives are kept."""
         return self.pins or self.snapshots_dir / "solward-pins"
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Where jobs unpack accounts."""
+        return self.scratch or self.snapshots_dir
 
     @property
     def written(self) -> tuple[Path, ...]:

@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 
+TOOL_VERBS = (link_pb2.SNAPSHOT_VERB_MAKE, link_pb2.SNAPSHOT_VERB_DEEP)
+
+
 class Executor:
     """Carries out commands, one at a time: permit, journal, allowlist, preconditions, act, receipt."""
 
@@ -155,7 +158,8 @@ class Executor:
             raise Refusal(
                 "VALIDATOR_UNKNOWN", "agent.yaml names no validator, so its snapshots and ledger are not known"
             )
-        if permit.action == LEDGER and not self._allowlist.ledger_tool:
+        needs_tool = permit.action == LEDGER or request.snapshot.verb in TOOL_VERBS
+        if needs_tool and not self._allowlist.ledger_tool:
             raise Refusal("LEDGER_TOOL_UNKNOWN", "root names no ledger_tool in /etc/solward/allowlist.yaml")
         asked = request.ledger if permit.action == LEDGER else request.snapshot
         spec = Spec(kind=permit.action, unit=asked.unit, action=request.SerializeToString())

@@ -10,6 +10,7 @@ from solward.hosts.v1 import link_pb2
 
 from agent.allowlist import Allowlist
 from agent.host.snapshots import Snapshots
+from agent.jobs import archives
 from agent.jobs.folder import DONE, FAILED, RUNNING, JobFiles, Standing
 from agent.jobs.ledger import LedgerJob
 from agent.jobs.plans import Plans
@@ -49,10 +50,15 @@ def _work(
         return Standing(state=FAILED, reason="NOT_ON_ALLOWLIST", message=why)
     request, stop = link_pb2.ActionRequest.FromString(spec.action), _until_told_to_stop()
     snapshots = Snapshots(settings, settings.validator)
+    tool = LedgerTool(
+        Path(allowlist.ledger_tool), settings.validator.ledger, stop=stop, snapshots=snapshots.places
+    )  # fmt: skip
     if spec.kind == SNAPSHOT and request.snapshot.unit == spec.unit:
+        if request.snapshot.verb in archives.VERBS:
+            scratch = settings.validator.scratch_dir
+            return archives.ArchiveJob(tool, snapshots, scratch, request.snapshot, tell, stop).run()
         return SnapshotJob(snapshots, request.snapshot, tell, stop).run()
     if spec.kind == LEDGER and request.ledger.unit == spec.unit:
-        tool = LedgerTool(Path(allowlist.ledger_tool), settings.validator.ledger, stop=stop)
         plans = Plans(settings.job_results_dir / "plans")
         return LedgerJob(tool, snapshots, plans, request.ledger, tell, stop).run()
     return Standing(state=FAILED, reason="ACTION_UNKNOWN", message="what is asked is not known here")

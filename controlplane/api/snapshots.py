@@ -30,7 +30,13 @@ class Snapshots:
         return await self._look(await find_only_host(self._hosts, host))
 
     async def create(self, request: pb.CreateSnapshotRequest) -> operations_pb2.Operation:
-        """Keep the newest complete pair, an archive by name, or the next one that the node makes."""
+        """Keep the newest complete pair, an archive by name, or the next one; or make one of the ledger."""
+        _refuse_mixed(request)
+        if request.from_ledger:
+            return await self._operating.operate(
+                snapshot_plan.MAKE, request,
+                lambda row: snapshot_plan.make(row, self._links, request.slot, incremental=request.incremental),
+            )  # fmt: skip
         kind = snapshot_plan.CREATE
         if first := await self._operating.first(kind, request):
             return first
@@ -41,11 +47,16 @@ class Snapshots:
         )  # fmt: skip
 
     async def verify(self, request: pb.VerifySnapshotRequest) -> operations_pb2.Operation:
-        """Read an archive whole."""
-        kind = snapshot_plan.VERIFY
+        """Read an archive whole, or load it as a boot does."""
+        kind = snapshot_plan.DEEP if request.deep else snapshot_plan.VERIFY
         if first := await self._operating.first(kind, request):
             return first
         found = await self.list(request.host)
+        if request.deep:
+            return await self._operating.operate(
+                kind, request,
+                lambda row: snapshot_plan.deep(row, self._links, found, request.archive, request.timeout_seconds),
+            )  # fmt: skip
         return await self._operating.operate(
             kind, request,
             lambda row: snapshot_plan.verify(
@@ -87,3 +98,15 @@ class Snapshots:
                 f"the snapshots of {host_name(row.name)} cannot be looked at: {error.message}",
                 {"host": host_name(row.name)},
             ) from None
+
+
+def _refuse_mixed(request: pb.CreateSnapshotRequest) -> None:
+    """Refuse fields that say nothing together."""
+    if request.from_ledger:
+        wrong = "archive" if request.archive else "wait_seconds" if request.wait_seconds else ""
+        what = "cannot be given with from_ledger, which makes a new one"
+    else:
+        wrong = "slot" if request.slot else "incremental" if request.incremental else ""
+        what = "is for from_ledger alone"
+    if wrong:
+        raise snapshot_plan.wrong(wrong, what)

@@ -11,7 +11,7 @@ from solward.operations.v1 import operations_pb2 as pb
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.links.registry import Links
-from controlplane.operations.plan import LEDGER, LEDGER_REPAIR, NUDGE, UnitPlan, allowed_validator
+from controlplane.operations.plan import DOWN, LEDGER, LEDGER_REPAIR, NUDGE, UnitPlan, allowed_validator, refuse_running
 from controlplane.operations.sequence import Part, SequencePlan
 from controlplane.store.hosts import HostRow
 
@@ -51,13 +51,7 @@ def survey(host: HostRow, links: Links, asked: Range) -> UnitPlan:
     Raises: SolwardError RANGE_WRONG, NODE_RUNS, and as `plan.plan_unit`.
     """
     plan = _job(SURVEY, host, links, asked)
-    if not _down(plan):
-        raise SolwardError(
-            grpc.StatusCode.FAILED_PRECONDITION, "NODE_RUNS",
-            f"the validator of {host_name(host.name)} is {plan.state}: opening its ledger beside it takes hours and "
-            "slows it; stop it first, or ask for the repair, which does",
-            {"host": host_name(host.name)},
-        )  # fmt: skip
+    refuse_running(host, plan, "to open its ledger beside it takes hours and slows it")
     return plan
 
 
@@ -72,7 +66,7 @@ def repair(host: HostRow, links: Links, asked: Range, wait_s: int) -> SequencePl
     job = _job(MEND, host, links, asked)
     what = "do what the survey planned" if asked.digest else "look at them, and mend what can be mended"
     parts = [Part("repair", f"Slots {asked.first} to {asked.last}: {what}", MEND, tuple(job))]
-    if not _down(job):
+    if job.state.partition("/")[0] not in DOWN:
         back = f"Start {job.unit}, whatever came of the repair, and wait until it has caught up"
         parts.insert(0, Part("stop", f"Stop {job.unit}, through its gates and by its own exit", STOP))
         parts.append(Part("start", back, START, puts_back=True))
@@ -154,7 +148,3 @@ def _refuse_range(first: int, last: int, most: int) -> None:
             grpc.StatusCode.INVALID_ARGUMENT, "RANGE_WRONG", f"last_slot {what}", {"field": "last_slot"},
             (("last_slot", what),),
         )  # fmt: skip
-
-
-def _down(plan: UnitPlan) -> bool:
-    return plan.state.partition("/")[0] in ("inactive", "failed")

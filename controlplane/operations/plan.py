@@ -36,6 +36,8 @@ CONFIG, RESTART = "validator.config", "validator.restart"
 SNAPSHOT = "validator.snapshot"
 LEDGER = "validator.ledger"
 NUDGE = "ledger.nudge"
+# States of a unit without a process.
+DOWN = ("inactive", "failed")
 # A repair of a ledger, whose parts are operations of their own.
 LEDGER_REPAIR = "controls.ledger"
 
@@ -265,6 +267,17 @@ def validator_unit(host: KnownHost) -> link_pb2.UnitReport | None:
 def allowed_validator(action: str, host: HostRow, links: Links) -> link_pb2.UnitReport:
     """Find the validator of a host that its root lets be acted on so; raises SolwardError as `plan_unit`."""
     return _validator(action, host, links)[1]
+
+
+def refuse_running(host: HostRow, plan: UnitPlan, why: str) -> None:
+    """Refuse what needs a node that is down; raises SolwardError NODE_RUNS."""
+    if plan.state.partition("/")[0] not in DOWN:
+        raise SolwardError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "NODE_RUNS",
+            f"the validator of {host_name(host.name)} is {plan.state}, and {why}: stop it first (ctl validator stop)",
+            {"host": host_name(host.name)},
+        )
 
 
 def _gate_step(name: str, gates: Sequence[Gate]) -> pb.Step:

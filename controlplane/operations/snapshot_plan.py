@@ -6,13 +6,14 @@ from solward.hosts.v1 import link_pb2
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.links.registry import Links
-from controlplane.operations.plan import SNAPSHOT, UnitPlan, allowed_validator
+from controlplane.operations.plan import SNAPSHOT, UnitPlan, allowed_validator, refuse_running
 from controlplane.store.hosts import HostRow
 
 CREATE, VERIFY, PRUNE, UNPIN = "snapshot.create", "snapshot.verify", "snapshot.prune", "snapshot.unpin"
+MAKE, DEEP = "snapshot.make", "snapshot.deep"
 # Links and removals take moments; waiting for the next archive is added to it.
 SHORT_S = 120
-VERIFY_S = 6 * 3600
+VERIFY_S = TOOL_S = 6 * 3600
 # More archives than these are not named one by one in a plan.
 NAMED = 20
 
@@ -28,7 +29,7 @@ def create(host: HostRow, links: Links, found: link_pb2.SnapshotsReport, archive
     """
     action = link_pb2.SnapshotAction(verb=link_pb2.SNAPSHOT_VERB_PIN, archive=archive)
     if archive and wait_s:
-        raise _wrong("wait_seconds", "cannot be given with an archive, which is there already")
+        raise wrong("wait_seconds", "cannot be given with an archive, which is there already")
     if wait_s:
         action.next = True
         return _plan(CREATE, host, links, action, SHORT_S + wait_s, ["wait for the next archive, and keep it"])
@@ -50,6 +51,31 @@ def verify(
     )
     size = f"{chosen.size / 1e9:.1f} GB"
     return _plan(VERIFY, host, links, action, timeout_s or VERIFY_S, [f"read {chosen.name} whole, {size}"])
+
+
+def make(host: HostRow, links: Links, slot: int, *, incremental: bool) -> UnitPlan:
+    """Plan to make an archive of the ledger of a node that is down.
+
+    Args:
+        slot: of which; 0: of the newest root.
+        incremental: an incremental one, on the newest full archive.
+
+    Raises: SolwardError NODE_RUNS, and as `plan.plan_unit`.
+    """
+    action = link_pb2.SnapshotAction(verb=link_pb2.SNAPSHOT_VERB_MAKE, make_slot=slot, incremental=incremental)
+    what = "an incremental archive" if incremental else "a full archive"
+    plan = _plan(MAKE, host, links, action, TOOL_S, [f"make {what} of {f'slot {slot}' if slot else 'the newest root'}"])
+    refuse_running(host, plan, "its ledger is open for writing")
+    return plan
+
+
+def deep(host: HostRow, links: Links, found: link_pb2.SnapshotsReport, archive: str, timeout_s: int) -> UnitPlan:
+    """Plan to load an archive as a boot does; raises SolwardError NODE_RUNS, and as `create`."""
+    chosen = _named(host, found, archive) if archive else _newest_pair(host, found)[-1]
+    action = link_pb2.SnapshotAction(verb=link_pb2.SNAPSHOT_VERB_DEEP, archive=chosen.name)
+    plan = _plan(DEEP, host, links, action, timeout_s or TOOL_S, [f"load {chosen.name}, and compare every hash"])
+    refuse_running(host, plan, "a deep check takes the memory and the disk of a second one")
+    return plan
 
 
 def prune(host: HostRow, links: Links, found: link_pb2.SnapshotsReport, policy: link_pb2.PrunePolicy) -> UnitPlan:
@@ -111,7 +137,8 @@ def _not_found(host: HostRow, what: str) -> SolwardError:
     )  # fmt: skip
 
 
-def _wrong(field: str, what: str) -> SolwardError:
+def wrong(field: str, what: str) -> SolwardError:
+    """Make the error of a field that cannot be so."""
     return SolwardError(
         grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"{field} {what}", {"field": field}, ((field, what),)
     )

@@ -8,23 +8,9 @@ from solward.controls.v1 import controls_pb2 as pb
 
 from ctl.acting import act, acting_options
 from ctl.client import run
+from ctl.slots import SLOT
 
 SERVICE = "solward.controls.v1.ControlsService"
-
-
-class SlotType(click.ParamType[int]):
-    """A slot's number."""
-
-    name = "slot"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read a slot; refuses what is none."""
-        if not (str(value).isascii() and str(value).isdecimal() and int(value) < 2**64):
-            self.fail(f"{value!r} is no slot", param, ctx)
-        return int(value)
-
-
-SLOT = SlotType()
 
 
 @click.group()

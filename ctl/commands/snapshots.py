@@ -10,6 +10,7 @@ from ctl import names
 from ctl.acting import act, acting_options
 from ctl.client import Client, run
 from ctl.output import Form, as_data, cell, console, output_option, print_data, print_messages, size, when_ms
+from ctl.slots import SLOT
 
 SERVICE = "solward.controls.v1.ControlsService"
 
@@ -52,13 +53,23 @@ def list_(context: str | None, host: str, form: Form) -> None:
 @click.option("--archive", default="", help="This one, and the full one that it needs; else the newest pair.")
 @click.option("--next", "wait_minutes", type=click.IntRange(0, 1440), default=0, metavar="MINUTES",
               help="Wait so long for the next archive that the node makes.")  # fmt: skip
+@click.option("--from-ledger", is_flag=True, help="Make one with agave-ledger-tool; the validator must be down.")
+@click.option("--slot", type=SLOT, default=0, help="With --from-ledger: of this slot; else of the newest root.")
+@click.option("--incremental", is_flag=True, help="With --from-ledger: on the newest full archive.")
 @acting_options
-def create(context: str | None, /, archive: str, wait_minutes: int, **shared: Any) -> None:
+def create(
+    context: str | None, /, archive: str, wait_minutes: int, from_ledger: bool, slot: int, incremental: bool,
+    **shared: Any,
+) -> None:  # fmt: skip
     """Keep a snapshot of HOST, so that the validator does not remove it: hard links, at no cost until it does.
 
     A running validator cannot be told to make one; it does so by itself, at its own interval (--next waits for that).
+    Of a validator that is down one can be made (--from-ledger).
     """
-    fields = {"archive": archive, "wait_seconds": wait_minutes * 60}
+    fields = {
+        "archive": archive, "wait_seconds": wait_minutes * 60, "from_ledger": from_ledger, "slot": slot,
+        "incremental": incremental,
+    }  # fmt: skip
     run(context, act(f"{SERVICE}/CreateSnapshot", "Keep it", pb.CreateSnapshotRequest, fields, **shared))
 
 
@@ -66,10 +77,16 @@ def create(context: str | None, /, archive: str, wait_minutes: int, **shared: An
 @click.option("--archive", default="", help="This one; else the newest that a node could boot from.")
 @click.option("--limit", "megabytes", type=click.IntRange(0, 100_000), default=0, metavar="MB",
               help="Megabytes a second at the most; 0: what an idle share of the disk gives.")  # fmt: skip
+@click.option(
+    "--deep", is_flag=True, help="Load it as a boot does, and compare every hash; the validator must be down."
+)
 @acting_options
-def verify(context: str | None, /, archive: str, megabytes: int, **shared: Any) -> None:
-    """Read an archive on HOST whole: name, compression, tar, slot, base, and its checksum if one is known."""
-    fields = {"archive": archive, "bytes_per_second": megabytes * 1_000_000}
+def verify(context: str | None, /, archive: str, megabytes: int, deep: bool, **shared: Any) -> None:
+    """Read an archive on HOST whole: name, compression, tar, slot, base, and its checksum if one is known.
+
+    What it does not check is the accounts themselves: --deep does, with agave-ledger-tool, and takes as long as a boot.
+    """
+    fields = {"archive": archive, "bytes_per_second": megabytes * 1_000_000, "deep": deep}
     run(context, act(f"{SERVICE}/VerifySnapshot", "Read it", pb.VerifySnapshotRequest, fields, **shared))
 
 
@@ -93,7 +110,7 @@ def prune(
 
 
 @snapshot.command(short_help="Let a kept snapshot go.")
-@click.option("--slot", type=click.IntRange(0, 2**64 - 1), required=True, help="Its slot, as `list` shows it.")
+@click.option("--slot", type=SLOT, required=True, help="Its slot, as `list` shows it.")
 @acting_options
 def unpin(context: str | None, /, slot: int, **shared: Any) -> None:
     """Let the snapshot that HOST keeps for a slot go."""

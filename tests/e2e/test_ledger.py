@@ -101,8 +101,13 @@ async def test_what_a_survey_showed_is_what_is_done(tmp_path: Path) -> None:
 async def test_a_running_node_is_stopped_mended_and_started(tmp_path: Path) -> None:
     async with one(tmp_path) as (made, host, ledger):
         before = starts(host)
-        survey = await made.ctl("controls", "ledger", "survey", "sol-1", *RANGE, "--plan", check=False)
-        assert (survey.code, "stop it first" in survey.err) == (6, True), survey
+        for needs_it_down in (
+            ("ledger", "survey", "sol-1", *RANGE),
+            ("snapshot", "create", "sol-1", "--from-ledger"),
+            ("snapshot", "verify", "sol-1", "--deep"),
+        ):
+            refused = await made.ctl("controls", *needs_it_down, "--plan", check=False)
+            assert (refused.code, "stop it first" in refused.err) == (6, True), refused
         code, done, said = await do(made, "controls", "ledger", "repair", "sol-1", *RANGE)
         assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
         assert [each["id"] for each in done["steps"]] == ["stop", "repair", "start"]
@@ -154,6 +159,25 @@ async def test_a_running_node_asks_its_peers_for_what_is_missing(tmp_path: Path)
         assert states[tip - 8] == ("missing", "missing")
         assert states[tip - 14] == ("confirmed", "confirmed")
         assert "2 of 3 slots that were missing have come" in said, said
+
+
+async def test_archives_are_made_of_a_node_that_is_down_and_checked_to_the_last_account(tmp_path: Path) -> None:
+    async with one(tmp_path, running=False) as (made, _, ledger):
+        # The tool's peer reads archives of its own kind.
+        (ledger / snapshots.name(BOOT)).unlink()
+        tool.archive(ledger, BOOT)
+        mixed = await made.ctl("controls", "snapshot", "create", "sol-1", "--incremental", "--plan", check=False)
+        assert (mixed.code, "is for from_ledger alone" in mixed.err) == (2, True), mixed
+        code, done, said = await do(
+            made, "controls", "snapshot", "create", "sol-1", "--from-ledger", "--slot", str(BOOT + 4)
+        )  # fmt: skip
+        assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
+        archive = act(done)["figures"]["archive"]
+        assert (ledger / archive).exists()
+        code, done, said = await do(made, "controls", "snapshot", "verify", "sol-1", "--archive", archive, "--deep")
+        assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
+        assert act(done)["receipt"]["checks"][0]["id"] == "deep"
+        assert tool.bank_hash(BOOT + 4) in said
 
 
 async def begin(made: Cluster) -> str:

@@ -92,7 +92,7 @@ class ListSnapshotsRequest(_message.Message):
     def __init__(self, host: _Optional[str] = ...) -> None: ...
 
 class CreateSnapshotRequest(_message.Message):
-    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "archive", "wait_seconds")
+    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "archive", "wait_seconds", "from_ledger", "slot", "incremental")
     HOST_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,9 @@ class CreateSnapshotRequest(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FROM_LEDGER_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    INCREMENTAL_FIELD_NUMBER: _ClassVar[int]
     host: str
     validate_only: bool
     request_id: str
@@ -107,10 +110,13 @@ class CreateSnapshotRequest(_message.Message):
     reason: str
     archive: str
     wait_seconds: int
-    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., archive: _Optional[str] = ..., wait_seconds: _Optional[int] = ...) -> None: ...
+    from_ledger: bool
+    slot: int
+    incremental: bool
+    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., archive: _Optional[str] = ..., wait_seconds: _Optional[int] = ..., from_ledger: _Optional[bool] = ..., slot: _Optional[int] = ..., incremental: _Optional[bool] = ...) -> None: ...
 
 class VerifySnapshotRequest(_message.Message):
-    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "archive", "bytes_per_second", "timeout_seconds")
+    __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "archive", "bytes_per_second", "timeout_seconds", "deep")
     HOST_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +125,7 @@ class VerifySnapshotRequest(_message.Message):
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     BYTES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DEEP_FIELD_NUMBER: _ClassVar[int]
     host: str
     validate_only: bool
     request_id: str
@@ -127,7 +134,8 @@ class VerifySnapshotRequest(_message.Message):
     archive: str
     bytes_per_second: int
     timeout_seconds: int
-    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., archive: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_seconds: _Optional[int] = ...) -> None: ...
+    deep: bool
+    def __init__(self, host: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., plan_hash: _Optional[str] = ..., reason: _Optional[str] = ..., archive: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., deep: _Optional[bool] = ...) -> None: ...
 
 class PruneSnapshotsRequest(_message.Message):
     __slots__ = ("host", "validate_only", "request_id", "plan_hash", "reason", "policy")

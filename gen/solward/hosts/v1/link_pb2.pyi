@@ -23,6 +23,8 @@ class SnapshotVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SNAPSHOT_VERB_PIN: _ClassVar[SnapshotVerb]
     SNAPSHOT_VERB_PRUNE: _ClassVar[SnapshotVerb]
     SNAPSHOT_VERB_UNPIN: _ClassVar[SnapshotVerb]
+    SNAPSHOT_VERB_MAKE: _ClassVar[SnapshotVerb]
+    SNAPSHOT_VERB_DEEP: _ClassVar[SnapshotVerb]
 
 class LedgerVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -53,6 +55,8 @@ SNAPSHOT_VERB_VERIFY: SnapshotVerb
 SNAPSHOT_VERB_PIN: SnapshotVerb
 SNAPSHOT_VERB_PRUNE: SnapshotVerb
 SNAPSHOT_VERB_UNPIN: SnapshotVerb
+SNAPSHOT_VERB_MAKE: SnapshotVerb
+SNAPSHOT_VERB_DEEP: SnapshotVerb
 LEDGER_VERB_UNSPECIFIED: LedgerVerb
 LEDGER_VERB_SURVEY: LedgerVerb
 LEDGER_VERB_REPAIR: LedgerVerb
@@ -295,7 +299,7 @@ class ConfigAction(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., etag: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FlagChange, _Mapping]]] = ..., to_version: _Optional[int] = ..., apply_now: _Optional[bool] = ...) -> None: ...
 
 class SnapshotAction(_message.Message):
-    __slots__ = ("unit", "verb", "archive", "policy", "plan_digest", "bytes_per_second", "timeout_ms", "next", "pin_slot", "logged_hash")
+    __slots__ = ("unit", "verb", "archive", "policy", "plan_digest", "bytes_per_second", "timeout_ms", "next", "pin_slot", "logged_hash", "make_slot", "incremental")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     VERB_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
@@ -306,6 +310,8 @@ class SnapshotAction(_message.Message):
     NEXT_FIELD_NUMBER: _ClassVar[int]
     PIN_SLOT_FIELD_NUMBER: _ClassVar[int]
     LOGGED_HASH_FIELD_NUMBER: _ClassVar[int]
+    MAKE_SLOT_FIELD_NUMBER: _ClassVar[int]
+    INCREMENTAL_FIELD_NUMBER: _ClassVar[int]
     unit: str
     verb: SnapshotVerb
     archive: str
@@ -316,7 +322,9 @@ class SnapshotAction(_message.Message):
     next: bool
     pin_slot: int
     logged_hash: str
-    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[SnapshotVerb, str]] = ..., archive: _Optional[str] = ..., policy: _Optional[_Union[PrunePolicy, _Mapping]] = ..., plan_digest: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., next: _Optional[bool] = ..., pin_slot: _Optional[int] = ..., logged_hash: _Optional[str] = ...) -> None: ...
+    make_slot: int
+    incremental: bool
+    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[SnapshotVerb, str]] = ..., archive: _Optional[str] = ..., policy: _Optional[_Union[PrunePolicy, _Mapping]] = ..., plan_digest: _Optional[str] = ..., bytes_per_second: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., next: _Optional[bool] = ..., pin_slot: _Optional[int] = ..., logged_hash: _Optional[str] = ..., make_slot: _Optional[int] = ..., incremental: _Optional[bool] = ...) -> None: ...
 
 class StopJobAction(_message.Message):
     __slots__ = ("unit", "step", "action")
