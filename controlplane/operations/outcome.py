@@ -7,6 +7,7 @@ from common.clock import timestamp_now
 from common.errors import SolwardError
 
 UNDO = "undo"
+_BAD = (pb.VERDICT_FAIL, pb.VERDICT_INCONCLUSIVE, pb.VERDICT_ERROR)
 
 
 def operation_error(operation: pb.Operation, verdict: int) -> SolwardError:
@@ -20,7 +21,11 @@ def operation_error(operation: pb.Operation, verdict: int) -> SolwardError:
     elif not words or not reason.isupper():
         reason, words = "STEP_NOT_PASSED", step.message
     undo = next((each for each in operation.steps if each.id == UNDO and each.HasField("end_time")), None)
-    after = f"; then {undo.message}" if undo else ""
+    after = (
+        f"; then {undo.message}"
+        if undo
+        else "".join(f"; then step {each.id} did not pass: {each.message}" for each in _bad_after(operation, step))
+    )
     return SolwardError(
         grpc.StatusCode.FAILED_PRECONDITION, reason, f"step {step.id} did not pass: {words}{after}", {"step": step.id}
     )
@@ -70,12 +75,17 @@ def outcome_entry(operation: pb.Operation) -> dict[str, object]:
     return entry | ({"message": operation.error.message} if operation.error.message else {})
 
 
+def _bad_after(operation: pb.Operation, step: pb.Step) -> list[pb.Step]:
+    """Find what did not pass either, and was done although the step before it had not: what puts things back."""
+    steps = list(operation.steps)
+    return [each for each in steps[steps.index(step) + 1 :] if each.verdict in _BAD and _acts(each)]
+
+
 def _stopped_at(operation: pb.Operation) -> pb.Step:
     # What was undone is not what stopped it.
     steps = [step for step in operation.steps if step.id != UNDO]
     begun = [step for step in steps if step.HasField("start_time")] or [steps[0]]
-    bad = (pb.VERDICT_FAIL, pb.VERDICT_INCONCLUSIVE, pb.VERDICT_ERROR)
-    acts = [step for step in begun if step.verdict in bad and not step.id.startswith("gate-")]
+    acts = [step for step in begun if step.verdict in _BAD and not step.id.startswith("gate-")]
     if acts:
         return acts[0]
     if not begun[-1].id.startswith("gate-"):

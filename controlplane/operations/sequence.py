@@ -12,6 +12,7 @@ from typing import NamedTuple
 import grpc
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance
+from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2 as pb
 
 from common.errors import SolwardError, info_of
@@ -21,13 +22,15 @@ from controlplane.operations.approvals import wait_for_approval
 from controlplane.operations.board import ended
 from controlplane.operations.fleet import NOT_YET, Children, Patience, child_uid, host_gone
 from controlplane.operations.outcome import close
-from controlplane.operations.plan import UnitPlan, Wish, plan_unit
+from controlplane.operations.plan import DOWN, UnitPlan, Wish, plan_unit, validator_unit
 from controlplane.operations.steps import Steps
 from controlplane.store.hosts import ACTIVE, HostRepository
 
 log = structlog.get_logger(__name__)
 
 PASS, ABORTED = int(pb.VERDICT_PASS), int(pb.VERDICT_UNSPECIFIED)
+# So long a host is waited for that keeps a part from putting back what was taken down.
+PUT_BACK_WITHIN_S = 24 * 3600.0
 
 
 class Part(NamedTuple):
@@ -87,7 +90,10 @@ class SequenceWorkflow(DBOSConfiguredInstance):
 
     @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
     async def go(self, uid: str, plan: Sequence[object]) -> int:
-        """Give each part its turn, once; gives the verdict of the first that did not pass."""
+        """Give each part its turn, once.
+
+        Gives the verdict of the first that did not pass; of what did not put back what was taken down, that one's.
+        """
         wanted = SequencePlan(*plan)  # type: ignore[arg-type]
         worst = await self._approved(uid)
         if worst != PASS:
@@ -100,6 +106,9 @@ class SequenceWorkflow(DBOSConfiguredInstance):
                     continue
                 await self._turn(uid, wanted, part)
             verdict = (await self._steps.get(uid, part.step)).verdict
+            if part.puts_back and verdict != PASS:
+                # What was taken down is down: that is how the whole ended, also where a person had ended it.
+                return verdict
             worst = verdict if worst == PASS else worst
         return ABORTED if worst != PASS and await self._steps.aborted(uid) else worst
 
@@ -128,8 +137,11 @@ class SequenceWorkflow(DBOSConfiguredInstance):
 
     async def _has_its_turn(self, uid: str, part: Part, worst: int) -> bool:
         if part.puts_back:
-            # Where the first did not pass there is nothing to put back.
-            return _first_passed(await self._board.get(uid))
+            if not _taken_down(await self._board.get(uid)):
+                return False
+            # A person may have ended it while it was paused.
+            await self._board.change(uid, _at_work)
+            return True
         if worst != PASS:
             return False
         while await self._steps.held(uid):
@@ -139,66 +151,104 @@ class SequenceWorkflow(DBOSConfiguredInstance):
     async def _turn(self, uid: str, wanted: SequencePlan, part: Part) -> None:
         """Begin the operation of a part, unless an earlier life did, and follow it to its end."""
         await self._steps.begin(uid, part.step)
-        child = await self._child(uid, part)
-        refused = await self._begin(uid, child, wanted, part)
-        if refused is not None:
-            await self._steps.end(uid, part.step, pb.VERDICT_FAIL, f"{refused.reason}: {refused.message}")
-            return
-        await self._follow(uid, part, child)
+        within_s = max(float(wanted.wait_s), self._begin_within_s)
+        patience = Patience(PUT_BACK_WITHIN_S if part.puts_back else within_s)
+        while True:
+            child = await self._child(uid, part)
+            refused = await self._begin(uid, child, wanted, part, patience)
+            if refused is not None:
+                await self._steps.end(uid, part.step, pb.VERDICT_FAIL, f"{refused.reason}: {refused.message}")
+                return
+            found = await self._follow(uid, part, child)
+            if patience.over or not _passed_over(found, part):
+                break
+        await self._conclude(uid, part, found)
 
     async def _child(self, uid: str, part: Part) -> str:
-        """Name the operation of a part; one that a crash kept from being set going is passed over."""
+        """Name the operation of a part; one that did nothing, and whose turn comes again, is passed over."""
         attempt = (await self._board.get(uid)).retries
         for turn in count():
             child = child_uid(uid, f"{part.step}.{turn}", attempt)
             found = await self._children.child(child)
-            if found is None or info_of(found.error).reason != "NEVER_BEGUN":
+            if found is None or not _passed_over(found, part):
                 return child
         raise AssertionError("count() has no end")
 
-    async def _begin(self, uid: str, child: str, wanted: SequencePlan, part: Part) -> SolwardError | None:
-        patience = Patience(max(float(wanted.wait_s), self._begin_within_s))
+    async def _begin(
+        self, uid: str, child: str, wanted: SequencePlan, part: Part, patience: Patience
+    ) -> SolwardError | None:
         while await self._children.child(child) is None:
             seen = self._board.changes
             try:
-                await self._children.begin_child(child, await self._plan(wanted, part), await self._board.get(uid))
+                whole = await self._board.get(uid)
+                await self._children.begin_child(child, await self._plan(wanted, part, whole), whole)
             except SolwardError as error:
                 if error.reason not in NOT_YET or patience.over:
                     return error
                 if not part.puts_back and await self._steps.aborted(uid):
                     return SolwardError(grpc.StatusCode.ABORTED, "ABORTED", "a person ended it before it began")
-                await self._steps.say(uid, part.step, error.message)
-                await self._board.wait(seen)
+                if not await self._said(uid, part, error.message):
+                    await self._board.wait(seen)
         return None
 
-    async def _plan(self, wanted: SequencePlan, part: Part) -> UnitPlan:
+    async def _said(self, uid: str, part: Part, message: str) -> bool:
+        """Show what a part is at; tells whether it was another thing before, which is a change that nobody awaits."""
+        if (await self._steps.get(uid, part.step)).message == message:
+            return False
+        await self._steps.say(uid, part.step, message)
+        return True
+
+    async def _plan(self, wanted: SequencePlan, part: Part, whole: pb.Operation) -> UnitPlan:
         if part.job:
             return UnitPlan(*part.job)  # type: ignore[arg-type]
         row = await self._hosts.by_name(wanted.host)
         if row is None or row.uid != wanted.host_uid or row.state != ACTIVE:
             raise host_gone(wanted.host)
-        return plan_unit(part.kind, row, self._links, Wish(wait_s=wanted.wait_s))
+        known = self._links.get(wanted.host_uid)
+        if known is None or known.link is None or validator_unit(known) is None:
+            # It comes back, and says how its unit stands a moment after.
+            why = f"{wanted.host} is not back yet, or has not said how its validator is"
+            raise SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "HOST_OFFLINE", why)
+        made = plan_unit(part.kind, row, self._links, Wish(wait_s=wanted.wait_s))
+        if not part.puts_back and made.state.partition("/")[0] in DOWN and not whole.retries:
+            # It would be started in the end; what somebody has stopped, or what failed, is for a person to start.
+            why = f"{made.unit} is {made.state} by now: look at it first, and ask anew"
+            raise SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "UNIT_NOT_ACTIVE", why)
+        return made
 
-    async def _follow(self, uid: str, part: Part, child: str) -> None:
+    async def _follow(self, uid: str, part: Part, child: str) -> pb.Operation:
         while True:
             seen = self._board.changes
             found = await self._board.get(child)
             if ended(found):
-                break
+                return found
             if not part.puts_back and found.wish != pb.WISH_ABORT and await self._steps.aborted(uid):
                 await self._board.change(child, _abort)
             at = [each for each in found.steps if each.HasField("start_time")]
-            await self._steps.say(uid, part.step, at[-1].message or at[-1].title if at else "")
-            await self._board.wait(seen)
+            if not await self._said(uid, part, at[-1].message or at[-1].title if at else ""):
+                await self._board.wait(seen)
+
+    async def _conclude(self, uid: str, part: Part, found: pb.Operation) -> None:
         act = next(each for each in found.steps if each.id == "act")
         await self._board.change_step(uid, part.step, partial(_take_over, act=act))
         verdict, words = _verdict(found, act)
         await self._steps.end(uid, part.step, verdict, words, **(dict(act.figures) | {"operation": found.name}))
 
 
-def _first_passed(operation: pb.Operation) -> bool:
+def _taken_down(operation: pb.Operation) -> bool:
+    """Whether the first part has done its work, also where nobody could see afterwards that it had."""
     first = next(step for step in operation.steps if step.id != "approve")
-    return bool(first.verdict == pb.VERDICT_PASS)
+    return bool(first.verdict == pb.VERDICT_PASS or first.receipt.result == link_pb2.RECEIPT_RESULT_DONE)
+
+
+def _passed_over(child: pb.Operation, part: Part) -> bool:
+    """Whether an operation did nothing, and another is to be begun in its place."""
+    return info_of(child.error).reason in (("NEVER_BEGUN", "HOST_OFFLINE") if part.puts_back else ("NEVER_BEGUN",))
+
+
+def _at_work(operation: pb.Operation) -> None:
+    if operation.state == pb.OPERATION_STATE_PAUSED:
+        operation.state = pb.OPERATION_STATE_RUNNING
 
 
 def _take_over(step: pb.Step, act: pb.Step) -> None:
