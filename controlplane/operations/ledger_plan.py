@@ -11,7 +11,16 @@ from solward.operations.v1 import operations_pb2 as pb
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.links.registry import Links
-from controlplane.operations.plan import DOWN, LEDGER, LEDGER_REPAIR, NUDGE, UnitPlan, allowed_validator, refuse_running
+from controlplane.operations.plan import (
+    DOWN,
+    LEDGER,
+    LEDGER_REPAIR,
+    NUDGE,
+    UnitPlan,
+    allowed_validator,
+    known_validator,
+    refuse_running,
+)
 from controlplane.operations.sequence import Part, SequencePlan
 from controlplane.store.hosts import HostRow
 
@@ -61,12 +70,19 @@ def repair(host: HostRow, links: Links, asked: Range, wait_s: int) -> SequencePl
     Args:
         wait_s: how long the gates may take to pass.
 
-    Raises: SolwardError RANGE_WRONG, and as `plan.plan_unit`.
+    Raises: SolwardError RANGE_WRONG, NODE_RUNS where a survey is to be gone by, and as `plan.plan_unit`.
     """
     job = _job(MEND, host, links, asked)
+    if asked.digest:
+        # It was of a node that was down, which has written to its ledger since: it would be stopped for nothing.
+        refuse_running(host, job, "what a survey planned is good only while it has not run since")
     what = "do what the survey planned" if asked.digest else "look at them, and mend what can be mended"
     parts = [Part("repair", f"Slots {asked.first} to {asked.last}: {what}", MEND, tuple(job))]
     if job.state.partition("/")[0] not in DOWN:
+        # Before it is stopped: what may not be started would stay down, and what is not known cannot be mended.
+        known_validator(LEDGER, host, links)
+        for action in (STOP, START):
+            allowed_validator(action, host, links)
         back = f"Start {job.unit}, whatever came of the repair, and wait until it has caught up"
         parts.insert(0, Part("stop", f"Stop {job.unit}, through its gates and by its own exit", STOP))
         parts.append(Part("start", back, START, puts_back=True))

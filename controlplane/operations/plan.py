@@ -198,15 +198,7 @@ def plan_unit(kind: str, host: HostRow, links: Links, wish: Wish) -> UnitPlan:
 
 def plan_vote(host: HostRow, links: Links, *, enable: bool) -> UnitPlan:
     """Plan to turn a validator's voting on or off; raises as `plan_unit`, and VALIDATOR_UNKNOWN."""
-    link, report = _validator(VOTE, host, links)
-    if not link.hello.knows_validator:
-        raise SolwardError(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            "VALIDATOR_UNKNOWN",
-            f"the agent of {host_name(host.name)} knows no validator: root on that host names it in "
-            "/etc/solward/agent.yaml, under validator",
-            {"host": host_name(host.name)},
-        )
+    report = known_validator(VOTE, host, links)
     action = link_pb2.VoteAction(
         unit=report.state.unit,
         enable=enable,
@@ -267,6 +259,20 @@ def validator_unit(host: KnownHost) -> link_pb2.UnitReport | None:
 def allowed_validator(action: str, host: HostRow, links: Links) -> link_pb2.UnitReport:
     """Find the validator of a host that its root lets be acted on so; raises SolwardError as `plan_unit`."""
     return _validator(action, host, links)[1]
+
+
+def known_validator(action: str, host: HostRow, links: Links) -> link_pb2.UnitReport:
+    """As `allowed_validator`, of an agent that knows more of it than its unit; raises also VALIDATOR_UNKNOWN."""
+    link, report = _validator(action, host, links)
+    if not link.hello.knows_validator:
+        raise SolwardError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "VALIDATOR_UNKNOWN",
+            f"the agent of {host_name(host.name)} knows no validator: root on that host names it in "
+            "/etc/solward/agent.yaml, under validator",
+            {"host": host_name(host.name)},
+        )
+    return report
 
 
 def refuse_running(host: HostRow, plan: UnitPlan, why: str) -> None:

@@ -45,10 +45,12 @@ def test_hash_does_not_let_parts_run_into_each_other() -> None:
     assert PLAN._replace(unit="sol", state=".service").hash != PLAN._replace(unit="sol.", state="service").hash
 
 
-def connected(*actions: str, active: str = "active") -> Links:
+def connected(*actions: str, active: str = "active", knows: bool = False) -> Links:
     links = Links()
     allowed = link_pb2.AllowedUnit(unit=UNIT, actions=actions)
-    asyncio.run(links.attach(AgentLink(HOST.uid, "sol-1", 0, link_pb2.Hello(allowed_units=[allowed]))))
+    asyncio.run(
+        links.attach(AgentLink(HOST.uid, "sol-1", 0, link_pb2.Hello(allowed_units=[allowed], knows_validator=knows)))
+    )
     host = links.get(HOST.uid)
     assert host is not None
     state = link_pb2.UnitState(unit=UNIT, active_state=active, sub_state="running", invocation_id="i" * 32)
