@@ -163,7 +163,8 @@ class Executor:
             raise Refusal("LEDGER_TOOL_UNKNOWN", "root names no ledger_tool in /etc/solward/allowlist.yaml")
         asked = request.ledger if permit.action == LEDGER else request.snapshot
         spec = Spec(kind=permit.action, unit=asked.unit, action=request.SerializeToString())
-        return JobAct(self._systemd, self._jobs, _job_ident(permit, permit.step), spec, asked.timeout_ms / 1000)
+        ident, seconds = _job_ident(permit, permit.step), asked.timeout_ms / 1000
+        return JobAct(self._systemd, self._jobs, ident, spec, seconds, of_a_node_down=needs_tool)
 
     async def _stop_job(self, permit: link_pb2.Permit, command: link_pb2.Command) -> link_pb2.SignedReceipt:
         start_ms = now_ms()

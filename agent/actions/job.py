@@ -21,6 +21,8 @@ START_S = 30.0
 # How long a unit that has ended may take until its last word is on disk.
 LAST_WORD_S = 2.0
 GOING = ("active", "activating", "reloading")
+# States of a unit without a process.
+DOWN = ("inactive", "failed")
 
 
 class JobAct:
@@ -29,14 +31,19 @@ class JobAct:
     Args:
         ident: names it: the same step of the same operation is the same job.
         timeout_s: after which it is stopped.
+        of_a_node_down: whether the validator must be down for it.
     """
 
-    def __init__(self, systemd: Systemd, files: JobFiles, ident: str, spec: Spec, timeout_s: float) -> None:
+    def __init__(
+        self, systemd: Systemd, files: JobFiles, ident: str, spec: Spec, timeout_s: float, *,
+        of_a_node_down: bool = False,
+    ) -> None:  # fmt: skip
         self._systemd = systemd
         self._files = files
         self._ident = ident
         self._spec = spec
         self._timeout_s = timeout_s
+        self._of_a_node_down = of_a_node_down
         self._unit = f"solward-job@{ident}.service"
         self._known: Standing | None = None
 
@@ -53,9 +60,17 @@ class JobAct:
             ) from None
 
     async def precondition(self, now: link_pb2.UnitState) -> None:
-        """Refuse a job that runs already, although this step never began one."""
+        """Refuse a job that runs already, although this step never began one, or whose validator is not down."""
         if now.active_state in GOING:
             raise Refusal("JOB_RUNS", f"{self._unit} runs already")
+        if self._of_a_node_down:
+            await self._refuse_running()
+
+    async def _refuse_running(self) -> None:
+        # It was down when this was planned: that may be hours ago, and others start it too.
+        validator = await look_at(self._systemd, self._spec.unit)
+        if validator.active_state not in DOWN:
+            raise Refusal("NODE_RUNS", f"{self._spec.unit} is {validator.active_state}, and must be down for this")
 
     def already_done(self, before: link_pb2.UnitState, now: link_pb2.UnitState) -> bool:
         """Whether it was started in an earlier life of this agent: it runs, or has said something."""
@@ -66,7 +81,9 @@ class JobAct:
         return await self._watch(lambda _: None)
 
     async def act(self, tell: Tell) -> Outcome:
-        """Start the job and watch it to its end."""
+        """Start the job and watch it to its end; raises Refusal where the validator runs by now and must not."""
+        if self._of_a_node_down:
+            await self._refuse_running()
         try:
             await asyncio.to_thread(self._files.ask, self._ident, self._spec)
             await self._systemd.start(self._unit, timeout_s=START_S)

@@ -25,11 +25,14 @@ class Job:
         self.files = files
         self.works = works
         self.active = "inactive"
+        self.validator = "active"
         self.started = self.stopped = 0
         self.trouble: SystemdError | None = None
         self.known = True
 
     async def state(self, unit: str) -> UnitState:
+        if unit == SPEC.unit:
+            return UnitState(unit, "loaded", self.validator, "x", "", 0, 0, 0, 0, "success")
         assert unit == UNIT
         if not self.known:
             raise SystemdError("UNIT_NOT_FOUND", f"unit {unit} not found")
@@ -53,8 +56,8 @@ class Job:
     def says(self, state: str, message: str = "", **more: str) -> None:
         self.files.stand(IDENT, Standing(state=state, message=message, **more))  # type: ignore[arg-type]
 
-    def act(self, timeout_s: float = 5.0) -> JobAct:
-        return JobAct(self, self.files, IDENT, SPEC, timeout_s)  # type: ignore[arg-type]
+    def act(self, timeout_s: float = 5.0, *, down: bool = False) -> JobAct:
+        return JobAct(self, self.files, IDENT, SPEC, timeout_s, of_a_node_down=down)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -179,3 +182,20 @@ def test_a_standing_that_nobody_can_read_is_none(files: JobFiles, tmp_path: Path
     for content in (b"", b"{}", b"[" * 100_000, b'{"state": "done", "more": 1}', b"x" * 300_000):
         path.write_bytes(content)
         assert files.standing(IDENT) is None, content[:40]
+
+
+@pytest.mark.parametrize("active", ["active", "activating", "deactivating", "reloading"])
+async def test_what_needs_a_node_that_is_down_is_not_begun_where_it_runs_by_now(files: JobFiles, active: str) -> None:
+    job = Job(files, lambda job: job.says(DONE))
+    job.validator = active
+    act = job.act(down=True)
+    with pytest.raises(Refusal) as refused:
+        await act.precondition(await act.look())
+    assert refused.value.reason == "NODE_RUNS"
+    # As where an earlier life of the agent had begun the step.
+    with pytest.raises(Refusal):
+        await act.act(lambda _: None)
+    assert not job.started
+    job.validator = "inactive"
+    await act.precondition(await act.look())
+    assert (await act.act(lambda _: None)).result == link_pb2.RECEIPT_RESULT_DONE
