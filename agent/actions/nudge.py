@@ -21,6 +21,8 @@ from agent.permits import Refusal
 
 POLL_S = 0.5
 NOT_SERVED = -32601
+# What a control plane may ask for at the most: each slot and shred is a call, and nothing else is done meanwhile.
+MOST_SLOTS, MOST_SHREDS, LONGEST_WATCH_MS = 512, 32, 600_000
 AT_OR_BELOW_ROOT, CONFIRMED, MISSING = "at_or_below_root", "confirmed", "missing"
 NOT_SEEN_YET, UNKNOWN = "not_seen_yet", "unknown"
 
@@ -67,12 +69,23 @@ class NudgeAct:
         return await look_at(self._systemd, self._action.unit)
 
     async def precondition(self, now: link_pb2.UnitState) -> None:
-        """Refuse if the node is another run than the caller saw, or cannot be asked."""
+        """Refuse what is too much, and if the node is another run than the caller saw, or cannot be asked."""
+        self._refuse_too_much()
         refuse_changed(self._action.unit, "active", self._action.expected_invocation, now)
         if self._node is None:
             raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator, so none can be asked")
         if not await self._node.admin.reachable():
             raise Refusal("ADMIN_UNREACHABLE", f"nobody answers at {self._node.admin.path}")
+
+    def _refuse_too_much(self) -> None:
+        asked = self._action
+        slots, shreds, watch_ms = asked.last_slot - asked.first_slot + 1, len(asked.shreds), asked.watch_ms
+        if not 1 <= slots <= MOST_SLOTS or shreds > MOST_SHREDS or not 0 <= watch_ms <= LONGEST_WATCH_MS:
+            raise Refusal(
+                "RANGE_WRONG",
+                f"{slots} slots, {shreds} shreds of each, watched for {watch_ms} ms: at the most {MOST_SLOTS} slots, "
+                f"{MOST_SHREDS} shreds and {LONGEST_WATCH_MS} ms may be asked for",
+            )
 
     def already_done(self, before: link_pb2.UnitState, now: link_pb2.UnitState) -> bool:
         """Never taken as done: to ask once more is harmless."""
@@ -93,6 +106,8 @@ class NudgeAct:
             after = await self._watched(self._node, wanted, tell) if wanted else before
         except (AdminError, RpcError) as error:
             return Outcome(FAILED, error.reason, error.message)
+        except (TypeError, ValueError) as error:
+            return Outcome(FAILED, "RPC_GARBLED", f"the node said of its slots what cannot be: {error}")
         left = [slot for slot in wanted if after.state(slot) != CONFIRMED]
         # A slot that its leader skipped never comes: that is no failure of what was asked.
         words = _words(wanted, left, after)

@@ -8,6 +8,7 @@ from solward.hosts.v1 import link_pb2
 from agent.actions.nudge import NudgeAct, View
 from agent.host.admin_rpc import AdminError
 from agent.host.node_rpc import RpcError
+from agent.permits import Refusal
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,32 @@ async def test_a_socket_that_refuses_is_a_failure() -> None:
     node.trouble = AdminError("ADMIN_NOT_ALLOWED", "root does not list it")
     done = await nudged(node)
     assert (done.result, done.reason) == (link_pb2.RECEIPT_RESULT_FAILED, "ADMIN_NOT_ALLOWED")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"first_slot": 0, "last_slot": 2**64 - 1},
+        {"first_slot": 0, "last_slot": 512},
+        {"first_slot": 5, "last_slot": 4},
+        {"shreds": [0] * 33},
+        {"watch_ms": 2**40},
+        {"watch_ms": -1},
+    ],
+)
+async def test_whatever_the_control_plane_asks_the_agent_is_not_kept_at_it(asked: dict[str, Any]) -> None:
+    action = link_pb2.NudgeAction(**{"first_slot": 1, "last_slot": 2, "shreds": [0], "watch_ms": 50} | asked)
+    act = NudgeAct(None, action, FakeNode(set()))  # type: ignore[arg-type]
+    with pytest.raises(Refusal) as refused:
+        await act.precondition(link_pb2.UnitState(active_state="active"))
+    assert refused.value.reason == "RANGE_WRONG"
+
+
+@pytest.mark.parametrize("said", [None, "many", [1]])
+async def test_a_node_that_says_what_cannot_be_is_a_failure(said: object) -> None:
+    class Odd(FakeNode):
+        async def call(self, method: str, *params: Any) -> Any:
+            return said if method == "getSlot" else [said]
+
+    done = await nudged(Odd(set()))
+    assert (done.result, done.reason) == (link_pb2.RECEIPT_RESULT_FAILED, "RPC_GARBLED")
