@@ -10,7 +10,7 @@ from agent.jobs.folder import DONE, FAILED, Standing
 from agent.jobs.plans import Plans
 from agent.ledger import remedy
 from agent.ledger.child import ToolError
-from agent.ledger.mend import Change, Outcome, carry_out
+from agent.ledger.mend import Change, Did, Outcome, carry_out
 from agent.ledger.remedy import Plan, PlanRefused
 from agent.ledger.survey import SHOWN_RUNS, Class, RangeRefused, Run, survey
 from agent.ledger.tool import LedgerTool
@@ -64,7 +64,7 @@ class LedgerJob:
     def _survey(self) -> Standing:
         plan = self._planned(self._action.purge_from if self._action.HasField("purge_from") else None)
         report = _report(plan, ())
-        report.steps.extend(_step(step) for step in plan.steps)
+        report.steps.extend(_step(step) for step in plan.steps[:SHOWN_RUNS])
         whole = sum(run.last - run.first + 1 for run in plan.runs if run.cls in WHOLE)
         count = plan.last - plan.first + 1
         words = f"{whole} of {count} slots are whole; {len(plan.steps)} steps can be done; plan {plan.digest[:12]}"
@@ -82,7 +82,7 @@ class LedgerJob:
         plan = self._shown_plan(self._action.plan_digest) if self._action.plan_digest else self._planned(None)
         outcome = carry_out(plan, self._tool, self._tell, self._stop)
         report = _report(plan, outcome.changes)
-        report.steps.extend(_step(did.step, done=did.done, words=did.words) for did in outcome.did)
+        report.steps.extend(_step(did.step, done=did.done, words=did.words) for did in _shown(outcome.did))
         done = sum(did.done for did in outcome.did)
         words = f"{done} of {len(outcome.did)} steps done; {_left_words(plan)}"
         state, reason = (DONE, "") if outcome.done else (FAILED, "NOT_AS_PLANNED")
@@ -121,6 +121,11 @@ def _report(plan: Plan, changes: tuple[Change, ...]) -> link_pb2.LedgerReport:
     )
 
 
+def _shown(did: tuple[Did, ...]) -> Iterable[Did]:
+    """Choose which steps are shown where there are too many: those first that did not come to what they were for."""
+    return did if len(did) <= SHOWN_RUNS else sorted(did, key=lambda each: each.done)[:SHOWN_RUNS]
+
+
 def _run(run: Run | Change) -> link_pb2.SlotRun:
     if isinstance(run, Change):
         return link_pb2.SlotRun(first=run.first, last=run.last, state=_word(run.before), after=_word(run.after))
@@ -135,9 +140,10 @@ def _step(step: remedy.Step, *, done: bool = False, words: str = "") -> link_pb2
 
 
 def _figures(plan: Plan) -> dict[str, str]:
-    return _counts(f"slots_{_word(run.cls)}" for run in plan.runs for _ in range(run.first, run.last + 1)) | {
-        "plan_digest": plan.digest
-    }
+    figures = _counts(f"slots_{_word(run.cls)}" for run in plan.runs for _ in range(run.first, run.last + 1))
+    if len(plan.steps) > SHOWN_RUNS:
+        figures["steps_left_out"] = str(len(plan.steps) - SHOWN_RUNS)
+    return figures | {"plan_digest": plan.digest}
 
 
 def _after(plan: Plan, outcome: Outcome) -> dict[str, str]:

@@ -37,6 +37,8 @@ def operation_view(operation: pb.Operation, *, brief: bool = False) -> Renderabl
             steps.add_row("", Text(f"  {safe(line)}", style=_STYLES.get(line[:1], "")), "", "")
         for line in ledger_lines(step.receipt.ledger):
             steps.add_row("", Text(f"  {safe(line)}"), "", "")
+        if left_out := step.figures.get("steps_left_out"):
+            steps.add_row("", Text(f"  and {safe(left_out)} steps more"), "", "")
         for check in step.receipt.checks:
             mark, style = _CHECKS.get(check.verdict, ("?", "yellow"))
             words = f"  {mark} {check.id}: {check.message}" + (f" ({check.reason})" if check.reason else "")

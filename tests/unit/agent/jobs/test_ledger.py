@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from solward.hosts.v1 import link_pb2
 
@@ -157,3 +158,17 @@ def test_a_tool_that_fails_is_said(world: World) -> None:
     failed = world.do(REPAIR)
     assert (failed.state, failed.reason) == ("failed", "TOOL_FAILED")
     assert "No space left" in failed.message
+
+
+def test_a_repair_in_many_steps_is_said_in_a_file_that_can_be_read(world: World) -> None:
+    # Each time a root, an ancestor that has lost its marker, and a break.
+    slots = peer.chain(range(1000, 7000))
+    for slot in range(1000, 7000, 3):
+        slots[slot]["full"] = False
+    peer.write(world.ledger, slots, roots=range(1002, 7000, 3))
+    found = world.do(SURVEY, 1000, 6999)
+    said = report(found)
+    assert len(said.steps) == SHOWN_RUNS
+    assert found.figures["steps_left_out"] == str(2000 - SHOWN_RUNS)
+    assert "2000 steps can be done" in found.message
+    assert len(msgspec.json.encode(found)) < MAX_BYTES
