@@ -135,6 +135,8 @@ def run(argv: Sequence[str], take: Take, *, seconds: float, grace_s: float, stop
             _end(child, grace_s)
             raise
     if code:
+        # Both were told to end at once, and it was the faster.
+        watch.refuse_stopped()
         raise failed(code, stderr)
     return stderr
 
@@ -178,10 +180,13 @@ class _Watch:
         self._deadline = time.monotonic() + seconds
 
     def look(self) -> None:
-        if self._stop():
-            raise ToolError(ToolReason.STOPPED, "it was stopped before its end")
+        self.refuse_stopped()
         if time.monotonic() >= self._deadline:
             raise ToolError(ToolReason.TOOL_TIMEOUT, f"the tool did not end within {self._seconds:g} s")
+
+    def refuse_stopped(self) -> None:
+        if self._stop():
+            raise ToolError(ToolReason.STOPPED, "it was stopped before its end")
 
 
 class _Lines:

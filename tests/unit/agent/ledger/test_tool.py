@@ -261,3 +261,22 @@ def test_a_last_line_without_its_end_is_a_line() -> None:
     lines: list[str] = []
     child.run(["/usr/bin/printf", "a\\nb"], lines.append, seconds=10, grace_s=1, stop=lambda: False)
     assert lines == ["a", "b"]
+
+
+def test_a_tool_that_is_ended_together_with_its_job_was_stopped_and_did_not_fail(tmp_path: Path) -> None:
+    program = tmp_path / "tool"
+    program.write_text("#!/bin/sh\necho $$\nexec sleep 60 2>&-\n")
+    program.chmod(0o755)
+    told = threading.Event()
+
+    def both(line: str) -> None:
+        # As systemd does: every process of the unit is told at once.
+        def end() -> None:
+            told.set()
+            psutil.Process(int(line)).terminate()
+
+        threading.Timer(0.3, end).start()
+
+    with pytest.raises(ToolError) as error:
+        child.run([str(program)], both, seconds=10.0, grace_s=1.0, stop=told.is_set)
+    assert error.value.reason is ToolReason.STOPPED
