@@ -116,7 +116,8 @@ class FleetWorkflow(DBOSConfiguredInstance):
                 await self._close(uid, decision)
                 return
             elif not (moved or begun):
-                await self._board.wait(seen)
+                # What was noted of a host whose turn has not come is a change, and none to look again for.
+                await self._board.wait(self._board.changes if why else seen)
 
     @DBOS.step(retries_allowed=True, max_attempts=10, interval_seconds=1.0)
     async def record(self, uid: str) -> None:
