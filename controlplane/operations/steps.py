@@ -45,7 +45,7 @@ class Steps:
 
         await self.board.change_step(uid, step_id, edit)
 
-    async def end(self, uid: str, step: str, verdict: pb.Verdict, message: str, **figures: str) -> int:
+    async def end(self, uid: str, step: str, verdict: pb.Verdict, message: str, /, **figures: str) -> int:
         """Record what a step concluded, and give its verdict."""
         await self.board.end_step(uid, step, verdict, message, figures)
         return int(verdict)
