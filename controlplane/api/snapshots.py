@@ -48,6 +48,8 @@ class Snapshots:
 
     async def verify(self, request: pb.VerifySnapshotRequest) -> operations_pb2.Operation:
         """Read an archive whole, or load it as a boot does."""
+        if request.deep and request.bytes_per_second:
+            raise snapshot_plan.wrong("bytes_per_second", "cannot be given with deep: the tool reads as fast as it can")
         kind = snapshot_plan.DEEP if request.deep else snapshot_plan.VERIFY
         if first := await self._operating.first(kind, request):
             return first
