@@ -87,7 +87,13 @@ def nudge(
 
 @ledger.command(short_help="Stop the node, mend what can be mended, and start it.")
 @_range
-@click.option("--survey", "survey_digest", default="", metavar="DIGEST", help="Only what this survey said.")
+@click.option(
+    "--survey",
+    "survey_digest",
+    default="",
+    metavar="DIGEST",
+    help="Only what this survey said; the node is still down.",
+)
 @click.option("--wait", "wait_minutes", type=click.IntRange(0, 1440), default=0, help="Minutes to wait for the gates.")
 @acting_options
 def repair(
