@@ -57,7 +57,10 @@ class Agent:
             Snapshots(settings, settings.validator) if settings.validator else None,
             JobFiles(settings.jobs_dir, settings.job_results_dir) if settings.validator else None,
         )  # fmt: skip
-        about = link_pb2.Hello(knows_validator=self._node is not None, group=settings.group, labels=settings.labels)
+        about = link_pb2.Hello(
+            knows_validator=self._node is not None, group=settings.group, labels=settings.labels,
+            has_ledger_tool=bool(allowed.ledger_tool),
+        )  # fmt: skip
         self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, about)
         self._link = AutoLink(settings, store, direct, lambda: sdnotify.notify("STATUS=connected"))
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)

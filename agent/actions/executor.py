@@ -12,7 +12,7 @@ from solward.hosts.v1 import link_pb2
 from agent import VERSION
 from agent.actions.base import Act, Outcome, Tell
 from agent.actions.config import ConfigAct
-from agent.actions.job import JobAct, stop_job
+from agent.actions.job import JobAct, stop_job, until_none_works
 from agent.actions.nudge import NudgeAct
 from agent.actions.unit import DONE, UnitAct
 from agent.actions.vote import VoteAct
@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 
+STARTS = (link_pb2.UNIT_VERB_START, link_pb2.UNIT_VERB_RESTART)
 TOOL_VERBS = (link_pb2.SNAPSHOT_VERB_MAKE, link_pb2.SNAPSHOT_VERB_DEEP)
 
 
@@ -136,6 +137,9 @@ class Executor:
         if known:
             return await self._take_up(act, permit, command, known, tell)
         check_allowed(permit, command, self._allowlist)
+        if self._jobs and request.unit.verb in STARTS:
+            # Two that write to one ledger: the validator would not come up, again and again.
+            await until_none_works(self._systemd, self._jobs, LEDGER, request.unit.timeout_ms / 1000)
         before = await act.look()
         await act.precondition(before)
         start_ms = now_ms()

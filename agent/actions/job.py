@@ -170,6 +170,29 @@ def _ledger(report: bytes) -> link_pb2.LedgerReport | None:
         return None
 
 
+async def until_none_works(systemd: Systemd, files: JobFiles, kind: str, within_s: float) -> None:
+    """Wait until no job of a kind is at work on this host; raises Refusal LEDGER_BUSY where one still is."""
+    deadline = time.monotonic() + within_s
+    while unfinished := await asyncio.to_thread(files.unfinished, kind):
+        units = [f"solward-job@{ident}.service" for ident in unfinished]
+        at_work = [unit for unit in units if await _is_at_work(systemd, unit)]
+        if not at_work:
+            return
+        if time.monotonic() >= deadline:
+            raise Refusal("LEDGER_BUSY", f"{at_work[0]} works on the ledger of this validator")
+        await asyncio.sleep(POLL_S)
+
+
+async def _is_at_work(systemd: Systemd, unit: str) -> bool:
+    try:
+        active, _ = await systemd.glance(unit)
+    except SystemdError as error:
+        if error.reason == "UNIT_NOT_FOUND":
+            return False
+        raise Refusal(error.reason, error.message) from None
+    return active in (*GOING, "deactivating")
+
+
 async def stop_job(systemd: Systemd, ident: str) -> Outcome:
     """Stop a job, which then says itself how far it came; one that has ended already is left so."""
     try:

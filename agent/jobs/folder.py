@@ -79,6 +79,19 @@ class JobFiles:
         for old in known[:-KEEP]:
             old.unlink(missing_ok=True)
 
+    def unfinished(self, kind: str) -> list[str]:
+        """List the jobs of a kind that have not said how they ended."""
+        found = []
+        for path in self._specs.glob("*.json"):
+            try:
+                spec = self.asked(path.stem)
+            except (OSError, ValueError):
+                continue
+            standing = self.standing(path.stem)
+            if spec.kind == kind and (standing is None or standing.state == RUNNING):
+                found.append(path.stem)
+        return found
+
     def asked(self, ident: str) -> Spec:
         """Read what is asked of a job; raises OSError, ValueError."""
         path = self._path(self._specs, ident)

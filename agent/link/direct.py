@@ -134,6 +134,7 @@ class DirectLink:
             knows_validator=self._about.knows_validator,
             group=self._about.group,
             labels=self._about.labels,
+            has_ledger_tool=self._about.has_ledger_tool,
         )
 
     async def _upload(self, sent: int) -> None:

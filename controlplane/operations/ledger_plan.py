@@ -20,6 +20,7 @@ from controlplane.operations.plan import (
     allowed_validator,
     known_validator,
     refuse_running,
+    refuse_without_tool,
 )
 from controlplane.operations.sequence import Part, SequencePlan
 from controlplane.store.hosts import HostRow
@@ -137,6 +138,7 @@ def _job(kind: str, host: HostRow, links: Links, asked: Range) -> UnitPlan:
     first, last = asked.first, asked.last
     _refuse_range(first, last, MOST_SLOTS)
     report = allowed_validator(LEDGER, host, links)
+    refuse_without_tool(LEDGER, host, links)
     timeout_s = asked.timeout_s or JOB_S
     action = link_pb2.LedgerAction(
         unit=report.state.unit,

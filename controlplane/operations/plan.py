@@ -275,6 +275,19 @@ def known_validator(action: str, host: HostRow, links: Links) -> link_pb2.UnitRe
     return report
 
 
+def refuse_without_tool(action: str, host: HostRow, links: Links) -> None:
+    """Refuse what needs agave-ledger-tool on a host that has none; raises SolwardError LEDGER_TOOL_UNKNOWN."""
+    link, _ = _validator(action, host, links)
+    if not link.hello.has_ledger_tool:
+        raise SolwardError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "LEDGER_TOOL_UNKNOWN",
+            f"{host_name(host.name)} has no agave-ledger-tool: root on that host names it in "
+            "/etc/solward/allowlist.yaml, as ledger_tool, and starts the agent anew",
+            {"host": host_name(host.name)},
+        )
+
+
 def refuse_running(host: HostRow, plan: UnitPlan, why: str) -> None:
     """Refuse what needs a node that is down; raises SolwardError NODE_RUNS."""
     if plan.state.partition("/")[0] not in DOWN:

@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 PASS, ABORTED = int(pb.VERDICT_PASS), int(pb.VERDICT_UNSPECIFIED)
 # So long a host is waited for that keeps a part from putting back what was taken down.
 PUT_BACK_WITHIN_S = 24 * 3600.0
+# For the gates of what puts back: a look that fails for a while must not leave the node down.
+PUT_BACK_GATES_S = 600
 
 
 class Part(NamedTuple):
@@ -209,7 +211,12 @@ class SequenceWorkflow(DBOSConfiguredInstance):
             # It comes back, and says how its unit stands a moment after.
             why = f"{wanted.host} is not back yet, or has not said how its validator is"
             raise SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "HOST_OFFLINE", why)
-        made = plan_unit(part.kind, row, self._links, Wish(wait_s=wanted.wait_s))
+        made = plan_unit(
+            part.kind,
+            row,
+            self._links,
+            Wish(wait_s=max(wanted.wait_s, PUT_BACK_GATES_S) if part.puts_back else wanted.wait_s),
+        )
         if not part.puts_back and made.state.partition("/")[0] in DOWN and not whole.retries:
             # It would be started in the end; what somebody has stopped, or what failed, is for a person to start.
             why = f"{made.unit} is {made.state} by now: look at it first, and ask anew"
@@ -243,7 +250,9 @@ def _taken_down(operation: pb.Operation) -> bool:
 
 def _passed_over(child: pb.Operation, part: Part) -> bool:
     """Whether an operation did nothing, and another is to be begun in its place."""
-    return info_of(child.error).reason in (("NEVER_BEGUN", "HOST_OFFLINE") if part.puts_back else ("NEVER_BEGUN",))
+    return info_of(child.error).reason in (
+        ("NEVER_BEGUN", "HOST_OFFLINE", "LEDGER_BUSY") if part.puts_back else ("NEVER_BEGUN",)
+    )
 
 
 def _at_work(operation: pb.Operation) -> None:

@@ -6,7 +6,7 @@ from solward.hosts.v1 import link_pb2
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.links.registry import Links
-from controlplane.operations.plan import SNAPSHOT, UnitPlan, allowed_validator, refuse_running
+from controlplane.operations.plan import SNAPSHOT, UnitPlan, allowed_validator, refuse_running, refuse_without_tool
 from controlplane.store.hosts import HostRow
 
 CREATE, VERIFY, PRUNE, UNPIN = "snapshot.create", "snapshot.verify", "snapshot.prune", "snapshot.unpin"
@@ -65,6 +65,7 @@ def make(host: HostRow, links: Links, slot: int, *, incremental: bool) -> UnitPl
     action = link_pb2.SnapshotAction(verb=link_pb2.SNAPSHOT_VERB_MAKE, make_slot=slot, incremental=incremental)
     what = "an incremental archive" if incremental else "a full archive"
     plan = _plan(MAKE, host, links, action, TOOL_S, [f"make {what} of {f'slot {slot}' if slot else 'the newest root'}"])
+    refuse_without_tool(SNAPSHOT, host, links)
     refuse_running(host, plan, "its ledger is open for writing")
     return plan
 
@@ -74,6 +75,7 @@ def deep(host: HostRow, links: Links, found: link_pb2.SnapshotsReport, archive: 
     chosen = _named(host, found, archive) if archive else _newest_pair(host, found)[-1]
     action = link_pb2.SnapshotAction(verb=link_pb2.SNAPSHOT_VERB_DEEP, archive=chosen.name)
     plan = _plan(DEEP, host, links, action, timeout_s or TOOL_S, [f"load {chosen.name}, and compare every hash"])
+    refuse_without_tool(SNAPSHOT, host, links)
     refuse_running(host, plan, "a deep check takes the memory and the disk of a second one")
     return plan
 

@@ -32,6 +32,7 @@ REPORT_SECONDS = 10.0
 GATE_SECONDS = 5.0
 # A look that fails is tried again before a person is asked.
 LOOKS = 3
+LOOK_AGAIN_S = 2.0
 
 # The verdict of an operation that a person ended before it began.
 ABORTED = int(pb.VERDICT_UNSPECIFIED)
@@ -161,10 +162,16 @@ class UnitWorkflow(DBOSConfiguredInstance):
                 scene, gates = await self._gating.judge(wanted, operation_name(uid))
             except InspectError as error:
                 failures += 1
-                if failures >= LOOKS:
-                    message = f"{error.reason}: {error.message}"
+                message = f"{error.reason}: {error.message}"
+                if failures >= LOOKS and left_s <= 0:
                     await self._steps.end(uid, f"gate-{wanted.gates[0]}", pb.VERDICT_ERROR, message)
                     return None
+                if await self._steps.aborted(uid):
+                    return None
+                # What cannot be looked at for a moment is no verdict: there is time as long as the gates have it.
+                await self._steps.say(uid, f"gate-{wanted.gates[0]}", message)
+                await asyncio.sleep(LOOK_AGAIN_S)
+                left_s -= LOOK_AGAIN_S
                 continue
             done = together(gates) == pb.VERDICT_PASS or wanted.force or left_s <= 0
             if done or await self._steps.aborted(uid):

@@ -96,7 +96,7 @@ class ConnectResponse(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent_version", "protocol", "spool_id", "first_sequence", "exchange_token", "unix_ms", "dropped_samples", "allowed_units", "knows_validator", "group", "labels")
+    __slots__ = ("agent_version", "protocol", "spool_id", "first_sequence", "exchange_token", "unix_ms", "dropped_samples", "allowed_units", "knows_validator", "group", "labels", "has_ledger_tool")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +115,7 @@ class Hello(_message.Message):
     KNOWS_VALIDATOR_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    HAS_LEDGER_TOOL_FIELD_NUMBER: _ClassVar[int]
     agent_version: str
     protocol: int
     spool_id: str
@@ -126,7 +127,8 @@ class Hello(_message.Message):
     knows_validator: bool
     group: str
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, agent_version: _Optional[str] = ..., protocol: _Optional[int] = ..., spool_id: _Optional[str] = ..., first_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ..., dropped_samples: _Optional[int] = ..., allowed_units: _Optional[_Iterable[_Union[AllowedUnit, _Mapping]]] = ..., knows_validator: _Optional[bool] = ..., group: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    has_ledger_tool: bool
+    def __init__(self, agent_version: _Optional[str] = ..., protocol: _Optional[int] = ..., spool_id: _Optional[str] = ..., first_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ..., dropped_samples: _Optional[int] = ..., allowed_units: _Optional[_Iterable[_Union[AllowedUnit, _Mapping]]] = ..., knows_validator: _Optional[bool] = ..., group: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., has_ledger_tool: _Optional[bool] = ...) -> None: ...
 
 class AllowedUnit(_message.Message):
     __slots__ = ("unit", "actions")

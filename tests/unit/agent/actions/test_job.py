@@ -199,3 +199,19 @@ async def test_what_needs_a_node_that_is_down_is_not_begun_where_it_runs_by_now(
     job.validator = "inactive"
     await act.precondition(await act.look())
     assert (await act.act(lambda _: None)).result == link_pb2.RECEIPT_RESULT_DONE
+
+
+async def test_a_start_waits_for_the_job_that_writes_to_the_ledger(files: JobFiles) -> None:
+    job = Job(files, lambda _: None)
+    files.ask(IDENT, Spec(kind="validator.ledger", unit="sol.service", action=b"what"))
+    # One that was asked for and does not run holds nobody up; nor does one of another kind.
+    await jobs.until_none_works(job, files, "validator.ledger", 0)  # type: ignore[arg-type]
+    job.active = "deactivating"
+    await jobs.until_none_works(job, files, "validator.snapshot", 0)  # type: ignore[arg-type]
+    with pytest.raises(Refusal, match=IDENT) as refused:
+        await jobs.until_none_works(job, files, "validator.ledger", 0.01)  # type: ignore[arg-type]
+    assert refused.value.reason == "LEDGER_BUSY"
+    waiting = asyncio.create_task(jobs.until_none_works(job, files, "validator.ledger", 60))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    job.says(DONE)
+    await asyncio.wait_for(waiting, 10)

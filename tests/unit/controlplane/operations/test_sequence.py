@@ -96,7 +96,7 @@ class World:
 
     async def prepare(self) -> SequencePlan:
         allowed = link_pb2.AllowedUnit(unit=UNIT, actions=ACTIONS)
-        hello = link_pb2.Hello(allowed_units=[allowed], knows_validator=True)
+        hello = link_pb2.Hello(allowed_units=[allowed], knows_validator=True, has_ledger_tool=True)
         await self.links.attach(AgentLink(HOST.uid, "sol-1", 0, hello))
         self.unit("active")
         plan = repair(HOST, self.links, Range(1, 5), 0)
