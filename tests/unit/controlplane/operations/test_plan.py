@@ -49,7 +49,14 @@ def connected(*actions: str, active: str = "active", knows: bool = False) -> Lin
     links = Links()
     allowed = link_pb2.AllowedUnit(unit=UNIT, actions=actions)
     asyncio.run(
-        links.attach(AgentLink(HOST.uid, "sol-1", 0, link_pb2.Hello(allowed_units=[allowed], knows_validator=knows)))
+        links.attach(
+            AgentLink(
+                HOST.uid,
+                "sol-1",
+                0,
+                link_pb2.Hello(allowed_units=[allowed], knows_validator=knows, has_ledger_tool=True),
+            )
+        )
     )
     host = links.get(HOST.uid)
     assert host is not None
