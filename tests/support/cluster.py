@@ -47,6 +47,7 @@ class About(NamedTuple):
         guarded: its agent knows the validator, so that gates are judged and it exits by itself.
         restart: Restart= of its unit.
         changeable: flags that root lets be changed; the validator then starts from a script, by real flags.
+        job_delay_ms: so long systemd thinks about each job, so that it has a middle.
     """
 
     guarded: bool = False
@@ -56,6 +57,7 @@ class About(NamedTuple):
     vote_account: str = ""
     voters: tuple[str, ...] = ()
     changeable: tuple[str, ...] = ()
+    job_delay_ms: float = 0
 
 
 @dataclass
@@ -211,7 +213,9 @@ class Cluster:
         config = folder / "agent.yaml"
         job = [*self.agent_program, "--config", str(config), "job", "%i"]
         units = {UNIT: argv, JOB: job}
-        peer = await self.stack.enter_async_context(systemd_peer(units, start=True, restart=about.restart))
+        peer = await self.stack.enter_async_context(
+            systemd_peer(units, start=True, restart=about.restart, job_delay_ms=about.job_delay_ms)
+        )
         host = HostProcess(name, folder, peer, rpc_port, control_port, config)
         self._write_agent_files(host, about)
         self.hosts[name] = host

@@ -1,0 +1,198 @@
+"""The crash matrix's world: a cluster of three hosts on which every kind of operation can be done, and counted."""
+
+import asyncio
+import re
+import shlex
+import sqlite3
+import time
+from asyncio import Task
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from solward.operations.v1 import operations_pb2 as pb
+
+from tests.peers.fixtures import validator_peer
+from tests.peers.validator_state import key_of, write_keypair
+from tests.support.cluster import BIN, UNIT, About, Cluster, HostProcess, Ran, cluster
+
+NAMES = ("sol-1", "sol-2", "sol-3")
+ENDED = (
+    pb.OPERATION_STATE_SUCCEEDED, pb.OPERATION_STATE_FAILED, pb.OPERATION_STATE_ABORTED, pb.OPERATION_STATE_PAUSED,
+)  # fmt: skip
+# What is done takes its time, so that it has a middle to be killed in.
+JOB_MS, EXIT_S, START_S = 400, 0.6, 0.7
+DO_SECONDS = 90.0
+
+
+class Store:
+    """Operations where the control plane keeps them, to be read whether it lives or not."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def get(self, uid: str) -> pb.Operation:
+        """Read one."""
+        (row,) = self._rows("SELECT record FROM operations WHERE uid = ?", uid)
+        return pb.Operation.FromString(row[0])
+
+    def parts(self, whole: pb.Operation) -> list[pb.Operation]:
+        """Read the operations on the hosts of one on many, as far as they are stored."""
+        uids = [uid_of(target.operation) for target in whole.targets if target.operation]
+        return [
+            pb.Operation.FromString(record)
+            for uid in uids
+            for (record,) in self._rows("SELECT record FROM operations WHERE uid = ?", uid)
+        ]
+
+    def asked(self) -> set[str]:
+        """List what people asked for: operations that are no part of another."""
+        rows = self._rows("SELECT uid, record FROM operations")
+        return {uid for uid, record in rows if not pb.Operation.FromString(record).parent}
+
+    def _rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self._path, timeout=10)) as store:
+            return store.execute(statement, values).fetchall()
+
+
+@dataclass
+class World:
+    """A cluster, and what was last done in it.
+
+    Attributes:
+        last: the name of the last operation.
+    """
+
+    cluster: Cluster
+    store: Store
+    last: str = ""
+    _fresh: int = 4
+    _runs: Path = field(default_factory=Path)
+
+    @property
+    def host(self) -> HostProcess:
+        """The host of operations on one."""
+        return self.cluster.hosts[NAMES[0]]
+
+    def fresh(self) -> int:
+        """Give a number that was not given before."""
+        self._fresh += 1
+        return self._fresh
+
+    async def ask(self, *words: str) -> tuple[str, Task[Ran]]:
+        """Ask for an operation; give its uid as soon as it is stored, and the ctl that may still wait for its answer."""
+        before = self.store.asked()
+        asked = asyncio.create_task(self.cluster.ctl(*words, "--yes", "--detach", check=False))
+        while True:
+            answered = asked.done()
+            if new := self.store.asked() - before:
+                (uid,) = new
+                self.last = f"operations/{uid}"
+                return uid, asked
+            if answered:
+                raise RuntimeError(f"ctl {shlex.join(words)} began nothing: {asked.result()}")
+            await asyncio.sleep(0.01)
+
+    async def do(self, *words: str) -> None:
+        """Have something done, undisturbed."""
+        uid, asked = await self.ask(*words)
+        operation = await self.until_ended(uid)
+        await asked
+        if operation.state != pb.OPERATION_STATE_SUCCEEDED:
+            raise RuntimeError(f"ctl {shlex.join(words)} was not done: {operation}")
+
+    async def until_ended(self, uid: str) -> pb.Operation:
+        """Wait until an operation has ended, or waits for a person."""
+        async with asyncio.timeout(DO_SECONDS):
+            while (operation := self.store.get(uid)).state not in ENDED:
+                await asyncio.sleep(0.1)
+        return operation
+
+    async def settle(self) -> None:
+        """Wait until every host is back, and what would be done twice has been."""
+        await asyncio.gather(*(self.cluster.until_connected(name) for name in NAMES))
+        await asyncio.sleep(JOB_MS / 1000 + EXIT_S + 1)
+
+    async def counted(self) -> dict[tuple[str, str], int]:
+        """Count what was really done on each host, where it was done."""
+        found = {}
+        for name, host in self.cluster.hosts.items():
+            log = (host.folder / "validator.log").read_text()
+            versions = len(list((host.folder / "versions" / UNIT).glob("[0-9]*.json")))
+            found |= {
+                (name, "start"): log.count("Starting validator with"),
+                (name, "exit"): log.count("Validator exiting..."),
+                # The first change keeps two: what stood before, too.
+                (name, "version"): max(0, versions - 1),
+                (name, "job"): self._job_runs(host),
+                (name, "voters"): await _voters_changed(host),
+            }
+        return found
+
+    def _job_runs(self, host: HostProcess) -> int:
+        started = re.compile(rf"--config {re.escape(str(host.config))} job ")
+        return len(started.findall(self._runs.read_text()))
+
+
+async def _voters_changed(host: HostProcess) -> int:
+    """Ask the node itself; one that is down has forgotten it."""
+    try:
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{host.control_port}/seen") as answer:
+                return int((await answer.json())["voters_changed"])
+    except aiohttp.ClientConnectionError:
+        return 0
+
+
+def uid_of(name: str) -> str:
+    """Take the uid out of an operation's name."""
+    return name.partition("/")[2]
+
+
+@asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[World]:
+    """Run a control plane with an outside view and three guarded hosts, signed in to."""
+    genesis = time.time() - 3600
+    async with (
+        validator_peer(genesis=genesis) as outside,
+        cluster(
+            folder,
+            solana_rpc_url=outside.rpc_url,
+            gates={"free_gigabytes": 0.01},
+            ready_seconds=60,
+            # A code is good once, and there is one in 30 s: the matrix would wait for codes most of its time.
+            require_second_factor=False,
+        ) as made,
+    ):
+        runs = folder / "agent-runs"
+        runs.touch()
+        made.agent_program = (str(_noting(folder, runs)),)
+        await made.sign_in()
+        for name in NAMES:
+            await _add_host(made, name, genesis)
+        yield World(made, Store(folder / "cp" / "solward.db"), _runs=runs)
+
+
+async def _add_host(made: Cluster, name: str, genesis: float) -> None:
+    """Add a host on which everything is allowed, whose node votes and never leads."""
+    voter, account = made.folder / f"{name}.json", key_of(f"vote account of {name}")
+    write_keypair(voter, f"voter of {name}")
+    about = About(
+        guarded=True, vote_account=account, voters=(str(voter),), changeable=("*",), job_delay_ms=JOB_MS
+    )  # fmt: skip
+    await made.add_host(
+        name, about, genesis=genesis, leader_every=0, identity=str(voter), vote_account=account, exit_delay_s=EXIT_S,
+        slow_start_s=START_S,
+    )  # fmt: skip
+
+
+def _noting(folder: Path, runs: Path) -> Path:
+    """Write a program that is the agent's and notes each of its starts; what jobs say goes into a file."""
+    program = folder / "noting-agent"
+    aside = f'case "$*" in *" job "*) exec >> {folder / "jobs.log"} 2>&1;; esac'
+    program.write_text(f'#!/bin/sh\necho "$*" >> {runs}\n{aside}\nexec {BIN / "solward-agent"} "$@"\n')
+    program.chmod(0o700)
+    return program
