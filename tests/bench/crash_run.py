@@ -14,7 +14,9 @@ from tests.bench.crash_watch import Watch
 from tests.bench.crash_world import ENDED, World
 
 RUN_SECONDS = 240.0
-LOOK_S = 0.01
+LOOK_S = 0.002
+# A step that lasts is killed in its middle, too.
+MIDDLE_S = 0.9
 # A run in which fewer were killed says nothing.
 KILLS = 2
 # Steps that an agent carries out: what they say meanwhile shows how far it is.
@@ -27,6 +29,8 @@ Counts = dict[tuple[str, str], int]
 Kill = Callable[[World, Kind, pb.Operation], Awaitable[None]]
 
 
+import os
+DEBUG=os.environ.get('DEBUGCRASH')
 class Ran(NamedTuple):
     """How one run went.
 
@@ -46,9 +50,9 @@ class Ran(NamedTuple):
 
 
 async def kill_plane(world: World, _kind: Kind, _operation: pb.Operation) -> None:
-    """Kill the control plane, and start it again."""
+    """Kill the control plane, and start it again; it may go on with its work before it serves."""
     await world.cluster.stop_server(signal.SIGKILL)
-    await world.cluster.start_server()
+    await world.cluster.begin_server()
 
 
 async def kill_agent(world: World, kind: Kind, operation: pb.Operation) -> None:
@@ -85,23 +89,50 @@ async def run(world: World, kind: Kind, victim: str) -> Ran:
 
 
 async def _killing(world: World, kind: Kind, uid: str, kill: Kill) -> tuple[pb.Operation, int, list[float]]:
-    """Kill whenever an operation stands as it never stood before, until it has ended."""
-    seen, kills, back, recoveries = set[Progress](), 0, 0.0, list[float]()
+    """Kill whenever an operation stands as it never stood before, and once more if it stays so, until it has ended."""
+    moments, kills, back, recoveries = Moments(), 0, 0.0, list[float]()
     deadline = time.monotonic() + RUN_SECONDS
     while (operation := world.store.get(uid)).state not in ENDED and time.monotonic() < deadline:
         now = progress(operation, world.store.parts(operation))
         # Before its first step it may not be set going yet; a kill then is answered by NEVER_BEGUN.
-        if not begun(operation) or now in seen:
+        if not begun(operation) or not moments.take(now):
             await asyncio.sleep(LOOK_S)
             continue
-        if back:
+        if DEBUG: print(time.time(), operation.name, [x for x in now if x not in moments.last], flush=True); moments.last = now
+        if back and moments.new:
             recoveries.append(time.monotonic() - back)
-        seen.add(now)
         await kill(world, kind, operation)
         kills, back = kills + 1, time.monotonic()
     if back:
         recoveries.append(time.monotonic() - back)
     return operation, kills, recoveries
+
+
+class Moments:
+    """The moments at which to kill: each progress as it is first seen, and its middle where it lasts.
+
+    Attributes:
+        new: whether the moment that was taken last is the first of its progress.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # When a progress was first seen; nothing once its middle is over, too.
+        self._seen: dict[Progress, float | None] = {}
+        self.new = False
+        self.last=()
+
+    def take(self, now: Progress) -> bool:
+        """Whether this is a moment to kill."""
+        self.new = now not in self._seen
+        if self.new:
+            self._seen[now] = self._clock()
+            return True
+        since = self._seen[now]
+        if since is None or self._clock() - since < MIDDLE_S:
+            return False
+        self._seen[now] = None
+        return True
 
 
 def begun(operation: pb.Operation) -> bool:

@@ -8,7 +8,7 @@ import time
 from asyncio import Task
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,18 @@ ENDED = (
 # What is done takes its time, so that it has a middle to be killed in.
 JOB_MS, EXIT_S, START_S = 400, 0.6, 0.7
 DO_SECONDS = 90.0
+BACK_S = 3.0
 
 
 class Store:
     """Operations where the control plane keeps them, to be read whether it lives or not."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._store = sqlite3.connect(path, timeout=10, isolation_level=None)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._store.close()
 
     def get(self, uid: str) -> pb.Operation:
         """Read one."""
@@ -54,8 +59,7 @@ class Store:
         return {uid for uid, record in rows if not pb.Operation.FromString(record).parent}
 
     def _rows(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self._path, timeout=10)) as store:
-            return store.execute(statement, values).fetchall()
+        return self._store.execute(statement, values).fetchall()
 
 
 @dataclass
@@ -63,14 +67,15 @@ class World:
     """A cluster, and what was last done in it.
 
     Attributes:
+        runs: where each start of an agent's program is noted.
         last: the name of the last operation.
     """
 
     cluster: Cluster
     store: Store
+    runs: Path
     last: str = ""
     _fresh: int = 4
-    _runs: Path = field(default_factory=Path)
 
     @property
     def host(self) -> HostProcess:
@@ -112,9 +117,21 @@ class World:
         return operation
 
     async def settle(self) -> None:
-        """Wait until every host is back, and what would be done twice has been."""
-        await asyncio.gather(*(self.cluster.until_connected(name) for name in NAMES))
+        """Wait until everybody is back, and what would be done twice has been."""
+        assert self.cluster.server
+        await self.cluster.until_open(self.cluster.tls_port, self.cluster.server)
+        await asyncio.gather(*(self._back(host) for host in self.cluster.hosts.values()))
         await asyncio.sleep(JOB_MS / 1000 + EXIT_S + 1)
+
+    async def _back(self, host: HostProcess) -> None:
+        """Have an agent connected; one that has found nobody for a while would wait for half a minute."""
+        try:
+            async with asyncio.timeout(BACK_S):
+                await self.cluster.until_connected(host.name)
+        except TimeoutError:
+            await self.cluster.stop_agent(host)
+            await self.cluster.start_agent(host)
+            await self.cluster.until_connected(host.name)
 
     async def counted(self) -> dict[tuple[str, str], int]:
         """Count what was really done on each host, where it was done."""
@@ -134,7 +151,7 @@ class World:
 
     def _job_runs(self, host: HostProcess) -> int:
         started = re.compile(rf"--config {re.escape(str(host.config))} job ")
-        return len(started.findall(self._runs.read_text()))
+        return len(started.findall(self.runs.read_text()))
 
 
 async def _voters_changed(host: HostProcess) -> int:
@@ -173,7 +190,8 @@ async def world(folder: Path) -> AsyncIterator[World]:
         await made.sign_in()
         for name in NAMES:
             await _add_host(made, name, genesis)
-        yield World(made, Store(folder / "cp" / "solward.db"), _runs=runs)
+        with closing(Store(folder / "cp" / "solward.db")) as store:
+            yield World(made, store, runs)
 
 
 async def _add_host(made: Cluster, name: str, genesis: float) -> None:
