@@ -14,6 +14,8 @@ from agent.host.tower import copy_aside, find_tower
 from agent.permits import Refusal
 
 _POLL_S = 0.05
+# A process that has just started has no admin socket yet.
+_SOCKET_S = 10.0
 
 
 async def save_tower(node: Node, identity: str, towers: Path, *, force: bool) -> dict[str, str]:
@@ -47,7 +49,7 @@ async def exit_gracefully(systemd: Systemd, admin: AdminRpc, action: link_pb2.Un
         return True
     deadline = time.monotonic() + action.timeout_ms / 1000
     try:
-        await admin.call("exit")
+        await _ask_to_exit(systemd, admin, action, before.main_pid)
         tell("the validator was asked to exit; waiting for its process to end")
         while (await systemd.state(action.unit)).main_pid == before.main_pid:
             if time.monotonic() >= deadline:
@@ -66,3 +68,18 @@ async def exit_gracefully(systemd: Systemd, admin: AdminRpc, action: link_pb2.Un
         tell(f"{error.message}; forced: systemd ends it")
         return False
     return True
+
+
+async def _ask_to_exit(systemd: Systemd, admin: AdminRpc, action: link_pb2.UnitAction, pid: int) -> None:
+    """Ask a process to exit; one that has just started, as Restart= does while no agent lives, is waited for."""
+    deadline = time.monotonic() + min(_SOCKET_S, action.timeout_ms / 1000)
+    while True:
+        try:
+            await admin.call("exit")
+        except AdminError as error:
+            late = action.force or error.reason != "ADMIN_UNREACHABLE" or time.monotonic() >= deadline
+            if late or (await systemd.state(action.unit)).main_pid != pid:
+                raise
+            await asyncio.sleep(_POLL_S)
+        else:
+            return
