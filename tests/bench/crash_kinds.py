@@ -23,6 +23,7 @@ class Kind(NamedTuple):
         once: what one operation does on each of its hosts, by the names of the counts (`World.counted` and
             `Watch.counted`); what is not named is not done, and neither is anything on another host.
         hosts: on which it is done.
+        besides: what systemd may do of itself while no agent lives to ask it.
         at_once: how many of them may be at work, or down, at once.
     """
 
@@ -31,6 +32,7 @@ class Kind(NamedTuple):
     ask: Callable[[World], tuple[str, ...]]
     once: Mapping[str, int]
     hosts: tuple[str, ...] = ONE
+    besides: Mapping[str, int] = {}
     at_once: int = 1
 
 
@@ -119,6 +121,11 @@ KINDS = (
     Kind("restart", _up, _words("validator", "restart", *ONE), RESTARTED),
     Kind("flags", _up, _set("validator", "flags", "change", *ONE), RESTARTED | WRITTEN),
     Kind("stop", _up, _words("validator", "stop", *ONE), {"exit": 1}),
+    # Between its exit and the stop of its unit, Restart=always brings it up once more.
+    Kind(
+        "stop of Restart=always", _up, _words("validator", "stop", NAMES[1]), {"exit": 1}, NAMES[1:2],
+        besides={"start": 1, "exit": 1},
+    ),
     Kind("start", _down, _words("validator", "start", *ONE), {"start": 1}),
     Kind("vote off", _voting, _words("validator", "vote", "off", *ONE), {"voters": 1}),
     Kind("vote on", _silent, _words("validator", "vote", "on", *ONE), {"voters": 1}),

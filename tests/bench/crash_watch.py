@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from solward.operations.v1 import operations_pb2 as pb
 
-from tests.bench.crash_world import World
+from tests.bench.crash_world import Counts, World
 from tests.support.cluster import HostProcess
 
 LOOK_S = 0.03
@@ -72,13 +71,11 @@ class Watch:
     def __init__(self, world: World, at_once: int) -> None:
         self._world = world
         self._files = {
-            (name, what): files
-            for name, host in world.cluster.hosts.items()
-            for what, files in _files(host).items()
+            (name, what): files for name, host in world.cluster.hosts.items() for what, files in _files(host).items()
         }
         self.running, self.down = AtOnce(at_once), AtOnce(at_once)
 
-    def counted(self) -> dict[tuple[str, str], int]:
+    def counted(self) -> Counts:
         """Count what became of the files of each host."""
         made = {(name, f"{what} made"): files.made for (name, what), files in self._files.items()}
         return made | {(name, f"{what} gone"): files.gone for (name, what), files in self._files.items()}

@@ -19,7 +19,9 @@ from tests.peers.fixtures import validator_peer
 from tests.peers.validator_state import key_of, write_keypair
 from tests.support.cluster import BIN, UNIT, About, Cluster, HostProcess, Ran, cluster
 
-NAMES = ("sol-1", "sol-2", "sol-3")
+# Restart= of each host's unit.
+POLICIES = {"sol-1": "on-failure", "sol-2": "always", "sol-3": "no"}
+NAMES = tuple(POLICIES)
 ENDED = (
     pb.OPERATION_STATE_SUCCEEDED, pb.OPERATION_STATE_FAILED, pb.OPERATION_STATE_ABORTED, pb.OPERATION_STATE_PAUSED,
 )  # fmt: skip
@@ -27,6 +29,9 @@ ENDED = (
 JOB_MS, EXIT_S, START_S = 400, 0.6, 0.7
 DO_SECONDS = 90.0
 BACK_S = 3.0
+
+# What was done: how often, by host and by what.
+Counts = dict[tuple[str, str], int]
 
 
 class Store:
@@ -88,7 +93,7 @@ class World:
         return self._fresh
 
     async def ask(self, *words: str) -> tuple[str, Task[Ran]]:
-        """Ask for an operation; give its uid as soon as it is stored, and the ctl that may still wait for its answer."""
+        """Ask for an operation; give its uid once it is stored, and the ctl, which may still wait for its answer."""
         before = self.store.asked()
         asked = asyncio.create_task(self.cluster.ctl(*words, "--yes", "--detach", check=False))
         while True:
@@ -133,9 +138,9 @@ class World:
             await self.cluster.start_agent(host)
             await self.cluster.until_connected(host.name)
 
-    async def counted(self) -> dict[tuple[str, str], int]:
+    async def counted(self) -> Counts:
         """Count what was really done on each host, where it was done."""
-        found = {}
+        found: Counts = {}
         for name, host in self.cluster.hosts.items():
             log = (host.folder / "validator.log").read_text()
             versions = len(list((host.folder / "versions" / UNIT).glob("[0-9]*.json")))
@@ -157,9 +162,11 @@ class World:
 async def _voters_changed(host: HostProcess) -> int:
     """Ask the node itself; one that is down has forgotten it."""
     try:
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{host.control_port}/seen") as answer:
-                return int((await answer.json())["voters_changed"])
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{host.control_port}/seen") as answer,
+        ):
+            return int((await answer.json())["voters_changed"])
     except aiohttp.ClientConnectionError:
         return 0
 
@@ -182,6 +189,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
             ready_seconds=60,
             # A code is good once, and there is one in 30 s: the matrix would wait for codes most of its time.
             require_second_factor=False,
+            access_token_seconds=3600,
         ) as made,
     ):
         runs = folder / "agent-runs"
@@ -199,7 +207,8 @@ async def _add_host(made: Cluster, name: str, genesis: float) -> None:
     voter, account = made.folder / f"{name}.json", key_of(f"vote account of {name}")
     write_keypair(voter, f"voter of {name}")
     about = About(
-        guarded=True, vote_account=account, voters=(str(voter),), changeable=("*",), job_delay_ms=JOB_MS
+        guarded=True, restart=POLICIES[name], vote_account=account, voters=(str(voter),), changeable=("*",),
+        job_delay_ms=JOB_MS,
     )  # fmt: skip
     await made.add_host(
         name, about, genesis=genesis, leader_every=0, identity=str(voter), vote_account=account, exit_delay_s=EXIT_S,
