@@ -114,10 +114,22 @@ class Client:
         context = self.context
         if not context.access_token:
             exits.fail("not signed in", exits.NOT_SIGNED_IN, _login(context))
-        if context.access_expires_ms - now_ms() < EARLY_MS:
+        if _is_over(context):
+            await self._renew()
+        return [("authorization", f"Bearer {context.access_token}")]
+
+    async def _renew(self) -> None:
+        """Trade the refresh token, which is good once: where another ctl has done so meanwhile, take what it got."""
+        context = self.context
+        async with contexts.alone(context.name):
+            stored = contexts.load(context.name)
+            if stored.refresh_token != context.refresh_token:
+                context.access_token, context.access_expires_ms = stored.access_token, stored.access_expires_ms
+                context.refresh_token = stored.refresh_token
+            if not _is_over(context):
+                return
             request = auth_pb2.RefreshSessionRequest(refresh_token=context.refresh_token)
             self.keep(await self.attempt(f"{AUTH}/RefreshSession", request, auth_pb2.Session))
-        return [("authorization", f"Bearer {context.access_token}")]
 
     def keep(self, session: auth_pb2.Session) -> None:
         """Store a session's tokens in the context."""
@@ -140,6 +152,10 @@ class Client:
         verify = auth_pb2.VerifySecondFactorRequest(totp_code=code, call_digest=digest)
         verified = await self.attempt(f"{AUTH}/VerifySecondFactor", verify, auth_pb2.SecondFactorProof)
         return str(verified.proof)
+
+
+def _is_over(context: Context) -> bool:
+    return context.access_expires_ms - now_ms() < EARLY_MS
 
 
 def run(name: str | None, work: Callable[[Client], Coroutine[Any, Any, Result]]) -> Result:

@@ -1,7 +1,11 @@
 """Contexts: the control planes an operator knows, with the session on each; files are 0600."""
 
+import asyncio
 import dataclasses
+import fcntl
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -10,6 +14,8 @@ import yaml
 
 from common.files import write_private
 from ctl.exits import NOT_SIGNED_IN, USAGE, fail
+
+LOCK_POLL_S = 0.05
 
 
 @dataclass(slots=True)
@@ -73,6 +79,23 @@ def load(name: str | None) -> Context:
     return Context(**yaml.safe_load(path.read_text()))
 
 
+@asynccontextmanager
+async def alone(name: str) -> AsyncIterator[None]:
+    """Be the only program that renews a context's session, until the block ends."""
+    path = _path(name).with_suffix(".lock")
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with path.open("w") as lock:
+        path.chmod(0o600)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await asyncio.sleep(LOCK_POLL_S)
+            else:
+                break
+        yield
+
+
 def save(context: Context) -> None:
     """Store a context."""
     path = _path(context.name)
@@ -86,6 +109,7 @@ def delete(name: str) -> None:
     if not path.exists():
         _unknown(name)
     path.unlink()
+    path.with_suffix(".lock").unlink(missing_ok=True)
     if name == current_name():
         (home() / "current").unlink()
 

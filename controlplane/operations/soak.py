@@ -13,6 +13,7 @@ from controlplane.operations.plan import UnitPlan
 # About so many looks in a soak, at least and at most so many seconds apart.
 LOOKS = 20
 SHORTEST_S, LONGEST_S = 1.0, 30.0
+OFFLINE = "its agent is not connected"
 
 
 class Looks:
@@ -21,6 +22,7 @@ class Looks:
     def __init__(self) -> None:
         self.good = 0
         self.bad: list[str] = []
+        self.unseen = 0
 
     def add(self, trouble: str) -> None:
         """Add one look; an empty text is a good one."""
@@ -29,11 +31,18 @@ class Looks:
         else:
             self.good += 1
 
+    def add_unseen(self) -> None:
+        """Add a look that nobody could take."""
+        self.bad.append(OFFLINE)
+        self.unseen += 1
+
     def verdict(self) -> tuple[pb.Verdict, str]:
         """Conclude: a host that is well now and then is one that nobody can tell about."""
         whole = self.good + len(self.bad)
         if not self.bad:
             return PASS, f"well at each of {whole} looks"
+        if self.unseen == whole:
+            return pb.VERDICT_INCONCLUSIVE, f"HOST_OFFLINE: not seen at any of {whole} looks; {OFFLINE}"
         if not self.good:
             return pb.VERDICT_FAIL, f"UNHEALTHY: not well at any of {whole} looks; {self.bad[-1]}"
         why = f"FLAPS: not well at {len(self.bad)} of {whole} looks; {self.bad[-1]}"
@@ -44,7 +53,7 @@ async def soak(
     gating: Gating,
     plan: UnitPlan,
     gone: Callable[[], str],
-    connected: Callable[[], bool],
+    connected: Callable[[], Awaitable[bool]],
     aborted: Callable[[], Awaitable[bool]],
     tell: Callable[[str], None],
 ) -> tuple[pb.Verdict, str]:
@@ -52,7 +61,7 @@ async def soak(
 
     Args:
         gone: says what has become of the run that was started; empty while it goes on.
-        connected: whether its agent is.
+        connected: whether its agent is; one that only restarts is waited for.
         aborted: whether a person has ended the operation, which ends the watch.
         tell: shown what it is at.
     """
@@ -63,7 +72,10 @@ async def soak(
             return pb.VERDICT_FAIL, why
         if await aborted():
             return pb.VERDICT_INCONCLUSIVE, "ABORTED: a person ended the watch"
-        looks.add(await _look(gating, plan) if connected() else "its agent is not connected")
+        if await connected():
+            looks.add(await _look(gating, plan))
+        else:
+            looks.add_unseen()
         if left_s <= 0:
             return looks.verdict()
         tell(f"{left_s:.0f} s left" + (f"; {looks.bad[-1]}" if looks.bad else ""))

@@ -9,7 +9,7 @@ from solward.operations.v1 import operations_pb2 as pb
 
 from common.names import operation_name
 from controlplane.links.dispatch import Order
-from controlplane.links.inspect import InspectError
+from controlplane.links.inspect import LOOK_SECONDS, InspectError
 from controlplane.links.registry import Links
 from controlplane.operations.approvals import wait_for_approval
 from controlplane.operations.gates import Gate, Scene, before_slot, together
@@ -264,9 +264,15 @@ class UnitWorkflow(DBOSConfiguredInstance):
             verdict = pb.VERDICT_PASS
         return await self._steps.end(uid, "soak", verdict, message)
 
-    def _connected(self, wanted: UnitPlan) -> bool:
-        host = self._links.get(wanted.host_uid)
-        return host is not None and host.connected
+    async def _connected(self, wanted: UnitPlan) -> bool:
+        """Whether its agent is there, or comes back within as long as a look may take."""
+        try:
+            await self._links.wait_until(
+                lambda: (host := self._links.get(wanted.host_uid)) is not None and host.connected, LOOK_SECONDS
+            )
+        except TimeoutError:
+            return False
+        return True
 
     async def _after(self, uid: str) -> link_pb2.UnitState:
         return (await self._steps.get(uid, "act")).receipt.after

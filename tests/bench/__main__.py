@@ -26,6 +26,7 @@ GROUPS = {
     "host": ("host",),
     "rolling": ("rolling",),
     "snapshot": ("snapshot",),
+    "crash": ("crash",),
 }
 
 HEAD = """# Benchmarks

@@ -1,7 +1,6 @@
 """Programs that die in the middle of things: what was asked for is done once, never twice."""
 
 import asyncio
-import functools
 import json
 import resource
 import signal
@@ -13,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.peers.fixtures import systemd_peer
-from tests.support import cluster as clusters
-from tests.support.cluster import Cluster, HostProcess, cluster
+from tests.support.cluster import About, Cluster, HostProcess, cluster
 
 # systemd thinks this long about each job, so that a restart has a middle.
 JOB_MS = 1500
@@ -26,12 +23,11 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @asynccontextmanager
-async def one_host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Cluster, HostProcess]]:
+async def one_host(folder: Path) -> AsyncIterator[tuple[Cluster, HostProcess]]:
     """Run a control plane, signed in to, with one host whose jobs take their time."""
-    monkeypatch.setattr(clusters, "systemd_peer", functools.partial(systemd_peer, job_delay_ms=JOB_MS))
     async with cluster(folder) as fleet:
         await fleet.sign_in()
-        yield fleet, await fleet.add_host("sol-1")
+        yield fleet, await fleet.add_host("sol-1", About(job_delay_ms=JOB_MS))
 
 
 async def restart(fleet: Cluster) -> str:
@@ -85,10 +81,8 @@ async def settled_starts(host: HostProcess) -> int:
 
 
 @pytest.mark.parametrize("moment", ["asked", "queued"])
-async def test_a_killed_control_plane_goes_on_and_does_it_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    async with one_host(tmp_path, monkeypatch) as (fleet, host):
+async def test_a_killed_control_plane_goes_on_and_does_it_once(tmp_path: Path, moment: str) -> None:
+    async with one_host(tmp_path) as (fleet, host):
         name = await restart(fleet)
         if moment == "queued":
             await until_job_is_queued(host)
@@ -101,10 +95,8 @@ async def test_a_killed_control_plane_goes_on_and_does_it_once(
         assert len(await fleet.ctl_json("operations", "list")) == 1
 
 
-async def test_a_control_plane_that_is_stopped_drains_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with one_host(tmp_path, monkeypatch) as (fleet, host):
+async def test_a_control_plane_that_is_stopped_drains_and_goes_on(tmp_path: Path) -> None:
+    async with one_host(tmp_path) as (fleet, host):
         name = await restart(fleet)
         await until_job_is_queued(host)
         async with asyncio.timeout(fleet.settings["drain_seconds"] + 10):
@@ -116,10 +108,8 @@ async def test_a_control_plane_that_is_stopped_drains_and_goes_on(
         assert await settled_starts(host) == 2
 
 
-async def test_an_agent_killed_before_it_began_does_it_in_its_next_life(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with one_host(tmp_path, monkeypatch) as (fleet, host):
+async def test_an_agent_killed_before_it_began_does_it_in_its_next_life(tmp_path: Path) -> None:
+    async with one_host(tmp_path) as (fleet, host):
         assert host.agent
         # It has the command in its socket, and never reads it.
         host.agent.send_signal(signal.SIGSTOP)
@@ -133,10 +123,8 @@ async def test_an_agent_killed_before_it_began_does_it_in_its_next_life(
 
 
 @pytest.mark.parametrize("job", ["still queued", "done meanwhile"])
-async def test_an_agent_killed_after_the_job_was_queued_does_not_do_it_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str
-) -> None:
-    async with one_host(tmp_path, monkeypatch) as (fleet, host):
+async def test_an_agent_killed_after_the_job_was_queued_does_not_do_it_again(tmp_path: Path, job: str) -> None:
+    async with one_host(tmp_path) as (fleet, host):
         before = (await fleet.ctl_json("validator", "status", "sol-1"))["unit"]["invocationId"]
         name = await restart(fleet)
         await until_job_is_queued(host)
@@ -151,10 +139,8 @@ async def test_an_agent_killed_after_the_job_was_queued_does_not_do_it_again(
         assert receipt["before"]["invocationId"] == before != receipt["after"]["invocationId"]
 
 
-async def test_an_agent_whose_spool_cannot_be_written_keeps_controlling(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with one_host(tmp_path, monkeypatch) as (fleet, host):
+async def test_an_agent_whose_spool_cannot_be_written_keeps_controlling(tmp_path: Path) -> None:
+    async with one_host(tmp_path) as (fleet, host):
         assert host.agent
         log = host.folder / "state" / "spool.db-wal"
 

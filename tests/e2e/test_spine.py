@@ -4,6 +4,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import yaml
+
 from tests.support.cluster import cluster
 
 
@@ -40,3 +42,14 @@ async def test_a_restart_goes_from_ctl_to_the_unit_and_back(tmp_path: Path) -> N
         caught = await fleet.ctl("audit", "verify", str(tampered), check=False)
         assert caught.code == 8
         assert "edited" in caught.err
+
+
+async def test_many_ctl_at_once_renew_their_session_once(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as fleet:
+        await fleet.sign_in()
+        (path,) = (fleet.folder / "config" / "solward" / "contexts").glob("*.yaml")
+        context = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump(context | {"access_expires_ms": 0}))
+        ran = await asyncio.gather(*(fleet.ctl("hosts", "list", check=False) for _ in range(6)))
+        assert [each.code for each in ran] == [0] * 6, ran
+        assert yaml.safe_load(path.read_text())["refresh_token"] != context["refresh_token"]

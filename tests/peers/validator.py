@@ -164,7 +164,7 @@ async def serve(args: argparse.Namespace) -> None:
         ready = f"ready rpc=http://127.0.0.1:{node.rpc_port}"
         if args.control_port is not None:
             control = stack.enter_context(_bound(args.control_port))
-            await _site(stack, control_app(faults, crash), control)
+            await _site(stack, control_app(faults, crash, admin.seen), control)
             ready += f" control=http://127.0.0.1:{control.getsockname()[1]}"
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tasks = [group.create_task(slots(node, rpc, log)), group.create_task(housekeeping(node, log))]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Admin:
         self._tasks: set[asyncio.Task[None]] = set()
         self.stop = asyncio.Event()
         self._whitelist: list[list[int]] = []
+        self._calls: Counter[str] = Counter()
+        self._voters_changed = 0
         self.path = node.ledger / "admin.rpc"
         self.methods: dict[str, Callable[[Any], Any]] = {
             "exit": self._exit,
@@ -89,7 +92,12 @@ class Admin:
             raise RpcError.of(-32601)
         if method in self._faults.error_code:
             raise RpcError.of(self._faults.error_code[method])
+        self._calls[method] += 1
         return handler(params)
+
+    def seen(self) -> dict[str, Any]:
+        """Count the calls of each method, and how often a call left other voters than before."""
+        return {"calls": dict(self._calls), "voters_changed": self._voters_changed}
 
     def _post_init(self, text: str = "Retry once validator start up is complete") -> None:
         if not self._node.running():
@@ -149,9 +157,11 @@ class Admin:
         if voter in self._node.voters:
             raise RpcError(-32602, "Authorized voter already present")
         self._node.voters.append(voter)
+        self._voters_changed += 1
 
     def _remove_voters(self, params: Any) -> None:
         expect(params)
+        self._voters_changed += bool(self._node.voters)
         self._node.voters.clear()
 
     def _set_identity(self, params: Any) -> None:

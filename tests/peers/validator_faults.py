@@ -73,8 +73,11 @@ def _shape(name: str, value: Any) -> Any:
     return value
 
 
-def control_app(faults: Faults, crash: Callable[[], None]) -> web.Application:
-    """Build the control port: GET, POST and DELETE /faults; a POST with {"crash": true} kills the peer now."""
+def control_app(faults: Faults, crash: Callable[[], None], seen: Callable[[], dict[str, Any]]) -> web.Application:
+    """Build the control port: GET, POST and DELETE /faults; a POST with {"crash": true} kills the peer now.
+
+    GET /seen shows what was done to the node since it started.
+    """
 
     async def show(_: web.Request) -> web.Response:
         return web.json_response(faults.as_json())
@@ -94,6 +97,10 @@ def control_app(faults: Faults, crash: Callable[[], None]) -> web.Application:
         faults.update(dict.fromkeys(faults.as_json()))
         return web.json_response(faults.as_json())
 
+    async def done(_: web.Request) -> web.Response:
+        return web.json_response(seen())
+
     app = web.Application()
     app.add_routes([web.get("/faults", show), web.post("/faults", change), web.delete("/faults", clear)])
+    app.add_routes([web.get("/seen", done)])
     return app

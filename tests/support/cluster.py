@@ -49,6 +49,7 @@ class About(NamedTuple):
         restart: Restart= of its unit.
         running: its validator runs from the start.
         changeable: flags that root lets be changed; the validator then starts from a script, by real flags.
+        job_delay_ms: so long systemd thinks about each job, so that it has a middle.
     """
 
     guarded: bool = False
@@ -59,6 +60,7 @@ class About(NamedTuple):
     vote_account: str = ""
     voters: tuple[str, ...] = ()
     changeable: tuple[str, ...] = ()
+    job_delay_ms: float = 0
 
 
 @dataclass
@@ -214,7 +216,9 @@ class Cluster:
         config = folder / "agent.yaml"
         job = [*self.agent_program, "--config", str(config), "job", "%i"]
         units = {UNIT: argv, JOB: job}
-        peer = await self.stack.enter_async_context(systemd_peer(units, start=about.running, restart=about.restart))
+        peer = await self.stack.enter_async_context(
+            systemd_peer(units, start=about.running, restart=about.restart, job_delay_ms=about.job_delay_ms)
+        )
         host = HostProcess(name, folder, peer, rpc_port, control_port, config)
         self._write_agent_files(host, about)
         self.hosts[name] = host

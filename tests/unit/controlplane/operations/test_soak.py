@@ -20,7 +20,7 @@ class Host:
     said: list[str] = field(default_factory=list)
     looks: int = 0
 
-    def look(self) -> bool:
+    async def look(self) -> bool:
         self.looks += 1
         return self.connected[min(self.looks, len(self.connected)) - 1]
 
@@ -47,12 +47,19 @@ async def test_a_host_that_flaps_is_for_a_person(monkeypatch: pytest.MonkeyPatch
     assert (verdict, message[:34]) == (pb.VERDICT_INCONCLUSIVE, "FLAPS: not well at 1 of 11 looks; ")
 
 
-async def test_never_well_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_host_that_nobody_saw_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     verdict, message = await watch(Host([False]), monkeypatch)
     assert (verdict, message) == (
-        pb.VERDICT_FAIL,
-        "UNHEALTHY: not well at any of 11 looks; its agent is not connected",
+        pb.VERDICT_INCONCLUSIVE,
+        "HOST_OFFLINE: not seen at any of 11 looks; its agent is not connected",
     )
+
+
+def test_never_well_fails() -> None:
+    looks = Looks()
+    looks.add_unseen()
+    looks.add("behind")
+    assert looks.verdict() == (pb.VERDICT_FAIL, "UNHEALTHY: not well at any of 2 looks; behind")
 
 
 async def test_a_run_that_ends_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
