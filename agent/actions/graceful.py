@@ -53,7 +53,7 @@ async def exit_gracefully(
     if not before.main_pid:
         return True
     if action.verb == link_pb2.UNIT_VERB_RESTART and seen is not None and before.invocation_id != seen:
-        # Started since: by the job of an earlier life of this agent, or by Restart=. Its exit would be a second restart.
+        # By the job of an earlier life of this agent, or by Restart=: its exit would be a second restart.
         tell("it was started anew meanwhile")
         return True
     deadline = time.monotonic() + action.timeout_ms / 1000

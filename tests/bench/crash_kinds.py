@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.crash_world import NAMES, World
+from tests.peers import ledger_tool as ledgers
 from tests.peers import snapshots as archives
 
 ONE = NAMES[:1]
@@ -109,6 +110,25 @@ async def _surplus(world: World) -> None:
         archives.write(world.host.folder / "ledger", slot, base=FULL)
 
 
+async def _broken(world: World) -> None:
+    """Have a ledger with a dead slot, and a tool that takes its time."""
+    await _archives(world)
+    slots = ledgers.chain(range(ON_IT - 5, ON_IT + 5))
+    slow = {"command": "print", "slow_s": 2}
+    ledgers.write(world.host.folder / "ledger", slots, roots=range(ON_IT - 5, ON_IT + 1), dead=[ON_IT + 3], fault=slow)
+
+
+async def _broken_down(world: World) -> None:
+    await _broken(world)
+    await _down(world)
+
+
+async def _broken_up(world: World) -> None:
+    await _broken(world)
+    await _up(world)
+
+
+RANGE = ("--from", str(ON_IT - 5), "--to", str(ON_IT + 4))
 RESTARTED = {"start": 1, "exit": 1}
 WRITTEN = {"flags made": 1, "version": 1}
 KINDS = (
@@ -118,6 +138,8 @@ KINDS = (
         "config rollback", _changed, lambda world: ("controls", "config", "rollback", world.last), RESTARTED | WRITTEN,
         NAMES[:2],
     ),
+    Kind("ledger repair", _broken_up, _words("controls", "ledger", "repair", *ONE, *RANGE), RESTARTED | {"job": 1}),
+    Kind("ledger survey", _broken_down, _words("controls", "ledger", "survey", *ONE, *RANGE), {"job": 1}),
     Kind("restart", _up, _words("validator", "restart", *ONE), RESTARTED),
     Kind("flags", _up, _set("validator", "flags", "change", *ONE), RESTARTED | WRITTEN),
     Kind("stop", _up, _words("validator", "stop", *ONE), {"exit": 1}),
