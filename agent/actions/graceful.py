@@ -14,7 +14,7 @@ from agent.host.tower import copy_aside, find_tower
 from agent.permits import Refusal
 
 _POLL_S = 0.05
-# A process that has just started has no admin socket yet.
+# How long a process may have no admin socket.
 _SOCKET_S = 10.0
 
 
@@ -38,14 +38,23 @@ async def save_tower(node: Node, identity: str, towers: Path, *, force: bool) ->
     return {"tower_copy": str(copy), "tower_age_ms": str(tower.age_ms)}
 
 
-async def exit_gracefully(systemd: Systemd, admin: AdminRpc, action: link_pb2.UnitAction, tell: Tell) -> bool:
+async def exit_gracefully(
+    systemd: Systemd, admin: AdminRpc, action: link_pb2.UnitAction, tell: Tell, seen: str | None = None
+) -> bool:
     """Ask the validator to exit and wait until its process is gone.
+
+    Args:
+        seen: the invocation that was looked at when it was decided to act; None: not known.
 
     Returns: False when it did not and the action is forced; systemd's own means are then the caller's next step.
     Raises: ActFailed EXIT_TIMEOUT or the admin socket's reason; SystemdError.
     """
     before = await systemd.state(action.unit)
     if not before.main_pid:
+        return True
+    if action.verb == link_pb2.UNIT_VERB_RESTART and seen is not None and before.invocation_id != seen:
+        # By the job of an earlier life of this agent, or by Restart=: its exit would be a second restart.
+        tell("it was started anew meanwhile")
         return True
     deadline = time.monotonic() + action.timeout_ms / 1000
     try:
@@ -71,15 +80,20 @@ async def exit_gracefully(systemd: Systemd, admin: AdminRpc, action: link_pb2.Un
 
 
 async def _ask_to_exit(systemd: Systemd, admin: AdminRpc, action: link_pb2.UnitAction, pid: int) -> None:
-    """Ask a process to exit; one that has just started, as Restart= does while no agent lives, is waited for."""
+    """Ask a process to exit.
+
+    One that has no admin socket has just started, as Restart= does while no agent lives, or is on its way out, as an
+    earlier life of this agent asked it to be: it is waited for until it listens, or is gone.
+    """
     deadline = time.monotonic() + min(_SOCKET_S, action.timeout_ms / 1000)
     while True:
         try:
             await admin.call("exit")
         except AdminError as error:
-            late = action.force or error.reason != "ADMIN_UNREACHABLE" or time.monotonic() >= deadline
-            if late or (await systemd.state(action.unit)).main_pid != pid:
+            if action.force or error.reason != "ADMIN_UNREACHABLE" or time.monotonic() >= deadline:
                 raise
             await asyncio.sleep(_POLL_S)
+            if (await systemd.state(action.unit)).main_pid != pid:
+                return
         else:
             return

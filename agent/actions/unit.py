@@ -31,10 +31,13 @@ class UnitAct:
         self._node = node
         self._towers = towers
         self._figures: dict[str, str] = {}
+        self._seen: str | None = None
 
     async def look(self) -> link_pb2.UnitState:
         """Read the unit before; raise Refusal where systemd does not know it."""
-        return await look_at(self._systemd, self._action.unit)
+        now = await look_at(self._systemd, self._action.unit)
+        self._seen = now.invocation_id
+        return now
 
     async def precondition(self, now: link_pb2.UnitState) -> None:
         """Refuse if unit or node are not what the caller saw when it asked; copy the tower aside."""
@@ -108,7 +111,7 @@ class UnitAct:
     async def _job(self, tell: Tell) -> JobResult:
         verb = self._action.verb
         if self._node and self._action.graceful and verb != START:
-            exited = await exit_gracefully(self._systemd, self._node.admin, self._action, tell)
+            exited = await exit_gracefully(self._systemd, self._node.admin, self._action, tell, self._seen)
             # Whatever Restart= says: started by us, by systemd already, or on its way to be, this joins it.
             if exited and verb == RESTART:
                 verb = START
