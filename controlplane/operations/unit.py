@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 # How long an agent may take beyond systemd's own time before its receipt counts as lost.
 RECEIPT_MARGIN_S = 30.0
-# How long the agent's next report of the unit may take.
+# How long the agent's next report of the unit may take once it is there.
 REPORT_SECONDS = 10.0
 # Between two looks at gates that are waited for.
 GATE_SECONDS = 5.0
@@ -203,9 +203,7 @@ class UnitWorkflow(DBOSConfiguredInstance):
         await self._steps.begin(uid, "check")
         try:
             # After a restart of the control plane, agents are still on their way back.
-            await self._links.wait_until(
-                lambda: bool((host := self._links.get(wanted.host_uid)) and host.link), self._begin_within_s
-            )
+            await self._links.wait_until(lambda: self._is_back(wanted), self._begin_within_s)
         except TimeoutError:
             return await self._steps.end(uid, "check", pb.VERDICT_FAIL, "HOST_OFFLINE: the agent is not connected")
         return await self._steps.end(uid, "check", pb.VERDICT_PASS, "connected")
@@ -225,6 +223,8 @@ class UnitWorkflow(DBOSConfiguredInstance):
         await self._steps.begin(uid, "verify")
         after = await self._after(uid)
         try:
+            # After a restart of the control plane it may not be back yet.
+            await self._links.wait_until(lambda: self._is_back(wanted), self._begin_within_s)
             await self._links.wait_until(lambda: self._agrees(wanted, after), REPORT_SECONDS)
         except TimeoutError:
             why = f"the agent's report of {wanted.unit} does not agree with its receipt"
@@ -264,12 +264,14 @@ class UnitWorkflow(DBOSConfiguredInstance):
             verdict = pb.VERDICT_PASS
         return await self._steps.end(uid, "soak", verdict, message)
 
+    def _is_back(self, wanted: UnitPlan) -> bool:
+        host = self._links.get(wanted.host_uid)
+        return host is not None and host.connected
+
     async def _connected(self, wanted: UnitPlan) -> bool:
         """Whether its agent is there, or comes back within as long as a look may take."""
         try:
-            await self._links.wait_until(
-                lambda: (host := self._links.get(wanted.host_uid)) is not None and host.connected, LOOK_SECONDS
-            )
+            await self._links.wait_until(lambda: self._is_back(wanted), LOOK_SECONDS)
         except TimeoutError:
             return False
         return True

@@ -54,7 +54,7 @@ def rows(ran: list[Ran]) -> list[Row]:
     exceeded = sum(one.exceeded for one in ran)
     recoveries = [each for one in ran for each in one.recoveries_s]
     resumed = 100 * (len(ran) - len(failed)) / len(ran)
-    moving = "from who was killed being back to the operation's next step, whatever that step takes"
+    moving = "from the new start of who was killed to the operation's next step; what that step takes is in it"
     return [
         row("crash_resumed_percent", resumed, "%", ">= 100", "; ".join([what, *failed])),
         row("crash_doubled", len(doubled), "effects", "<= 0", "; ".join([_COUNTED, *doubled])),

@@ -45,7 +45,7 @@ class Ran(NamedTuple):
         trouble: why it did not come through; empty if it did.
         doubled: what was done more often than was asked, one line each.
         exceeded: how often more hosts were at work, or down, than was allowed.
-        recoveries_s: from who was killed being back to the operation moving again, each time.
+        recoveries_s: from the new start of who was killed to the operation moving again, each time.
     """
 
     name: str
