@@ -113,7 +113,10 @@ def _refuse_unready(plan: operations_pb2.Operation) -> None:
     """Leave before a code is asked for where the server would refuse the plan."""
     refused = [f"{names.short(target.host)}: {target.message}" for target in plan.targets if target.message]
     if refused:
-        exits.fail(f"{len(refused)} hosts cannot be acted on: {'; '.join(refused[:5])}", exits.NOT_POSSIBLE)
+        exits.fail(
+            f"{len(refused)} of {len(plan.targets)} hosts cannot be acted on: {'; '.join(refused[:5])}",
+            exits.NOT_POSSIBLE,
+        )
 
 
 def _is_done(plan: operations_pb2.Operation) -> bool:

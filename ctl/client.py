@@ -47,6 +47,8 @@ _OPTIONS = {
     "window_seconds": "--window",
     "timeout_seconds": "--timeout",
     "wait_seconds": "--wait",
+    "first_slot": "--from",
+    "last_slot": "--to",
 }
 
 

@@ -32,7 +32,9 @@ def pause(operation: pb.Operation) -> None:
 def resume(operation: pb.Operation) -> None:
     """Go on; hosts that did not pass stay as they are. Raises SolwardError NOT_PAUSED."""
     if not lives(operation):
-        raise _not_possible("NOT_PAUSED", f"{operation.name} has ended: ctl operations retry takes it up again")
+        retried = operation.state in (pb.OPERATION_STATE_PAUSED, pb.OPERATION_STATE_FAILED)
+        hint = ": ctl operations retry takes it up again" if retried else ""
+        raise _not_possible("NOT_PAUSED", f"{operation.name} has ended{hint}")
     if operation.state != pb.OPERATION_STATE_PAUSED and operation.wish != pb.WISH_PAUSE:
         raise _not_possible("NOT_PAUSED", f"{operation.name} is not paused")
     for target in operation.targets:

@@ -162,6 +162,8 @@ def _rollout(options: dict[str, Any]) -> tuple[operations_pb2.Rollout, dict[str,
     given = {name: options.pop(name) for name in _ROLLOUT}
     if given["max_failures"] and given["on_failure"] != "continue":
         exits.fail("--max-failures needs --on-failure continue", exits.USAGE)
+    if given["on_failure"] == "continue" and not given["max_failures"]:
+        exits.fail("--on-failure continue needs --max-failures: how many may fail", exits.USAGE)
     wait = given.pop("wait_minutes")
     policy = given.pop("on_failure")
     fields = {name: value for name, value in given.items() if value is not None}

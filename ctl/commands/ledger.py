@@ -1,16 +1,19 @@
 """controls ledger: how the slots of a range stand in a validator's ledger, and what can be done about them."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
 from solward.controls.v1 import controls_pb2 as pb
 
+from ctl import exits
 from ctl.acting import act, acting_options
 from ctl.client import run
 from ctl.slots import SLOT
 
 SERVICE = "solward.controls.v1.ControlsService"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @click.group()
@@ -105,6 +108,10 @@ def repair(
     What lies above the root a running node repairs by itself, and what lies below it no node gets back from its peers:
     the result says for each slot which it is.
     """
+    if survey_digest and not _DIGEST.fullmatch(survey_digest):
+        exits.fail(
+            "--survey wants all 64 hexadecimal digits of the digest", exits.USAGE, "ctl operations show of the survey"
+        )
     fields = {
         "first_slot": first_slot, "last_slot": last_slot, "timeout_seconds": timeout_seconds,
         "survey_digest": survey_digest, "wait_seconds": wait_minutes * 60,

@@ -132,7 +132,7 @@ _steering(
 )  # fmt: skip
 _steering(
     "abort", "End an operation.", pb.AbortOperationRequest,
-    done="What has begun on a host is seen to its end, and nothing else begins.",
+    done="What has begun on a host is seen to its end, and nothing else begins; jobs and soaks are cut short.",
 )  # fmt: skip
 
 

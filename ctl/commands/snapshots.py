@@ -6,7 +6,7 @@ import click
 from solward.controls.v1 import controls_pb2 as pb
 from solward.hosts.v1 import link_pb2
 
-from ctl import names
+from ctl import exits, names
 from ctl.acting import act, acting_options
 from ctl.client import Client, run
 from ctl.output import Form, as_data, cell, console, output_option, print_data, print_messages, size, when_ms
@@ -50,7 +50,9 @@ def list_(context: str | None, host: str, form: Form) -> None:
 
 
 @snapshot.command(short_help="Keep a snapshot by hard links.")
-@click.option("--archive", default="", help="This one, and the full one that it needs; else the newest pair.")
+@click.option("--archive", default="", metavar="NAME",
+              help="This one, by its whole name as `list` shows it, and the full one that it needs; else the newest "
+              "pair.")  # fmt: skip
 @click.option("--next", "wait_minutes", type=click.IntRange(0, 1440), default=0, metavar="MINUTES",
               help="Wait so long for the next archive that the node makes.")  # fmt: skip
 @click.option("--from-ledger", is_flag=True, help="Make one with agave-ledger-tool; the validator must be down.")
@@ -66,6 +68,10 @@ def create(
     A running validator cannot be told to make one; it does so by itself, at its own interval (--next waits for that).
     Of a validator that is down one can be made (--from-ledger).
     """
+    if from_ledger and (archive or wait_minutes):
+        exits.fail("--from-ledger makes a new archive: --archive and --next are for those that there are", exits.USAGE)
+    if not from_ledger and (slot or incremental):
+        exits.fail("--slot and --incremental need --from-ledger", exits.USAGE)
     fields = {
         "archive": archive, "wait_seconds": wait_minutes * 60, "from_ledger": from_ledger, "slot": slot,
         "incremental": incremental,
@@ -74,7 +80,9 @@ def create(
 
 
 @snapshot.command(short_help="Read an archive whole, and say whether it is one.")
-@click.option("--archive", default="", help="This one; else the newest that a node could boot from.")
+@click.option("--archive", default="", metavar="NAME",
+              help="This one, by its whole name as `list` shows it; else the newest that a node could boot "
+              "from.")  # fmt: skip
 @click.option("--limit", "megabytes", type=click.IntRange(0, 100_000), default=0, metavar="MB",
               help="Megabytes a second at the most; 0: what an idle share of the disk gives.")  # fmt: skip
 @click.option(
@@ -86,6 +94,8 @@ def verify(context: str | None, /, archive: str, megabytes: int, deep: bool, **s
 
     What it does not check is the accounts themselves: --deep does, with agave-ledger-tool, and takes as long as a boot.
     """
+    if deep and megabytes:
+        exits.fail("--limit cannot be given with --deep: agave-ledger-tool reads as fast as it can", exits.USAGE)
     fields = {"archive": archive, "bytes_per_second": megabytes * 1_000_000, "deep": deep}
     run(context, act(f"{SERVICE}/VerifySnapshot", "Read it", pb.VerifySnapshotRequest, fields, **shared))
 

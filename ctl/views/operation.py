@@ -25,6 +25,10 @@ _STATES = {
 }
 _CHECKS = {"pass": ("✓", "green"), "fail": ("✗", "red")}
 _STYLES = {"+": "green", "-": "red"}
+_WISHES = {
+    pb.WISH_PAUSE: "a person asked for a pause: what has begun comes to its end first",
+    pb.WISH_ABORT: "a person asked for its end: nothing else begins, jobs and soaks are cut short",
+}
 _AT_WORK = (pb.OPERATION_STATE_RUNNING, pb.OPERATION_STATE_AWAITING_APPROVAL)
 
 
@@ -46,13 +50,25 @@ def operation_view(operation: pb.Operation, *, brief: bool = False) -> Renderabl
     if operation.targets:
         approve = [steps] if operation.steps else []
         return Group(
-            _head(operation), *_reason(operation), *approve, fleet_view(operation, brief=brief), *_error(operation)
+            _head(operation),
+            *_reason(operation),
+            *_wish(operation),
+            *approve,
+            fleet_view(operation, brief=brief),
+            *_error(operation),
         )
-    return Group(_head(operation), *_reason(operation), steps, *_receipts(operation), *_error(operation))
+    return Group(
+        _head(operation), *_reason(operation), *_wish(operation), steps, *_receipts(operation), *_error(operation)
+    )
 
 
 def _reason(operation: pb.Operation) -> list[Text]:
     return [Text(f"reason: {safe(operation.reason)}")] if operation.reason else []
+
+
+def _wish(operation: pb.Operation) -> list[Text]:
+    said = _WISHES.get(operation.wish) if operation.state in _AT_WORK else None
+    return [Text(said, style="yellow")] if said else []
 
 
 def as_planned(operation: pb.Operation) -> pb.Operation:
@@ -158,6 +174,9 @@ def _receipts(operation: pb.Operation) -> list[Text]:
             signed = f"signed with certificate {step.signed_receipt.certificate_serial[:12]}…"
             if not before.main_pid and not after.main_pid:
                 lines.append(Text(safe(f"receipt: {word}; {signed}"), style="dim"))
+                continue
+            if not receipt.HasField("after"):
+                lines.append(Text(safe(f"receipt: {word}, pid {before.main_pid}; {signed}"), style="dim"))
                 continue
             pids = f"pid {before.main_pid} → {after.main_pid}"
             invocations = f"invocation {before.invocation_id[:8]} → {after.invocation_id[:8]}"

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -26,12 +27,17 @@ def main() -> int:
     except tour.TourFailed as failure:
         print(f"  \033[31m✗\033[0m {failure}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("\nstopped and cleaned up")
     return 0
 
 
 async def _demo(arguments: argparse.Namespace) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # A terminal that is closed ends it as Ctrl-C does: nothing is left running.
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     print("starting a control plane, three validators and their agents, all on this machine", flush=True)
     async with demo_fleet() as fleet:
         await tour.run(fleet, tour.SET_UP)

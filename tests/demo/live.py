@@ -1,12 +1,13 @@
 """The live view of the demo, and how to try things beside it."""
 
+import asyncio
 import io
 import os
 import re
 import time
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from solward.rpc.v1 import rpc_pb2
@@ -22,10 +23,23 @@ PICTURE_SECONDS = 35
 
 
 async def watch(fleet: Cluster) -> None:
-    """Keep the live view until Ctrl-C."""
+    """Keep the live view until Ctrl-C; where nobody has a terminal, say how to try things, and each new code."""
+    if not Console().is_terminal:
+        await _without_terminal(fleet)
     with Live(auto_refresh=False, screen=False) as view:
         async for metrics in _metrics(fleet):
-            view.update(Group(metrics_table(metrics), _hints(fleet)), refresh=True)
+            hints = Panel(_hints(fleet), title="try", border_style="dim")
+            view.update(Group(metrics_table(metrics), hints), refresh=True)
+
+
+async def _without_terminal(fleet: Cluster) -> None:
+    print(_hints(fleet), flush=True)
+    shown = fleet.authenticator.now()
+    while True:
+        await asyncio.sleep(1)
+        if (code := fleet.authenticator.now()) != shown:
+            print(f"authenticator: {code}", flush=True)
+            shown = code
 
 
 async def picture(fleet: Cluster, target: Path) -> None:
@@ -49,17 +63,18 @@ async def _metrics(fleet: Cluster):  # type: ignore[no-untyped-def]
             yield metrics
 
 
-def _hints(fleet: Cluster) -> RenderableType:
+def _hints(fleet: Cluster) -> str:
     left = STEP_SECONDS - int(time.time()) % STEP_SECONDS
     lines = [
         "In another terminal:",
         f"  export XDG_CONFIG_HOME={fleet.folder / 'config'} PATH={BIN}:$PATH",
         "  ctl hosts list",
         "  ctl validator restart sol-2        # asks for a code, as the authenticator shows it below",
+        "  ctl controls restart --all --soak 10",
         "  ctl audit list",
         f"  curl -X POST http://127.0.0.1:{fleet.hosts['sol-1'].control_port}/faults -d '{{\"latency_ms\": 80}}'",
         f"Metrics: http://127.0.0.1:{fleet.metrics_port}/metrics   REST: https://127.0.0.1:{fleet.rest_port}/health",
         f"User admin, password “{PASSWORD}”, authenticator: {fleet.authenticator.now()} ({left} s left, good once)",
         "Ctrl-C ends everything and removes it.",
     ]
-    return Panel("\n".join(lines), title="try", border_style="dim")
+    return "\n".join(lines)

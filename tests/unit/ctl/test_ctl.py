@@ -291,6 +291,19 @@ def operation(**fields: Any) -> pb.Operation:
     return made
 
 
+def test_operation_that_is_to_pause_or_to_end_says_so_while_it_is_at_work() -> None:
+    running = {"state": pb.OPERATION_STATE_RUNNING}
+    assert "asked for a pause" in drawn(operation_view(operation(**running, wish=pb.WISH_PAUSE)), 200)
+    assert "asked for its end" in drawn(operation_view(operation(**running, wish=pb.WISH_ABORT)), 200)
+    assert "asked for" not in drawn(operation_view(operation(wish=pb.WISH_PAUSE)), 200)
+
+
+def test_receipt_of_what_leaves_the_unit_alone_names_no_other_run() -> None:
+    made = operation()
+    made.steps[1].receipt.ClearField("after")
+    assert "receipt: done, pid 10; signed with" in drawn(operation_view(made), 200)
+
+
 def test_operation_is_drawn_with_steps_times_receipt_and_error() -> None:
     assert drawn(operation_view(operation()), 200) == (
         "validator.restart on hosts/sol-1  operations/1  paused  plan cccccccccccc\n"
