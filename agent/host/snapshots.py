@@ -96,7 +96,7 @@ class Snapshots:
             name=str(archive.name), slot=archive.name.slot, base=archive.name.base, size=archive.size,
             unix_ms=archive.identity.mtime_ns // 1_000_000, remote=archive.remote,
             base_present=archive.name.kind is Kind.INCREMENTAL and archive.base_present,
-            sha256=self.findings.sha256(archive.name),
+            sha256=self.findings.sha256(archive.name), bad=self.findings.is_bad(str(archive.name)),
         )  # fmt: skip
 
 

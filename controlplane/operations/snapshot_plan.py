@@ -117,10 +117,11 @@ def _plan(
 
 def _newest_pair(host: HostRow, found: link_pb2.SnapshotsReport) -> list[link_pb2.SnapshotArchive]:
     """Find what a node could boot from: the newest full archive, and the newest incremental one on it."""
-    full = max((a for a in found.archives if not a.HasField("base") and a.size), key=lambda a: a.slot, default=None)
+    usable = [each for each in found.archives if each.size and not each.bad]
+    full = max((each for each in usable if not each.HasField("base")), key=lambda each: each.slot, default=None)
     if full is None:
-        raise _not_found(host, "there is no full archive")
-    on_it = [each for each in found.archives if each.HasField("base") and each.base == full.slot and each.size]
+        raise _not_found(host, "there is no full archive, or none that was not found bad")
+    on_it = [each for each in usable if each.HasField("base") and each.base == full.slot]
     return [full, *([max(on_it, key=lambda each: each.slot)] if on_it else [])]
 
 

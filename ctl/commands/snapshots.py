@@ -128,8 +128,9 @@ def unpin(context: str | None, /, slot: int, **shared: Any) -> None:
 
 
 def _row(archive: link_pb2.SnapshotArchive) -> list[str]:
+    whole = "[red]bad[/]" if archive.bad else cell(archive.sha256[:12]) or "-"
     note = "base missing" if archive.HasField("base") and not archive.base_present else ""
     return [
         cell(archive.name), str(archive.slot), size(archive.size), when_ms(archive.unix_ms),
-        cell(archive.sha256[:12]) or "-", "downloaded" if archive.remote else note,
+        whole, "downloaded" if archive.remote else note,
     ]  # fmt: skip

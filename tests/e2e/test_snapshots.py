@@ -116,7 +116,11 @@ async def test_an_archive_that_is_not_whole_fails_and_is_not_kept(tmp_path: Path
         code, done, _ = await do(made, "verify")
         assert (code, done["state"]) == (1, FAILED), done
         assert act(done)["message"].startswith(f"{reason}: "), done
-        # What is known to be bad is passed over when the newest pair is kept.
+        # What is known to be bad is shown so, and passed over when the newest pair is kept.
+        listed = await made.ctl_json("controls", "snapshot", "list")
+        assert [each["bad"] for each in listed["archives"]] == [True, False]
+        plan = await made.ctl("controls", "snapshot", "create", "--plan")
+        assert peer.name(ON_IT, FULL) not in plan.out
         code, done, said = await do(made, "create")
         assert code == 0, (done, said)
         assert act(done)["figures"]["slot"] == str(FULL)

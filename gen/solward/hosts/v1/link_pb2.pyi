@@ -474,7 +474,7 @@ class SnapshotsReport(_message.Message):
     def __init__(self, archives: _Optional[_Iterable[_Union[SnapshotArchive, _Mapping]]] = ..., oddities: _Optional[_Mapping[str, str]] = ..., work_files: _Optional[int] = ..., pins: _Optional[_Iterable[_Union[SnapshotPin, _Mapping]]] = ..., prune: _Optional[_Iterable[_Union[PruneEntry, _Mapping]]] = ..., prune_digest: _Optional[str] = ..., free_bytes: _Optional[int] = ...) -> None: ...
 
 class SnapshotArchive(_message.Message):
-    __slots__ = ("name", "slot", "base", "size", "unix_ms", "remote", "base_present", "sha256")
+    __slots__ = ("name", "slot", "base", "size", "unix_ms", "remote", "base_present", "sha256", "bad")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
@@ -483,6 +483,7 @@ class SnapshotArchive(_message.Message):
     REMOTE_FIELD_NUMBER: _ClassVar[int]
     BASE_PRESENT_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    BAD_FIELD_NUMBER: _ClassVar[int]
     name: str
     slot: int
     base: int
@@ -491,7 +492,8 @@ class SnapshotArchive(_message.Message):
     remote: bool
     base_present: bool
     sha256: str
-    def __init__(self, name: _Optional[str] = ..., slot: _Optional[int] = ..., base: _Optional[int] = ..., size: _Optional[int] = ..., unix_ms: _Optional[int] = ..., remote: _Optional[bool] = ..., base_present: _Optional[bool] = ..., sha256: _Optional[str] = ...) -> None: ...
+    bad: bool
+    def __init__(self, name: _Optional[str] = ..., slot: _Optional[int] = ..., base: _Optional[int] = ..., size: _Optional[int] = ..., unix_ms: _Optional[int] = ..., remote: _Optional[bool] = ..., base_present: _Optional[bool] = ..., sha256: _Optional[str] = ..., bad: _Optional[bool] = ...) -> None: ...
 
 class SnapshotPin(_message.Message):
     __slots__ = ("slot", "archives", "unix_ms", "size")

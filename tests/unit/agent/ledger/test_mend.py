@@ -13,6 +13,7 @@ from agent.ledger.remedy import Plan, PlanRefused, Verb, plan
 from agent.ledger.survey import Class, survey
 from agent.ledger.tool import LedgerTool, never
 from tests.peers import ledger_tool as peer
+from tests.peers import ledger_world
 from tests.unit.agent.ledger.worlds import BASE, SPAN, Died, ledgers, near
 
 SLOTS = peer.chain(range(10, 29))
@@ -168,7 +169,7 @@ def test_deaths_at_any_slot_change_nothing_of_the_end(
     deaths: list[int],
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(peer, "die", _die)
+        patch.setattr(ledger_world, "die", _die)
         smooth, rough = (near(tmp_path_factory.mktemp(name), world) for name in ("smooth", "rough"))
         start = min(snapshot + ahead, BASE + SPAN + 5) if purge else None
         what = plan(survey(smooth, BASE - 5, BASE + SPAN + 5), snapshot, start)
