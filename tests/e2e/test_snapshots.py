@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(180)
 @asynccontextmanager
 async def one(folder: Path) -> AsyncIterator[tuple[Cluster, HostProcess, Path]]:
     """Run a control plane and one host with a full archive and an incremental one on it."""
-    async with cluster(folder) as made:
+    async with cluster(folder, require_second_factor=False) as made:
         await made.sign_in()
         host = await made.add_host("sol-1", About(guarded=True), genesis=time.time() - 3600)
         ledger = host.folder / "ledger"
@@ -37,7 +37,7 @@ async def one(folder: Path) -> AsyncIterator[tuple[Cluster, HostProcess, Path]]:
 async def do(made: Cluster, *arguments: str) -> tuple[int, dict[str, Any], str]:
     """Do something to snapshots and wait; give the exit code, the operation, and what was said."""
     argv = ("controls", "snapshot", *arguments, "--yes", "-o", "json")
-    ran = await made.ctl(*argv, answers=(await made.authenticator.code(),), check=False)
+    ran = await made.ctl(*argv, answers=(await made.code(),), check=False)
     return ran.code, json.loads(ran.out) if ran.out.startswith("{") else {}, ran.err
 
 
@@ -128,7 +128,7 @@ async def test_an_archive_that_is_not_whole_fails_and_is_not_kept(tmp_path: Path
 
 async def test_the_next_archive_is_waited_for(tmp_path: Path) -> None:
     async with one(tmp_path) as (made, _, ledger):
-        code = await made.authenticator.code()
+        code = await made.code()
         ran = await made.ctl("controls", "snapshot", "create", "--next", "1", "--yes", "--detach", answers=(code,))
         name = ran.out.split()[-1]
         await until(made, name, lambda operation: "waiting for" in act(operation)["message"], "it waits")
@@ -152,7 +152,7 @@ async def test_a_job_outlives_its_agent_and_the_control_plane(tmp_path: Path) ->
         # Big enough to be read for some seconds at 1 MB/s.
         members = [*peer.state(FULL), *peer.accounts(FULL, count=6, size=1_500_000)]
         (ledger / peer.name(FULL)).write_bytes(peer.content(FULL, members=members))
-        code = await made.authenticator.code()
+        code = await made.code()
         ran = await made.ctl(
             "controls", "snapshot", "verify", "--archive", peer.name(FULL), "--limit", "1", "--yes", "--detach",
             answers=(code,),
@@ -171,7 +171,7 @@ async def test_a_job_outlives_its_agent_and_the_control_plane(tmp_path: Path) ->
 
 async def test_a_person_ends_a_job(tmp_path: Path) -> None:
     async with one(tmp_path) as (made, host, _):
-        code = await made.authenticator.code()
+        code = await made.code()
         ran = await made.ctl("controls", "snapshot", "create", "--next", "5", "--yes", "--detach", answers=(code,))
         name = ran.out.split()[-1]
         await until(made, name, lambda operation: "waiting for" in act(operation)["message"], "it waits")
@@ -188,7 +188,7 @@ async def test_a_job_that_is_killed_says_so(tmp_path: Path) -> None:
     async with one(tmp_path) as (made, host, ledger):
         members = [*peer.state(FULL), *peer.accounts(FULL, count=6, size=1_500_000)]
         (ledger / peer.name(FULL)).write_bytes(peer.content(FULL, members=members))
-        code = await made.authenticator.code()
+        code = await made.code()
         ran = await made.ctl(
             "controls", "snapshot", "verify", "--archive", peer.name(FULL), "--limit", "1", "--yes", "--detach",
             answers=(code,),

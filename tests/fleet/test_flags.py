@@ -48,7 +48,7 @@ WantedBy=multi-user.target
 
 async def change(fleet: Fleet, host: Host, *options: str, verb: str = "change") -> tuple[int, dict[str, Any], str]:
     argv = ("validator", "flags", verb, host.name, *options, "--yes", "-o", "json")
-    ran = await fleet.plane.ctl(*argv, answers=(await fleet.plane.authenticator.code(),), check=False)
+    ran = await fleet.plane.ctl(*argv, answers=(await fleet.plane.code(),), check=False)
     return ran.code, json.loads(ran.out) if ran.out.startswith("{") else {}, ran.err
 
 
@@ -78,6 +78,7 @@ async def flagged_host(folder: Path) -> AsyncIterator[tuple[Fleet, Host, list[st
         validator_peer(genesis=genesis) as outside,
         one_host(
             folder, "bookworm", unit, solana_rpc_url=outside.rpc_url, ready_seconds=30,
+            require_second_factor=False,
             gates={"free_gigabytes": 0.01},
         ) as (fleet, host),
     ):  # fmt: skip
@@ -140,7 +141,7 @@ async def _snapshots(fleet: Fleet, host: Host) -> None:
 
     async def do(*arguments: str) -> dict[str, Any]:
         argv = ("controls", "snapshot", *arguments, host.name, "--yes", "-o", "json")
-        ran = await fleet.plane.ctl(*argv, answers=(await fleet.plane.authenticator.code(),), check=False)
+        ran = await fleet.plane.ctl(*argv, answers=(await fleet.plane.code(),), check=False)
         assert ran.out.startswith("{"), ran
         done: dict[str, Any] = json.loads(ran.out)
         return done
@@ -175,7 +176,7 @@ async def _ledger(fleet: Fleet, host: Host) -> None:
 
     async def do(verb: str, *arguments: str) -> dict[str, Any]:
         argv = ("controls", "ledger", verb, host.name, "--from", "1090", "--to", "1110", *arguments)
-        code = await fleet.plane.authenticator.code()
+        code = await fleet.plane.code()
         ran = await fleet.plane.ctl(*argv, "--yes", "-o", "json", answers=(code,), check=False)
         assert ran.out.startswith("{"), ran
         done: dict[str, Any] = json.loads(ran.out)
