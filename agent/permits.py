@@ -17,6 +17,8 @@ LATEST_TERM = 2**63 - 1
 
 INSPECT = "validator.inspect"
 SNAPSHOT, LEDGER = "validator.snapshot", "validator.ledger"
+# Of snapshots: what takes agave-ledger-tool.
+TOOL_VERBS = (link_pb2.SNAPSHOT_VERB_MAKE, link_pb2.SNAPSHOT_VERB_DEEP)
 # What a job of the host does.
 JOBS = (SNAPSHOT, LEDGER)
 _VERBS = {

@@ -24,7 +24,7 @@ from agent.host.systemd import Systemd
 from agent.identity import Identity
 from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
-from agent.permits import INSPECT, LEDGER, Refusal, check_allowed, check_signed
+from agent.permits import INSPECT, LEDGER, TOOL_VERBS, Refusal, check_allowed, check_signed
 from common.clock import now_ms
 from common.permits import sign_receipt
 
@@ -33,7 +33,6 @@ Result = TypeVar("Result")
 
 
 STARTS = (link_pb2.UNIT_VERB_START, link_pb2.UNIT_VERB_RESTART)
-TOOL_VERBS = (link_pb2.SNAPSHOT_VERB_MAKE, link_pb2.SNAPSHOT_VERB_DEEP)
 
 
 class Executor:

@@ -16,9 +16,7 @@ from agent.snapshots.catalogue import Archive, Catalogue
 Tell = Callable[[str], None]
 Stop = Callable[[], bool]
 
-MAKE, DEEP = link_pb2.SNAPSHOT_VERB_MAKE, link_pb2.SNAPSHOT_VERB_DEEP
-# What the tool is needed for.
-VERBS = (MAKE, DEEP)
+MAKE = link_pb2.SNAPSHOT_VERB_MAKE
 
 
 class ArchiveJob:

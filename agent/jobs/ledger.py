@@ -12,12 +12,14 @@ from agent.ledger import remedy
 from agent.ledger.child import ToolError
 from agent.ledger.mend import Change, Did, Outcome, carry_out
 from agent.ledger.remedy import Plan, PlanRefused
-from agent.ledger.survey import SHOWN_RUNS, Class, RangeRefused, Run, survey
+from agent.ledger.survey import Class, RangeRefused, Run, survey
 from agent.ledger.tool import LedgerTool
 
 Tell = Callable[[str], None]
 Stop = Callable[[], bool]
 
+# So many runs, steps and rests are shown: what a job says must stay small enough to be read.
+SHOWN = 200
 SURVEY, REPAIR = link_pb2.LEDGER_VERB_SURVEY, link_pb2.LEDGER_VERB_REPAIR
 WHOLE = (Class.ROOTED, Class.FULL, Class.SKIPPED)
 
@@ -64,7 +66,7 @@ class LedgerJob:
     def _survey(self) -> Standing:
         plan = self._planned(self._action.purge_from if self._action.HasField("purge_from") else None)
         report = _report(plan, ())
-        report.steps.extend(_step(step) for step in plan.steps[:SHOWN_RUNS])
+        report.steps.extend(_step(step) for step in plan.steps[:SHOWN])
         whole = sum(run.last - run.first + 1 for run in plan.runs if run.cls in WHOLE)
         count = plan.last - plan.first + 1
         words = f"{whole} of {count} slots are whole; {len(plan.steps)} steps can be done; plan {plan.digest[:12]}"
@@ -106,15 +108,15 @@ class LedgerJob:
 def _report(plan: Plan, changes: tuple[Change, ...]) -> link_pb2.LedgerReport:
     runs = changes or plan.runs
     return link_pb2.LedgerReport(
-        runs=map(_run, runs[:SHOWN_RUNS]),
-        runs_left_out=max(0, len(runs) - SHOWN_RUNS),
+        runs=map(_run, runs[:SHOWN]),
+        runs_left_out=max(0, len(runs) - SHOWN),
         left=[
             link_pb2.LedgerLeft(
                 first=left.first, last=left.last, state=_word(left.cls), verdict=left.verdict.lower(), why=left.why
             )
-            for left in plan.left[:SHOWN_RUNS]
+            for left in plan.left[:SHOWN]
         ],
-        left_left_out=max(0, len(plan.left) - SHOWN_RUNS),
+        left_left_out=max(0, len(plan.left) - SHOWN),
         digest=plan.digest,
         snapshot_slot=plan.snapshot,
         newest_root=plan.newest_root,
@@ -123,7 +125,7 @@ def _report(plan: Plan, changes: tuple[Change, ...]) -> link_pb2.LedgerReport:
 
 def _shown(did: tuple[Did, ...]) -> Iterable[Did]:
     """Choose which steps are shown where there are too many: those first that did not come to what they were for."""
-    return did if len(did) <= SHOWN_RUNS else sorted(did, key=lambda each: each.done)[:SHOWN_RUNS]
+    return did if len(did) <= SHOWN else sorted(did, key=lambda each: each.done)[:SHOWN]
 
 
 def _run(run: Run | Change) -> link_pb2.SlotRun:
@@ -141,8 +143,8 @@ def _step(step: remedy.Step, *, done: bool = False, words: str = "") -> link_pb2
 
 def _figures(plan: Plan) -> dict[str, str]:
     figures = _counts(f"slots_{_word(run.cls)}" for run in plan.runs for _ in range(run.first, run.last + 1))
-    if len(plan.steps) > SHOWN_RUNS:
-        figures["steps_left_out"] = str(len(plan.steps) - SHOWN_RUNS)
+    if len(plan.steps) > SHOWN:
+        figures["steps_left_out"] = str(len(plan.steps) - SHOWN)
     return figures | {"plan_digest": plan.digest}
 
 

@@ -10,13 +10,13 @@ from solward.hosts.v1 import link_pb2
 
 from agent.allowlist import Allowlist
 from agent.host.snapshots import Snapshots
-from agent.jobs import archives
+from agent.jobs.archives import ArchiveJob
 from agent.jobs.folder import DONE, FAILED, RUNNING, JobFiles, Standing
 from agent.jobs.ledger import LedgerJob
 from agent.jobs.plans import Plans
 from agent.jobs.snapshot import SnapshotJob
 from agent.ledger.tool import LedgerTool
-from agent.permits import LEDGER, SNAPSHOT
+from agent.permits import LEDGER, SNAPSHOT, TOOL_VERBS
 from agent.settings import Settings
 
 
@@ -50,13 +50,12 @@ def _work(
         return Standing(state=FAILED, reason="NOT_ON_ALLOWLIST", message=why)
     request, stop = link_pb2.ActionRequest.FromString(spec.action), _until_told_to_stop()
     snapshots = Snapshots(settings, settings.validator)
-    tool = LedgerTool(
-        Path(allowlist.ledger_tool), settings.validator.ledger, stop=stop, snapshots=snapshots.places
-    )  # fmt: skip
+    program, ledger = Path(allowlist.ledger_tool), settings.validator.ledger
+    tool = LedgerTool(program, ledger, stop=stop, snapshots=snapshots.places)
     if spec.kind == SNAPSHOT and request.snapshot.unit == spec.unit:
-        if request.snapshot.verb in archives.VERBS:
+        if request.snapshot.verb in TOOL_VERBS:
             scratch = settings.validator.scratch_dir
-            return archives.ArchiveJob(tool, snapshots, scratch, request.snapshot, tell, stop).run()
+            return ArchiveJob(tool, snapshots, scratch, request.snapshot, tell, stop).run()
         return SnapshotJob(snapshots, request.snapshot, tell, stop).run()
     if spec.kind == LEDGER and request.ledger.unit == spec.unit:
         plans = Plans(settings.job_results_dir / "plans")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from agent.ledger.child import Stop
 from agent.ledger.output import Bounds
 from agent.ledger.remedy import Plan, PlanRefused, Step, Verb
-from agent.ledger.survey import SHOWN_RUNS, Class, Survey, runs, survey
+from agent.ledger.survey import Class, Survey, runs, survey
 from agent.ledger.tool import LedgerTool
 
 Tell = Callable[[str], None]
@@ -55,10 +55,6 @@ class Outcome:
     def done(self) -> bool:
         """Whether the ledger is as the plan was to make it."""
         return all(did.done for did in self.did)
-
-    def compact(self, most: int = SHOWN_RUNS) -> tuple[tuple[Change, ...], int]:
-        """Give the first changes, and how many are left out."""
-        return self.changes[:most], max(0, len(self.changes) - most)
 
 
 def carry_out(plan: Plan, tool: LedgerTool, tell: Tell, stop: Stop) -> Outcome:

@@ -21,7 +21,6 @@ _BODY = re.compile(
     rf"num_entries: (?:{_NUMBER}), is_full: (true|false)"
 )
 _END = "Summary of Programs:"
-_ROOT = re.compile(rf"({_NUMBER}): ([1-9A-HJ-NP-Za-km-z]{{32,44}})")
 _REPAIRED = re.compile(rf"Successfully repaired ({_NUMBER}) roots")
 # The tool says "not longer"; that it may be mended there is foreseen.
 _ALIVE = re.compile(rf"Slot ({_NUMBER}) not? longer marked dead")
@@ -95,13 +94,6 @@ class Made(NamedTuple):
     base: int | None
     path: Path
     shred_version: int
-
-
-class Root(NamedTuple):
-    """A root marker, and its slot's blockhash."""
-
-    slot: int
-    blockhash: str
 
 
 def odd(line: str) -> ToolError:
@@ -221,22 +213,6 @@ class Printed:
         if shreds > MAX_SLOT or (parent is not None and parent >= head.slot and (parent, head.slot) != (0, 0)):
             raise odd(line)
         return head._replace(parent=parent, shreds=shreds, full=body[3] == "true")
-
-
-class Roots:
-    """Takes what `list-roots` writes: the newest root first."""
-
-    def __init__(self, most: int) -> None:
-        self.roots: list[Root] = []
-        self._most = most
-
-    def take(self, line: str) -> None:
-        """Take a line; raises ToolError."""
-        match = _ROOT.fullmatch(line)
-        below = self.roots[-1].slot if self.roots else MAX_SLOT + 1
-        if match is None or len(self.roots) >= self._most or int(match[1]) >= below:
-            raise odd(line)
-        self.roots.append(Root(int(match[1]), match[2]))
 
 
 class Repaired:

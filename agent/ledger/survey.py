@@ -1,6 +1,5 @@
 """What a ledger holds of a range of slots, each slot put in one class."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,8 +9,6 @@ from typing import NamedTuple, TypeVar
 from agent.ledger.output import MAX_SLOT, MAX_SLOTS, Bounds, Slot
 from agent.ledger.tool import LedgerTool
 
-# So many runs are shown unless told otherwise.
-SHOWN_RUNS = 200
 T = TypeVar("T")
 
 
@@ -57,20 +54,6 @@ class Run(NamedTuple):
     cls: Class
 
 
-class Compact(NamedTuple):
-    """A survey that is small.
-
-    Attributes:
-        runs: the first ones.
-        left_out: how many more there are.
-        counts: how many slots there are of each class, of all runs.
-    """
-
-    runs: tuple[Run, ...]
-    left_out: int
-    counts: dict[Class, int]
-
-
 @dataclass(frozen=True)
 class Survey:
     """What was found.
@@ -103,11 +86,6 @@ class Survey:
     def runs(self) -> tuple[Run, ...]:
         """The range, cut where the class changes."""
         return tuple(Run(first, last, cls) for first, last, cls in runs(self.each()))
-
-    def compact(self, most: int = SHOWN_RUNS) -> Compact:
-        """Give the first runs, and say how many are left out."""
-        every = self.runs
-        return Compact(every[:most], max(0, len(every) - most), dict(Counter(self.classes)))
 
 
 def runs(each: Iterable[tuple[int, T]]) -> Iterator[tuple[int, int, T]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.ledger import child, output
 from agent.ledger.child import Limits, Stop, Take, ToolError, ToolReason
-from agent.ledger.output import MAX_SLOT, MAX_SLOTS, BankHash, Bounds, Made, Root, Slot
+from agent.ledger.output import MAX_SLOT, MAX_SLOTS, BankHash, Bounds, Made, Slot
 from agent.ledger.room import check_given
 from agent.snapshots.catalogue import Places
 
@@ -93,12 +93,6 @@ class LedgerTool:
         self._read([], ["print", *span, "--allow-dead-slots"], printed.take)
         return printed.result()
 
-    def list_roots(self, start: int, most: int) -> list[Root]:
-        """Give the roots from one on, the newest first; the tool fails where one of them has no meta."""
-        roots = output.Roots(_count(most))
-        self._read([], ["list-roots", "--start-root", _slot(start), "--num-roots", str(most)], roots.take)
-        return roots.roots
-
     def repair_roots(self, before: int, until: int, limit: int) -> int:
         """Mark the ancestors of a root as roots, down to one of them; gives how many were not.
 
@@ -122,12 +116,11 @@ class LedgerTool:
             self._write(["remove-dead-slot", *map(_slot, some)], alive.take)
             alive.end()
 
-    def purge(self, start: int, end: int, *, dead_slots_only: bool = False) -> None:
+    def purge(self, start: int, end: int) -> None:
         """Delete the slots of a range, with their marks; the tool fails where the ledger ends below it."""
         if start > end:
             raise ValueError(f"slot {start} is above slot {end}")
-        only = ["--dead-slots-only"] if dead_slots_only else []
-        self._write(["purge", _slot(start), _slot(end), *only], output.nothing)
+        self._write(["purge", _slot(start), _slot(end)], output.nothing)
 
     def create_snapshot(self, slot: int | None, out: Path, accounts: Path, *, incremental: bool = False) -> Made:
         """Load the newest archive, replay the ledger up to a slot, and make a snapshot archive of that.

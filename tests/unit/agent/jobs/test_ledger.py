@@ -8,9 +8,8 @@ from solward.hosts.v1 import link_pb2
 
 from agent.host.snapshots import Snapshots
 from agent.jobs.folder import MAX_BYTES, Standing
-from agent.jobs.ledger import LedgerJob
+from agent.jobs.ledger import SHOWN, LedgerJob
 from agent.jobs.plans import Plans
-from agent.ledger.survey import SHOWN_RUNS
 from agent.ledger.tool import never
 from agent.settings import Settings, ValidatorSettings
 from tests.peers import ledger_tool as peer
@@ -148,7 +147,7 @@ def test_a_ledger_in_shreds_is_said_in_a_file_that_can_be_read(world: World) -> 
     peer.write(world.ledger, slots)
     found = world.do(SURVEY, 100, 2100)
     said = report(found)
-    assert (len(said.runs), len(said.left)) == (SHOWN_RUNS, SHOWN_RUNS)
+    assert (len(said.runs), len(said.left)) == (SHOWN, SHOWN)
     assert said.runs_left_out > 1000
     assert len(found.ledger) * 2 < MAX_BYTES
 
@@ -168,7 +167,7 @@ def test_a_repair_in_many_steps_is_said_in_a_file_that_can_be_read(world: World)
     peer.write(world.ledger, slots, roots=range(1002, 7000, 3))
     found = world.do(SURVEY, 1000, 6999)
     said = report(found)
-    assert len(said.steps) == SHOWN_RUNS
-    assert found.figures["steps_left_out"] == str(2000 - SHOWN_RUNS)
+    assert len(said.steps) == SHOWN
+    assert found.figures["steps_left_out"] == str(2000 - SHOWN)
     assert "2000 steps can be done" in found.message
     assert len(msgspec.json.encode(found)) < MAX_BYTES

@@ -80,9 +80,9 @@ def test_a_slot_outside_of_what_was_asked_is_refused() -> None:
 
 @given(st.text(max_size=60))
 def test_no_text_breaks_a_reader(text: str) -> None:
-    printed, numbers, roots = output.Printed(0, MAX_SLOT, 5), output.Numbers(0), output.Roots(5)
+    printed, numbers = output.Printed(0, MAX_SLOT, 5), output.Numbers(0)
     others = (output.Repaired().take, output.Alive([1]).take, output.Archived().take, output.Version().take)
-    for take in (printed.take, numbers.take, roots.take, *others):
+    for take in (printed.take, numbers.take, *others):
         try:
             take(text)
         except ToolError as error:

@@ -46,7 +46,6 @@ def test_what_is_read(tool: LedgerTool) -> None:
     assert [slot.slot for slot in tool.slots(12, 25)] == [*range(12, 20), 25]
     assert [slot.slot for slot in tool.slots(20, most=1)] == [25]
     assert tool.slots(0, 9) == tool.slots(MAX_SLOT) == []
-    assert [root.slot for root in tool.list_roots(11, 5)] == [14, 11]
 
 
 def test_what_is_written(tool: LedgerTool) -> None:
@@ -56,11 +55,6 @@ def test_what_is_written(tool: LedgerTool) -> None:
     assert tool.dead_slots() == []
     tool.purge(16, 25)
     assert [slot.slot for slot in tool.slots(15, 30)] == [15, 26]
-
-
-def test_only_dead_slots_are_purged_where_said(tool: LedgerTool) -> None:
-    tool.purge(16, MAX_SLOT, dead_slots_only=True)
-    assert [slot.slot for slot in tool.slots(17, 26)] == [17, 18, 25, 26]
 
 
 def test_many_slots_are_named_a_part_at_a_time(tool: LedgerTool) -> None:
@@ -93,7 +87,6 @@ def test_what_is_no_slot_never_reaches_the_tool(tool: LedgerTool) -> None:
         lambda: tool.purge(0, MAX_SLOT + 1),
         lambda: tool.purge(6, 5),
         lambda: tool.repair_roots(5, 5, 1),
-        lambda: tool.list_roots(0, 0),
         lambda: tool.create_snapshot(-1, Path("/out"), Path("/accounts")),
         lambda: tool.verify(MAX_SLOT + 1, Path("/archives")),
     ):
@@ -194,7 +187,7 @@ def test_a_death_is_told(tool: LedgerTool) -> None:
 def test_odd_output_is_refused(tool: LedgerTool, odd: str) -> None:
     peer.fault(tool.ledger, odd=odd)
     for call in (
-        tool.bounds, tool.dead_slots, lambda: tool.slots(0), lambda: tool.list_roots(0, 1), lambda: tool.purge(10, 26),
+        tool.bounds, tool.dead_slots, lambda: tool.slots(0), lambda: tool.purge(10, 26),
         lambda: tool.repair_roots(14, 11, 9), lambda: tool.remove_dead_slots([19]),
     ):  # fmt: skip
         assert reason(call) is ToolReason.TOOL_ODD_OUTPUT
