@@ -10,8 +10,8 @@ ONLY ?=
 ARGS ?=
 TESTS ?= tests
 
-# What the environment, the demo's private D-Bus, and the tests' real hosts need of Debian.
-PACKAGES := python3 python3-venv dbus systemd-container debootstrap
+# What the environment, the demo's private D-Bus, and the tests' real hosts and servers need of Debian.
+PACKAGES := python3 python3-venv dbus systemd-container debootstrap redis-server
 
 .PHONY: help
 help:  ## Show this list

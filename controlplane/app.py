@@ -75,6 +75,7 @@ from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
 from controlplane.store.leases import LeaseRepository
 from controlplane.store.operations import OperationRepository
+from controlplane.store.redis import RedisStore
 from controlplane.store.sessions import SessionRepository
 from controlplane.store.users import UserRepository
 from controlplane.telemetry.ingest import Ingest
@@ -95,6 +96,8 @@ class App:
         table = standard_table() | read_table(SERVICES)
 
         self.engine = open_engine(settings.database())
+        redis_url = settings.redis_url.get_secret_value()
+        self._redis = RedisStore(redis_url) if redis_url else None
         users = UserRepository(self.engine)
         stored_sessions = SessionRepository(self.engine)
         hosts = HostRepository(self.engine)
@@ -206,6 +209,8 @@ class App:
         """Bring every part to life, in this order, and end them in the opposite one."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(close_engine, self.engine)
+            if self._redis:
+                stack.push_async_callback(self._redis.close)
             await migrate(self.engine)
             await stack.enter_async_context(self._leadership.held())
             stack.enter_context(tracing("solward-controlplane", self.settings.otlp_endpoint))

@@ -71,6 +71,12 @@ def _url(text: str) -> str:
     return text
 
 
+def _redis(text: str) -> str:
+    if text and not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must be a redis, rediss or unix URL")
+    return text
+
+
 class Settings(BaseSettings):
     """Every setting of the control plane."""
 
@@ -91,6 +97,9 @@ class Settings(BaseSettings):
     metrics_listen: Address = Field("127.0.0.1:3050", description="Prometheus, without authentication")
     database_url: str = Field(
         "", description="postgresql://USER:PASSWORD@HOST/DATABASE of the state; empty: SQLite in data_dir"
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_redis(url.get_secret_value())))] = Field(
+        SecretStr(""), description="redis://:PASSWORD@HOST:PORT/0 that control planes share; empty: none is needed"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the log on standard error")
     log_format: Literal["json", "text"] = Field("json", description="JSON lines, or text for a terminal")
