@@ -128,7 +128,7 @@ class App:
         factors = SecondFactors(users, stored_sessions, installation.seed_key)
         sessions = Sessions(users, stored_sessions, factors, installation.token_key, settings)
         roles = RoleBook(stored_access, users)
-        principals = Principals(
+        self.principals = principals = Principals(
             users, hosts, sessions, roles, settings.trust_domain,
             second_factor_roles=frozenset(settings.second_factor_roles if settings.require_second_factor else ()),
         )  # fmt: skip

@@ -23,7 +23,6 @@ class BreakGlass:
 
     async def breaks(self, call: Call) -> bool:
         """Whether the caller does without approvals; raise BREAK_GLASS_REFUSED where it may not, or says no reason."""
-        # Percent-encoded or plain: metadata is ASCII, and a reason is read by people.
         reason = call.metadata.get(GLASS_KEY, "").strip()
         if not reason:
             return False

@@ -30,7 +30,9 @@ class RedisSessions:
                 pipe.hset(_session(row.id), mapping={name: _text(value) for name, value in row._asdict().items()})
                 pipe.pexpireat(_session(row.id), row.expires_ms + AFTER_MS)
                 pipe.zadd(_of_user(row.user_uid), {row.id: now})
-                pipe.pexpireat(_of_user(row.user_uid), row.expires_ms + AFTER_MS)
+                # As long as the longest of them: NX for the first, GT for those after it.
+                pipe.pexpireat(_of_user(row.user_uid), row.expires_ms + AFTER_MS, nx=True)
+                pipe.pexpireat(_of_user(row.user_uid), row.expires_ms + AFTER_MS, gt=True)
                 await pipe.execute()
 
         await self._redis.call(ask)
@@ -54,7 +56,8 @@ class RedisSessions:
 
     async def end(self, session_id: str, now: int) -> None:
         """End a session; its refresh tokens end with it."""
-        if await self.get(session_id) is not None:
+        session = await self.get(session_id)
+        if session is not None and session.ended_ms is None:
             await self._set(session_id, "ended_ms", now)
 
     async def end_all(self, user_uid: str, now: int) -> int:
