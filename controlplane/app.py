@@ -57,6 +57,10 @@ from controlplane.identity.call_approvals import CallApprovals
 from controlplane.identity.enrollment import Enrollment
 from controlplane.identity.explain import Explainer
 from controlplane.identity.installation import Installation
+from controlplane.identity.oidc.accounts import Accounts
+from controlplane.identity.oidc.logins import OidcLogins
+from controlplane.identity.oidc.outbound import Outbound
+from controlplane.identity.oidc.provider import Provider
 from controlplane.identity.people import People
 from controlplane.identity.principals import Principals
 from controlplane.identity.role_book import RoleBook
@@ -179,7 +183,9 @@ class App:
                 Audit(self.audit),
             ),
         )
-        auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, settings.trust_domain)
+        self._provider = Provider(settings.oidc, Outbound("the identity provider", private=settings.oidc.allow_private))
+        self.oidc = oidc = OidcLogins(settings.oidc, self._provider, Accounts(users, roles, settings.oidc), sessions)
+        auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain)
         access_api = AccessApi(people, roles, stored_access, sessions, principals, hosts, explainer, approvals)
         hosts_api = HostsApi(hosts, enrollment, installation.ca, self.links, ingest, principals)
         enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch)
@@ -234,6 +240,7 @@ class App:
         """Bring every part to life, in this order, and end them in the opposite one."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(close_engine, self.engine)
+            stack.push_async_callback(self._provider.close)
             if self._redis:
                 stack.push_async_callback(self._redis.close)
             await migrate(self.engine)

@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from common.names import TRUST_DOMAIN
 from controlplane.alerts.rules import AlertSettings
+from controlplane.identity.oidc.settings import OidcSettings
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
 
@@ -100,6 +101,9 @@ class Settings(BaseSettings):
     )
     redis_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_redis(url.get_secret_value())))] = Field(
         SecretStr(""), description="redis://:PASSWORD@HOST:PORT/0 that control planes share; empty: none is needed"
+    )
+    oidc: OidcSettings = Field(
+        OidcSettings(), description="the identity provider where people sign in; see docs/access.md"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the log on standard error")
     log_format: Literal["json", "text"] = Field("json", description="JSON lines, or text for a terminal")

@@ -10,6 +10,7 @@ from common.errors import SolwardError
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.guard.second_factor import second_factor_required
 from controlplane.identity.authenticators import otpauth_uri, qr_svg
+from controlplane.identity.oidc.logins import OidcLogins
 from controlplane.identity.people import People
 from controlplane.identity.principals import Principals
 from controlplane.identity.second_factors import RECENT_MS, SecondFactors
@@ -23,13 +24,14 @@ class AuthApi(AuthServiceServicer):
 
     def __init__(
         self, sessions: Sessions, factors: SecondFactors, stored: SessionStore, principals: Principals, people: People,
-        trust_domain: str,
+        oidc: OidcLogins, trust_domain: str,
     ) -> None:  # fmt: skip
         self._sessions = sessions
         self._factors = factors
         self._stored = stored
         self._principals = principals
         self._people = people
+        self._oidc = oidc
         self._trust_domain = trust_domain
 
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.Session:
@@ -110,6 +112,42 @@ class AuthApi(AuthServiceServicer):
 
     async def EndSession(self, request: pb.EndSessionRequest, context: Context) -> Empty:
         await self._sessions.end_own(caller().uid, request.name.removeprefix("sessions/"))
+        self._principals.forget()
+        return Empty()
+
+    async def BeginOidcLogin(self, request: pb.BeginOidcLoginRequest, context: Context) -> pb.OidcLogin:
+        begun = await self._oidc.begin(request.loopback_uri, request.next)
+        return pb.OidcLogin(authorization_url=begun.url, state=begun.state, binding=begun.binding)
+
+    async def FinishOidcLogin(self, request: pb.FinishOidcLoginRequest, context: Context) -> pb.OidcSession:
+        tokens, page = await self._oidc.finish(
+            request.state, request.code, request.binding, issuer=request.issuer, error=request.error,
+            peer=current_call().peer,
+        )  # fmt: skip
+        self._principals.forget()
+        current_call().notes.update(user=f"users/{tokens.username}")
+        return pb.OidcSession(session=session_message(tokens), next=page)
+
+    async def BeginDeviceLogin(self, request: pb.BeginDeviceLoginRequest, context: Context) -> pb.DeviceLogin:
+        device = await self._oidc.begin_device()
+        return pb.DeviceLogin(
+            user_code=device.user_code, verification_uri=device.uri, verification_uri_complete=device.complete_uri,
+            handle_token=device.handle, interval_seconds=device.interval_s, expire_time=timestamp(device.expires_ms),
+        )  # fmt: skip
+
+    async def PollDeviceLogin(self, request: pb.PollDeviceLoginRequest, context: Context) -> pb.Session:
+        tokens = await self._oidc.poll(request.handle_token, current_call().peer)
+        self._principals.forget()
+        current_call().notes.update(user=f"users/{tokens.username}")
+        return session_message(tokens)
+
+    async def EndOidcSession(self, request: pb.EndOidcSessionRequest, context: Context) -> pb.OidcLogout:
+        await self._sessions.end(caller().session)
+        self._principals.forget()
+        return pb.OidcLogout(end_session_url=await self._oidc.end_session_url())
+
+    async def BackChannelLogout(self, request: pb.BackChannelLogoutRequest, context: Context) -> Empty:
+        current_call().notes.update(ended=await self._oidc.back_channel(request.logout_token))
         self._principals.forget()
         return Empty()
 

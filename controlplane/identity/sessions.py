@@ -75,14 +75,17 @@ class Sessions:
         await self._users.set_failures(user.uid, 0, 0)
         return await self.open(user, peer, second_factor_ms=now_ms())
 
-    async def open(self, user: User, peer: str, *, second_factor_ms: int = 0) -> Tokens:
+    async def open(self, user: User, peer: str, *, second_factor_ms: int = 0, idp_sid: str = "") -> Tokens:
         """Open a session for a user who has proved who it is.
 
         Args:
             second_factor_ms: when the second factor was proved, milliseconds since the epoch; 0: it was not.
+            idp_sid: what the identity provider calls the session.
         """
         now = now_ms()
-        session = Session(uuid.uuid4().hex, user.uid, now + self._session_ms, None, second_factor_ms, peer=peer[:64])
+        session = Session(
+            uuid.uuid4().hex, user.uid, now + self._session_ms, None, second_factor_ms, peer=peer[:64], idp_sid=idp_sid
+        )
         await self._sessions.open(session, now)
         return await self._tokens(user, session, now)
 
@@ -123,6 +126,10 @@ class Sessions:
     async def end_all(self, user_uid: str) -> int:
         """End every session of a user; gives how many there were."""
         return await self._sessions.end_all(user_uid, now_ms())
+
+    async def end_idp(self, idp_sid: str) -> int:
+        """End the sessions that the identity provider knows under a name; gives how many there were."""
+        return await self._sessions.end_idp(idp_sid, now_ms())
 
     async def of_user(self, user_uid: str) -> list[Session]:
         """List a user's sessions that go on, the newest first."""

@@ -1,5 +1,6 @@
 """Sessions in Redis, where several control planes share them; what ends there by itself needs no sweeping."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -26,13 +27,15 @@ class RedisSessions:
         row = session._replace(created_ms=now, used_ms=now)
 
         async def ask(redis: Redis) -> None:
+            until = row.expires_ms + AFTER_MS
             async with redis.pipeline(transaction=True) as pipe:
                 pipe.hset(_session(row.id), mapping={name: _text(value) for name, value in row._asdict().items()})
-                pipe.pexpireat(_session(row.id), row.expires_ms + AFTER_MS)
-                pipe.zadd(_of_user(row.user_uid), {row.id: now})
-                # As long as the longest of them: NX for the first, GT for those after it.
-                pipe.pexpireat(_of_user(row.user_uid), row.expires_ms + AFTER_MS, nx=True)
-                pipe.pexpireat(_of_user(row.user_uid), row.expires_ms + AFTER_MS, gt=True)
+                pipe.pexpireat(_session(row.id), until)
+                for listed in (_of_user(row.user_uid), *([_of_idp(row.idp_sid)] if row.idp_sid else [])):
+                    pipe.zadd(listed, {row.id: now})
+                    # As long as the longest of them: NX for the first, GT for those after it.
+                    pipe.pexpireat(listed, until, nx=True)
+                    pipe.pexpireat(listed, until, gt=True)
                 await pipe.execute()
 
         await self._redis.call(ask)
@@ -47,12 +50,7 @@ class RedisSessions:
 
     async def of_user(self, user_uid: str, now: int) -> list[Session]:
         """List a user's sessions that go on, the newest first."""
-        ids: list[Any] = await self._redis.call(lambda redis: redis.zrevrange(_of_user(user_uid), 0, -1))
-        found = [await self.get(one.decode()) for one in ids]
-        gone = [one for one, session in zip(ids, found, strict=True) if session is None]
-        if gone:
-            await self._redis.call(lambda redis: redis.zrem(_of_user(user_uid), *gone))
-        return [one for one in found if one is not None and one.ended_ms is None and one.expires_ms > now]
+        return await self._listed(_of_user(user_uid), now)
 
     async def end(self, session_id: str, now: int) -> None:
         """End a session; its refresh tokens end with it."""
@@ -62,10 +60,11 @@ class RedisSessions:
 
     async def end_all(self, user_uid: str, now: int) -> int:
         """End every session of a user; gives how many there were."""
-        going_on = await self.of_user(user_uid, now)
-        for session in going_on:
-            await self._set(session.id, "ended_ms", now)
-        return len(going_on)
+        return await self._end_listed(_of_user(user_uid), now)
+
+    async def end_idp(self, idp_sid: str, now: int) -> int:
+        """End the sessions that an identity provider knows under a name; gives how many there were."""
+        return await self._end_listed(_of_idp(idp_sid), now)
 
     async def confirm(self, session_id: str, now: int) -> None:
         """Record that the session proved its second factor."""
@@ -106,6 +105,20 @@ class RedisSessions:
         of_session, of_call, expires_ms = json.loads(stored)
         return (of_session, of_call) == (session_id, call_digest) and expires_ms > now and await self._take(key)
 
+    async def _listed(self, key: str, now: int) -> list[Session]:
+        ids: list[Any] = await self._redis.call(lambda redis: redis.zrevrange(key, 0, -1))
+        found = [await self.get(one.decode()) for one in ids]
+        gone = [one for one, session in zip(ids, found, strict=True) if session is None]
+        if gone:
+            await self._redis.call(lambda redis: redis.zrem(key, *gone))
+        return [one for one in found if one is not None and one.ended_ms is None and one.expires_ms > now]
+
+    async def _end_listed(self, key: str, now: int) -> int:
+        going_on = await self._listed(key, now)
+        for session in going_on:
+            await self._set(session.id, "ended_ms", now)
+        return len(going_on)
+
     async def _take(self, key: str) -> bool:
         """Be the first to use what a key stands for: one SET NX decides, over all replicas."""
         ttl: int = await self._redis.call(lambda redis: redis.pttl(key))
@@ -121,7 +134,7 @@ class RedisSessions:
 
 # A late write must not make a session again that Redis has let go, without its end.
 _SET_IF_THERE = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end"
-_TEXTS = ("id", "user_uid", "peer")
+_TEXTS = ("id", "user_uid", "peer", "idp_sid")
 
 
 def _session(session_id: str) -> str:
@@ -130,6 +143,10 @@ def _session(session_id: str) -> str:
 
 def _of_user(user_uid: str) -> str:
     return f"solward:sessions:{user_uid}"
+
+
+def _of_idp(idp_sid: str) -> str:
+    return f"solward:idp:{hashlib.sha256(idp_sid.encode()).hexdigest()}"
 
 
 async def _whole(redis: Redis, session_id: str) -> dict[bytes, bytes]:

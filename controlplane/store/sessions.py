@@ -19,6 +19,7 @@ class Session(NamedTuple):
     created_ms: int = 0
     used_ms: int = 0
     peer: str = ""
+    idp_sid: str = ""
 
 
 _COLUMNS = [sessions.c[name] for name in Session._fields]
@@ -41,6 +42,9 @@ class SessionStore(Protocol):
 
     async def end_all(self, user_uid: str, now: int) -> int:
         """End every session of a user; gives how many there were."""
+
+    async def end_idp(self, idp_sid: str, now: int) -> int:
+        """End the sessions that an identity provider knows under a name; gives how many there were."""
 
     async def confirm(self, session_id: str, now: int) -> None:
         """Record that the session proved its second factor."""
@@ -90,6 +94,12 @@ class SessionRepository:
         statement = update(sessions).where(*_going_on(user_uid, now)).values(ended_ms=now)
         async with self._engine.begin() as connection:
             return (await connection.execute(statement)).rowcount
+
+    async def end_idp(self, idp_sid: str, now: int) -> int:
+        """End the sessions that an identity provider knows under a name; gives how many there were."""
+        named = (sessions.c.idp_sid == idp_sid, sessions.c.ended_ms.is_(None), sessions.c.expires_ms > now)
+        async with self._engine.begin() as connection:
+            return (await connection.execute(update(sessions).where(*named).values(ended_ms=now))).rowcount
 
     async def end(self, session_id: str, now: int) -> None:
         """End a session; its refresh tokens end with it."""

@@ -63,6 +63,8 @@ sessions = Table(
     Column("second_factor_ms", BigInteger, nullable=False, default=0),
     Column("used_ms", BigInteger, nullable=False, default=0),
     Column("peer", String(64), nullable=False, default=""),
+    # What the identity provider calls the session.
+    Column("idp_sid", String(255), nullable=False, default="", index=True),
 )
 
 refresh_tokens = Table(

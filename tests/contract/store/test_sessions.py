@@ -72,12 +72,12 @@ async def sessions(request: pytest.FixtureRequest, tmp_path: Path, _servers: Non
     """The sessions, of which bob has one, as several control planes see them."""
     backend: Backend = request.param
     async with backend(request) as opened:
-        await opened[0].open(Session("s", "u", END, None, 0, peer="192.0.2.1"), NOW)
+        await opened[0].open(Session("s", "u", END, None, 0, peer="192.0.2.1", idp_sid="idp-1"), NOW)
         yield opened
 
 
 async def test_session_is_found_as_it_was_opened(sessions: list[SessionStore]) -> None:
-    assert await sessions[1].get("s") == Session("s", "u", END, None, 0, NOW, NOW, "192.0.2.1")
+    assert await sessions[1].get("s") == Session("s", "u", END, None, 0, NOW, NOW, "192.0.2.1", "idp-1")
     assert await sessions[1].get("other") is None
 
 
@@ -108,6 +108,13 @@ async def test_a_users_sessions_are_listed_the_newest_first_and_ended_together(s
     later = await sessions[2].get("later")
     assert later is not None
     assert later.ended_ms == HOUR
+
+
+async def test_sessions_of_one_login_at_the_provider_end_together(sessions: list[SessionStore]) -> None:
+    await sessions[1].open(Session("other", "u", END, None, 0, idp_sid="idp-2"), NOW)
+    assert await sessions[2].end_idp("idp-1", NOW) == 1
+    assert await sessions[2].end_idp("idp-1", NOW) == 0
+    assert [one.id for one in await sessions[0].of_user("u", NOW)] == ["other"]
 
 
 async def test_refresh_token_is_first_used_once(sessions: list[SessionStore]) -> None:

@@ -27,6 +27,8 @@ def upgrade() -> None:
     )
     op.add_column("sessions", sa.Column("used_ms", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("sessions", sa.Column("peer", sa.String(length=64), nullable=False, server_default=""))
+    op.add_column("sessions", sa.Column("idp_sid", sa.String(length=255), nullable=False, server_default=""))
+    op.create_index("ix_sessions_idp_sid", "sessions", ["idp_sid"])
     op.create_index("ix_sessions_user_uid", "sessions", ["user_uid"])
     op.create_table(
         "recovery_codes",

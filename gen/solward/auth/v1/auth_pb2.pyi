@@ -167,3 +167,85 @@ class EndSessionRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class BeginOidcLoginRequest(_message.Message):
+    __slots__ = ("loopback_uri", "next")
+    LOOPBACK_URI_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    loopback_uri: str
+    next: str
+    def __init__(self, loopback_uri: _Optional[str] = ..., next: _Optional[str] = ...) -> None: ...
+
+class OidcLogin(_message.Message):
+    __slots__ = ("authorization_url", "state", "binding")
+    AUTHORIZATION_URL_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    BINDING_FIELD_NUMBER: _ClassVar[int]
+    authorization_url: str
+    state: str
+    binding: str
+    def __init__(self, authorization_url: _Optional[str] = ..., state: _Optional[str] = ..., binding: _Optional[str] = ...) -> None: ...
+
+class FinishOidcLoginRequest(_message.Message):
+    __slots__ = ("state", "code", "binding", "issuer", "error")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    BINDING_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    code: str
+    binding: str
+    issuer: str
+    error: str
+    def __init__(self, state: _Optional[str] = ..., code: _Optional[str] = ..., binding: _Optional[str] = ..., issuer: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+
+class OidcSession(_message.Message):
+    __slots__ = ("session", "next")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    session: Session
+    next: str
+    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., next: _Optional[str] = ...) -> None: ...
+
+class BeginDeviceLoginRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DeviceLogin(_message.Message):
+    __slots__ = ("user_code", "verification_uri", "verification_uri_complete", "handle_token", "interval_seconds", "expire_time")
+    USER_CODE_FIELD_NUMBER: _ClassVar[int]
+    VERIFICATION_URI_FIELD_NUMBER: _ClassVar[int]
+    VERIFICATION_URI_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    handle_token: str
+    interval_seconds: int
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, user_code: _Optional[str] = ..., verification_uri: _Optional[str] = ..., verification_uri_complete: _Optional[str] = ..., handle_token: _Optional[str] = ..., interval_seconds: _Optional[int] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PollDeviceLoginRequest(_message.Message):
+    __slots__ = ("handle_token",)
+    HANDLE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    handle_token: str
+    def __init__(self, handle_token: _Optional[str] = ...) -> None: ...
+
+class EndOidcSessionRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class OidcLogout(_message.Message):
+    __slots__ = ("end_session_url",)
+    END_SESSION_URL_FIELD_NUMBER: _ClassVar[int]
+    end_session_url: str
+    def __init__(self, end_session_url: _Optional[str] = ...) -> None: ...
+
+class BackChannelLogoutRequest(_message.Message):
+    __slots__ = ("logout_token",)
+    LOGOUT_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    logout_token: str
+    def __init__(self, logout_token: _Optional[str] = ...) -> None: ...

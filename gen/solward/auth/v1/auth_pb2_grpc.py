@@ -96,6 +96,36 @@ class AuthServiceStub:
                 request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.EndSessionRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.BeginOidcLogin = channel.unary_unary(
+                '/solward.auth.v1.AuthService/BeginOidcLogin',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.BeginOidcLoginRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.OidcLogin.FromString,
+                _registered_method=True)
+        self.FinishOidcLogin = channel.unary_unary(
+                '/solward.auth.v1.AuthService/FinishOidcLogin',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.FinishOidcLoginRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.OidcSession.FromString,
+                _registered_method=True)
+        self.BeginDeviceLogin = channel.unary_unary(
+                '/solward.auth.v1.AuthService/BeginDeviceLogin',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.BeginDeviceLoginRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.DeviceLogin.FromString,
+                _registered_method=True)
+        self.PollDeviceLogin = channel.unary_unary(
+                '/solward.auth.v1.AuthService/PollDeviceLogin',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.PollDeviceLoginRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.Session.FromString,
+                _registered_method=True)
+        self.EndOidcSession = channel.unary_unary(
+                '/solward.auth.v1.AuthService/EndOidcSession',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.EndOidcSessionRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.OidcLogout.FromString,
+                _registered_method=True)
+        self.BackChannelLogout = channel.unary_unary(
+                '/solward.auth.v1.AuthService/BackChannelLogout',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.BackChannelLogoutRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -186,6 +216,48 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BeginOidcLogin(self, request, context):
+        """BeginOidcLogin begins a login at the identity provider: authorization code with PKCE, state and nonce.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishOidcLogin(self, request, context):
+        """FinishOidcLogin trades what the provider sent back for a session.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginDeviceLogin(self, request, context):
+        """BeginDeviceLogin begins a login that is confirmed in a browser on another device.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PollDeviceLogin(self, request, context):
+        """PollDeviceLogin asks whether it was confirmed; AUTHORIZATION_PENDING says to ask again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndOidcSession(self, request, context):
+        """EndOidcSession ends the caller's session, and gives the address that ends it at the provider too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BackChannelLogout(self, request, context):
+        """BackChannelLogout ends the sessions that the provider says are over (OpenID Connect Back-Channel Logout 1.0).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -247,6 +319,36 @@ def add_AuthServiceServicer_to_server(servicer, server):
             'EndSession': grpc.unary_unary_rpc_method_handler(
                     servicer.EndSession,
                     request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.EndSessionRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'BeginOidcLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginOidcLogin,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.BeginOidcLoginRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.OidcLogin.SerializeToString,
+            ),
+            'FinishOidcLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishOidcLogin,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.FinishOidcLoginRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.OidcSession.SerializeToString,
+            ),
+            'BeginDeviceLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginDeviceLogin,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.BeginDeviceLoginRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.DeviceLogin.SerializeToString,
+            ),
+            'PollDeviceLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.PollDeviceLogin,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.PollDeviceLoginRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.Session.SerializeToString,
+            ),
+            'EndOidcSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndOidcSession,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.EndOidcSessionRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.OidcLogout.SerializeToString,
+            ),
+            'BackChannelLogout': grpc.unary_unary_rpc_method_handler(
+                    servicer.BackChannelLogout,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.BackChannelLogoutRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
@@ -574,6 +676,168 @@ class AuthService:
             target,
             '/solward.auth.v1.AuthService/EndSession',
             solward_dot_auth_dot_v1_dot_auth__pb2.EndSessionRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginOidcLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/BeginOidcLogin',
+            solward_dot_auth_dot_v1_dot_auth__pb2.BeginOidcLoginRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.OidcLogin.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishOidcLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/FinishOidcLogin',
+            solward_dot_auth_dot_v1_dot_auth__pb2.FinishOidcLoginRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.OidcSession.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginDeviceLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/BeginDeviceLogin',
+            solward_dot_auth_dot_v1_dot_auth__pb2.BeginDeviceLoginRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.DeviceLogin.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PollDeviceLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/PollDeviceLogin',
+            solward_dot_auth_dot_v1_dot_auth__pb2.PollDeviceLoginRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.Session.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndOidcSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/EndOidcSession',
+            solward_dot_auth_dot_v1_dot_auth__pb2.EndOidcSessionRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.OidcLogout.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackChannelLogout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/BackChannelLogout',
+            solward_dot_auth_dot_v1_dot_auth__pb2.BackChannelLogoutRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,

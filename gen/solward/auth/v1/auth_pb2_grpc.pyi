@@ -58,6 +58,18 @@ class AuthServiceStub:
     """ListSessions lists the caller's own open sessions, the newest first."""
     EndSession: _grpc.UnaryUnaryMultiCallable[_auth_pb2.EndSessionRequest, _empty_pb2.Empty]
     """EndSession ends one of the caller's own sessions."""
+    BeginOidcLogin: _grpc.UnaryUnaryMultiCallable[_auth_pb2.BeginOidcLoginRequest, _auth_pb2.OidcLogin]
+    """BeginOidcLogin begins a login at the identity provider: authorization code with PKCE, state and nonce."""
+    FinishOidcLogin: _grpc.UnaryUnaryMultiCallable[_auth_pb2.FinishOidcLoginRequest, _auth_pb2.OidcSession]
+    """FinishOidcLogin trades what the provider sent back for a session."""
+    BeginDeviceLogin: _grpc.UnaryUnaryMultiCallable[_auth_pb2.BeginDeviceLoginRequest, _auth_pb2.DeviceLogin]
+    """BeginDeviceLogin begins a login that is confirmed in a browser on another device."""
+    PollDeviceLogin: _grpc.UnaryUnaryMultiCallable[_auth_pb2.PollDeviceLoginRequest, _auth_pb2.Session]
+    """PollDeviceLogin asks whether it was confirmed; AUTHORIZATION_PENDING says to ask again."""
+    EndOidcSession: _grpc.UnaryUnaryMultiCallable[_auth_pb2.EndOidcSessionRequest, _auth_pb2.OidcLogout]
+    """EndOidcSession ends the caller's session, and gives the address that ends it at the provider too."""
+    BackChannelLogout: _grpc.UnaryUnaryMultiCallable[_auth_pb2.BackChannelLogoutRequest, _empty_pb2.Empty]
+    """BackChannelLogout ends the sessions that the provider says are over (OpenID Connect Back-Channel Logout 1.0)."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -88,6 +100,18 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """ListSessions lists the caller's own open sessions, the newest first."""
     EndSession: _aio.UnaryUnaryMultiCallable[_auth_pb2.EndSessionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """EndSession ends one of the caller's own sessions."""
+    BeginOidcLogin: _aio.UnaryUnaryMultiCallable[_auth_pb2.BeginOidcLoginRequest, _auth_pb2.OidcLogin]  # type: ignore[assignment]
+    """BeginOidcLogin begins a login at the identity provider: authorization code with PKCE, state and nonce."""
+    FinishOidcLogin: _aio.UnaryUnaryMultiCallable[_auth_pb2.FinishOidcLoginRequest, _auth_pb2.OidcSession]  # type: ignore[assignment]
+    """FinishOidcLogin trades what the provider sent back for a session."""
+    BeginDeviceLogin: _aio.UnaryUnaryMultiCallable[_auth_pb2.BeginDeviceLoginRequest, _auth_pb2.DeviceLogin]  # type: ignore[assignment]
+    """BeginDeviceLogin begins a login that is confirmed in a browser on another device."""
+    PollDeviceLogin: _aio.UnaryUnaryMultiCallable[_auth_pb2.PollDeviceLoginRequest, _auth_pb2.Session]  # type: ignore[assignment]
+    """PollDeviceLogin asks whether it was confirmed; AUTHORIZATION_PENDING says to ask again."""
+    EndOidcSession: _aio.UnaryUnaryMultiCallable[_auth_pb2.EndOidcSessionRequest, _auth_pb2.OidcLogout]  # type: ignore[assignment]
+    """EndOidcSession ends the caller's session, and gives the address that ends it at the provider too."""
+    BackChannelLogout: _aio.UnaryUnaryMultiCallable[_auth_pb2.BackChannelLogoutRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """BackChannelLogout ends the sessions that the provider says are over (OpenID Connect Back-Channel Logout 1.0)."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """AuthService opens, renews and ends sessions, and verifies second factors."""
@@ -187,5 +211,53 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """EndSession ends one of the caller's own sessions."""
+
+    @_abc_1.abstractmethod
+    def BeginOidcLogin(
+        self,
+        request: _auth_pb2.BeginOidcLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.OidcLogin, _abc.Awaitable[_auth_pb2.OidcLogin]]:
+        """BeginOidcLogin begins a login at the identity provider: authorization code with PKCE, state and nonce."""
+
+    @_abc_1.abstractmethod
+    def FinishOidcLogin(
+        self,
+        request: _auth_pb2.FinishOidcLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.OidcSession, _abc.Awaitable[_auth_pb2.OidcSession]]:
+        """FinishOidcLogin trades what the provider sent back for a session."""
+
+    @_abc_1.abstractmethod
+    def BeginDeviceLogin(
+        self,
+        request: _auth_pb2.BeginDeviceLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.DeviceLogin, _abc.Awaitable[_auth_pb2.DeviceLogin]]:
+        """BeginDeviceLogin begins a login that is confirmed in a browser on another device."""
+
+    @_abc_1.abstractmethod
+    def PollDeviceLogin(
+        self,
+        request: _auth_pb2.PollDeviceLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.Session, _abc.Awaitable[_auth_pb2.Session]]:
+        """PollDeviceLogin asks whether it was confirmed; AUTHORIZATION_PENDING says to ask again."""
+
+    @_abc_1.abstractmethod
+    def EndOidcSession(
+        self,
+        request: _auth_pb2.EndOidcSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.OidcLogout, _abc.Awaitable[_auth_pb2.OidcLogout]]:
+        """EndOidcSession ends the caller's session, and gives the address that ends it at the provider too."""
+
+    @_abc_1.abstractmethod
+    def BackChannelLogout(
+        self,
+        request: _auth_pb2.BackChannelLogoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """BackChannelLogout ends the sessions that the provider says are over (OpenID Connect Back-Channel Logout 1.0)."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
