@@ -109,7 +109,7 @@ class Outbound:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             self.breaker.failed()
             raise OutboundError(f"{self._name} does not answer ({type(error).__name__})") from None
-        if status >= 500 or len(body) > MAX_ANSWER:
+        if status >= 500 or 300 <= status < 400 or len(body) > MAX_ANSWER:
             self.breaker.failed()
             raise OutboundError(f"{self._name} answers with HTTP {status}, {len(body)} bytes")
         self.breaker.succeeded()
