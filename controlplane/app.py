@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from aiohttp import web
-from limits.aio.storage import MemoryStorage
 from solward.alerts.v1.alerts_pb2_grpc import add_AlertsServiceServicer_to_server
 from solward.audit.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from solward.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
@@ -37,6 +36,7 @@ from controlplane.api.snapshots import Snapshots
 from controlplane.api.validator import ValidatorApi
 from controlplane.audit.log import AuditLog, AuditSettings
 from controlplane.guard.audit import Audit, Refusals
+from controlplane.guard.budgets import FallbackBudgets, LocalBudgets
 from controlplane.guard.chain import GuardChain
 from controlplane.guard.errors import Errors
 from controlplane.guard.observe import Observe
@@ -47,6 +47,7 @@ from controlplane.guard.second_factor import SecondFactor
 from controlplane.guard.standard import standard_table
 from controlplane.guard.table import read_table
 from controlplane.guard.validation import Validation
+from controlplane.guard.whence import Whence
 from controlplane.identity.enrollment import Enrollment
 from controlplane.identity.installation import Installation
 from controlplane.identity.principals import Principals
@@ -57,6 +58,7 @@ from controlplane.links.dispatch import Dispatch
 from controlplane.links.registry import Links
 from controlplane.links.session import LinkSessions
 from controlplane.links.sweeper import Sweeper
+from controlplane.networks import Admission
 from controlplane.operations.board import Board
 from controlplane.operations.engine import Engine
 from controlplane.operations.fleet import FleetWorkflow
@@ -70,12 +72,13 @@ from controlplane.servers import Servers
 from controlplane.settings import Settings
 from controlplane.store.alerts import AlertRepository
 from controlplane.store.audit import AuditRepository
+from controlplane.store.budgets import RedisBudgets
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
 from controlplane.store.leases import LeaseRepository
 from controlplane.store.operations import OperationRepository
-from controlplane.store.redis import RedisStore
+from controlplane.store.redis import RedisDown, RedisStore
 from controlplane.store.sessions import SessionRepository
 from controlplane.store.users import UserRepository
 from controlplane.telemetry.ingest import Ingest
@@ -142,14 +145,21 @@ class App:
         self._alerts = AlertEngine(rules, hosts, self.links, ingest, alert_book, board.busy_hosts)
         self._findings = Findings(found, stored_alerts, self._alerts)
 
-        rate = RateLimit(settings.rate_limits, MemoryStorage())
+        self._shared_budgets = RedisBudgets(self._redis) if self._redis else None
+        budgets = LocalBudgets()
+        rate = RateLimit(
+            settings.rate_limits,
+            FallbackBudgets(self._shared_budgets, RedisDown, budgets) if self._shared_budgets else budgets,
+        )
+        admission = Admission.of(settings.allow_networks, settings.deny_networks)
         chain = GuardChain(
             table,
             (
                 Errors(),
                 Observe(),
                 Refusals(self.audit),
-                Authenticate(principals, installation.gateway_secret, rate),
+                Whence(admission, installation.gateway_secret, rate),
+                Authenticate(principals, rate),
                 rate,
                 Policy(),
                 SecondFactor(factors, required=settings.require_second_factor),
@@ -211,6 +221,8 @@ class App:
             stack.push_async_callback(close_engine, self.engine)
             if self._redis:
                 stack.push_async_callback(self._redis.close)
+            if self._shared_budgets:
+                stack.push_async_callback(self._shared_budgets.close)
             await migrate(self.engine)
             await stack.enter_async_context(self._leadership.held())
             stack.enter_context(tracing("solward-controlplane", self.settings.otlp_endpoint))

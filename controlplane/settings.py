@@ -1,5 +1,6 @@
 """Settings: one YAML file and SOLWARD_* variables (which win), every one checked before anything starts."""
 
+import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,8 @@ from pydantic_settings import (
 
 from common.names import TRUST_DOMAIN
 from controlplane.alerts.rules import AlertSettings
+from controlplane.api.services import SERVICES
+from controlplane.networks import network
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
 
@@ -53,6 +56,19 @@ class RateLimits(BaseModel, extra="forbid"):
     read: Rate = "100/second"
     write: Rate = "10/second"
     stream: Rate = "10/second"
+    # Everybody together behind one address (IPv6: one /64).
+    address: Rate = "500/second"
+    # By full name of the method, "solward.hosts.v1.HostsService/ListHosts", in place of its class's.
+    methods: dict[str, Rate] = {}
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        known = {f"{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}
+        for name in value.keys() - known:
+            close = difflib.get_close_matches(name, known, 1) or ["solward.hosts.v1.HostsService/ListHosts"]
+            raise ValueError(f"there is no method {name[:200]!r}; a name is such as {close[0]!r}")
+        return value
 
 
 class GateLimits(BaseModel, extra="forbid"):
@@ -65,6 +81,10 @@ class GateLimits(BaseModel, extra="forbid"):
     free_gigabytes: Annotated[float, Field(ge=0)] = 20
 
 
+def _range(text: str) -> str:
+    return str(network(text))
+
+
 def _url(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
         raise ValueError("must be an http or https URL")
@@ -75,6 +95,9 @@ def _redis(text: str) -> str:
     if text and not text.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must be a redis, rediss or unix URL")
     return text
+
+
+Range = Annotated[str, AfterValidator(_range)]
 
 
 class Settings(BaseSettings):
@@ -112,7 +135,12 @@ class Settings(BaseSettings):
     command_expire_seconds: int = Field(120, ge=5, le=3600, description="a command not begun by then is void")
     drain_seconds: float = Field(10, ge=0, le=120, description="how long calls may go on after SIGTERM")
     checkpoint_seconds: float = Field(60, gt=0, le=3600, description="between signed audit checkpoints")
-    rate_limits: RateLimits = Field(RateLimits(), description="calls of one caller, by rate class")
+    rate_limits: RateLimits = Field(
+        RateLimits(), description="calls of one caller by rate class or method, and of one address"
+    )
+    allow_networks: list[Range] = Field([], description="ranges that clients and agents may come from; empty: any")
+    deny_networks: list[Range] = Field([], description="ranges that nobody may come from, whatever is allowed")
+    trusted_proxies: list[Range] = Field([], description="ranges of proxies whose X-Forwarded-For is believed")
     solana_rpc_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
         SecretStr(""), description="a Solana RPC outside the fleet, by which nodes are judged too; its key is a secret"
     )

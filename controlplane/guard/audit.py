@@ -82,6 +82,7 @@ def _entry(call: Call, phase: str, *, allowed: bool) -> dict[str, object]:
         "kind": policy_pb2.PrincipalKind.Name(call.principal.kind).removeprefix("PRINCIPAL_KIND_").lower(),
         "session": call.principal.session,
         "peer": call.peer,
+        "raw_peer": call.raw_peer or call.peer,
         "allowed": allowed,
         "request_digest": call.digest,
         # What nobody in particular sends and is refused is not worth keeping: it has not even been validated.

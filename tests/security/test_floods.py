@@ -12,18 +12,19 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from limits.aio.storage import MemoryStorage
 from solward.auth.v1 import auth_pb2
 from solward.hosts.v1 import hosts_pb2, link_pb2
 
 from common.errors import SolwardError
 from common.pki import serial_hex
 from controlplane.api.services import SERVICES
+from controlplane.guard.budgets import LocalBudgets
 from controlplane.guard.context import Call
 from controlplane.guard.peers import address_bucket, peer_address
 from controlplane.guard.rate import RateLimit
 from controlplane.guard.table import read_table
 from controlplane.settings import RateLimits
+from tests.support.calls import FakeContext
 from tests.support.plane import Plane, control_plane
 from tests.support.stream import agent_stream, entries, refused
 
@@ -169,7 +170,7 @@ async def test_case_58_garbage_on_the_stream_is_answered_and_never_left_hanging(
 
 
 def call_from(peer: str, method: str = LOGIN) -> Call:
-    return Call(rule=read_table(SERVICES)[method], context=None, request=None, peer=peer, metadata={})  # type: ignore[arg-type]
+    return Call(rule=read_table(SERVICES)[method], context=FakeContext(), request=None, peer=peer, metadata={})  # type: ignore[arg-type]
 
 
 async def hits(limit: RateLimit, *peers: str) -> list[bool]:
@@ -188,14 +189,14 @@ async def hits(limit: RateLimit, *peers: str) -> list[bool]:
 
 
 async def test_case_53_ipv6_network_of_one_customer_is_one_bucket() -> None:
-    limit = RateLimit(RateLimits(credential="3/minute"), MemoryStorage())
+    limit = RateLimit(RateLimits(credential="3/minute"), LocalBudgets())
     rotating = [f"2001:db8:1:2::{number:x}" for number in range(1, 6)] + ["2001:db8:1:2:ffff:ffff:ffff:ffff"]
     assert await hits(limit, *rotating) == [True, True, True, False, False, False]
     assert await hits(limit, "2001:db8:1:3::1") == [True]
 
 
 async def test_case_53_ipv4_in_ipv6_clothes_is_the_same_caller() -> None:
-    limit = RateLimit(RateLimits(credential="2/minute"), MemoryStorage())
+    limit = RateLimit(RateLimits(credential="2/minute"), LocalBudgets())
     assert await hits(limit, "192.0.2.1", "::ffff:192.0.2.1", "::ffff:c000:201", "192.0.2.2") == [
         True,
         True,
