@@ -54,6 +54,9 @@ class Admission:
         return not self.allow or within(address, self.allow)
 
 
+EVERYWHERE = Admission()
+
+
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         parsed = ipaddress.ip_address(text)

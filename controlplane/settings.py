@@ -21,6 +21,7 @@ from pydantic_settings import (
 from common.names import TRUST_DOMAIN
 from controlplane.alerts.rules import AlertSettings
 from controlplane.api.services import SERVICES
+from controlplane.gateway.origins import origin
 from controlplane.networks import network
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
@@ -97,6 +98,7 @@ def _redis(text: str) -> str:
     return text
 
 
+Origin = Annotated[str, AfterValidator(origin)]
 Range = Annotated[str, AfterValidator(_range)]
 
 
@@ -141,6 +143,9 @@ class Settings(BaseSettings):
     allow_networks: list[Range] = Field([], description="ranges that clients and agents may come from; empty: any")
     deny_networks: list[Range] = Field([], description="ranges that nobody may come from, whatever is allowed")
     trusted_proxies: list[Range] = Field([], description="ranges of proxies whose X-Forwarded-For is believed")
+    cors_origins: list[Origin] = Field([], description="exact origins of other pages that may call with cookies")
+    gateway_connections: int = Field(20_000, ge=1, description="that the gateway holds at the most")
+    gateway_connections_per_ip: int = Field(256, ge=1, description="of one address, or one /64; proxies are exempt")
     solana_rpc_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
         SecretStr(""), description="a Solana RPC outside the fleet, by which nodes are judged too; its key is a secret"
     )
@@ -149,6 +154,9 @@ class Settings(BaseSettings):
     alerts: AlertSettings = Field(AlertSettings(), description="rules beside the built-in ones, and what is not judged")
     otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty: none")
     audit_signing_key: SecretStr | None = Field(None, description="HMAC key of the audit log; default: made by init")
+    csrf_secret: SecretStr | None = Field(
+        None, description="HMAC key of browser sessions' cookies and CSRF tokens; default: made by init"
+    )
 
     @field_validator("trust_domain")
     @classmethod
@@ -157,7 +165,7 @@ class Settings(BaseSettings):
             raise ValueError("must be lower-case letters, digits, dots and hyphens")
         return value
 
-    @field_validator("audit_signing_key")
+    @field_validator("audit_signing_key", "csrf_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:

@@ -13,10 +13,14 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from yarl import URL
 
-from controlplane.gateway.server import Limits, build_app, make_runner
+from controlplane.gateway.server import Limits, Trust, build_app, make_runner
+from controlplane.gateway.site import Caps
+from controlplane.web import serve_site
 from tests.conformance.toy import SERVICE, Toy
 
 LIMITS = Limits(body_s=0.5, unary_s=5.0, write_s=1.0, headers_s=1.0)
+CAPS = Caps(unread_s=1.0, per_address=20)
+TRUST = Trust("the-secret", "c" * 32)
 add_health: Any = health_pb2_grpc.add_HealthServicer_to_server
 
 
@@ -61,11 +65,8 @@ class Stand:
 
 @asynccontextmanager
 async def serving(app: web.Application) -> AsyncIterator[int]:
-    runner = make_runner(app, LIMITS)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield runner.addresses[0][1]
-    await runner.cleanup()
+    async with serve_site(make_runner(app, LIMITS), "127.0.0.1:0", caps=CAPS) as port:
+        yield port
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ async def stand() -> AsyncIterator[Stand]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        app = build_app(channel, [SERVICE], "the-secret", limits=LIMITS)
+        app = build_app(channel, [SERVICE], TRUST, LIMITS)
         async with serving(app) as http_port, ClientSession(timeout=ClientTimeout(20)) as session:
             yield Stand(toy, servicer, http_port, session)
     await server.stop(None)

@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 from grpc_health.v1 import health_pb2
 
 from controlplane.gateway.server import build_app
-from tests.conformance.conftest import Stand, serving
+from tests.conformance.conftest import TRUST, Stand, serving
 from tests.conformance.toy import SERVICE
 
 STATUS_TABLE = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401]
@@ -82,6 +82,7 @@ async def test_cases_51_59_only_known_headers_pass(stand: Stand) -> None:
         "solward-second-factor": "proof",
         "traceparent": headers["traceparent"],
         "solward-client-ip": "127.0.0.1",
+        "solward-raw-peer": "127.0.0.1",
         "solward-gateway-secret": "the-secret",
     }
 
@@ -235,7 +236,7 @@ async def test_requests_in_doubt_are_refused_and_closed(stand: Stand, head: str)
 
 async def test_an_unreachable_server_is_503_without_its_address() -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        app = build_app(channel, [SERVICE], "the-secret")
+        app = build_app(channel, [SERVICE], TRUST)
         async with serving(app) as port, ClientSession() as session:
             for path in ("/v1/echo", "/health"):
                 async with session.get(f"http://127.0.0.1:{port}{path}") as response:
