@@ -66,19 +66,17 @@ class BrowserSessions:
             held: what `read` found.
 
         Raises:
-            GatewayError: the cookie is no longer good, or this is not shown to be our own page's request.
+            GatewayError: there is a token in the body too, or this is not shown to be our own page's request.
         """
         if not _renews(route) or not held.given:
             return
         given: Any = message
         if given.refresh_token:
             raise _two_credentials("a refresh token in the body and a session cookie")
-        if not held.refresh:
-            raise GatewayError(
-                grpc.StatusCode.UNAUTHENTICATED, "SESSION_OVER", "the session's cookie is over: sign in again"
-            )
-        self._check(request, held.session)
-        given.refresh_token = held.refresh
+        if held.refresh:
+            self._check(request, held.session)
+        # A cookie that was not made here holds no token; the server says so, as of any token that is over.
+        given.refresh_token = held.refresh or "none"
 
     def wants_cookies(self, request: web.Request, route: Route, held: Held) -> bool:
         """Whether the tokens of the reply go into cookies.

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
@@ -24,15 +24,15 @@ class Installation:
     """Everything secret of one control plane; it never leaves the process or the 0600 files."""
 
     ca: CertificateAuthority
-    server_key_pem: bytes
+    server_key_pem: bytes = field(repr=False)
     server_chain_pem: bytes
     permit_key: Ed25519PrivateKey
     token_key: Ed25519PrivateKey
     checkpoint_key: Ed25519PrivateKey
-    audit_key: bytes
-    seed_key: bytes
-    gateway_secret: str
-    csrf_secret: str
+    audit_key: bytes = field(repr=False)
+    seed_key: bytes = field(repr=False)
+    gateway_secret: str = field(repr=False)
+    csrf_secret: str = field(repr=False)
 
 
 def exists(settings: Settings) -> bool:
