@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the log on standard error")
     log_format: Literal["json", "text"] = Field("json", description="JSON lines, or text for a terminal")
-    reflection: bool = Field(True, description="offer gRPC reflection to signed-in callers")
+    reflection: bool = Field(True, description="offer gRPC reflection to signed-in callers, and OpenAPI to all")
     require_second_factor: bool = Field(True, description="off only for a laboratory; the start says so loudly")
     access_token_seconds: int = Field(600, ge=60, le=3600, description="life of a bearer token")
     session_hours: int = Field(12, ge=1, le=168, description="life of a session, however much it is used")

@@ -17,8 +17,8 @@ from aiohttp import web
 
 from common import sdnotify
 from controlplane.api.services import SERVICES
-from controlplane.gateway.server import Trust, build_app, make_runner
-from controlplane.gateway.site import Caps, listening
+from controlplane.gateway.server import Trust, build_app
+from controlplane.gateway.site import Caps, listening, make_runner
 from controlplane.identity.installation import Installation
 from controlplane.networks import Admission, network
 from controlplane.servers import StartError
@@ -88,7 +88,7 @@ async def gateway_site(settings: Settings, keys: GatewayKeys, target: str) -> As
         admission = Admission.of(settings.allow_networks, settings.deny_networks)
         trust = Trust(keys.secret, keys.csrf_secret, proxies, admission, tuple(settings.cors_origins))
         caps = Caps(settings.gateway_connections, settings.gateway_connections_per_ip, proxies)
-        runner = make_runner(build_app(channel, list(SERVICES), trust))
+        runner = make_runner(build_app(channel, list(SERVICES), trust, describe=settings.reflection))
         async with serve_site(runner, settings.gateway_listen, _tls(keys), caps) as port:
             yield port
 

@@ -16,7 +16,7 @@ from controlplane.gateway.routes import Route
 SESSION_HEADER = "Solward-Session"
 CSRF_HEADER = "X-CSRF-Token"
 # What opens and renews a session answers with this; nothing else carries tokens that may go into cookies.
-_SESSION = "solward.auth.v1.Session"
+SESSION = "solward.auth.v1.Session"
 _LOGOUT = "/solward.auth.v1.AuthService/Logout"
 
 
@@ -89,7 +89,7 @@ class BrowserSessions:
         Raises:
             GatewayError: the header asks for something else, or a page of another origin sends it.
         """
-        if route.reply.DESCRIPTOR.full_name != _SESSION:
+        if route.reply.DESCRIPTOR.full_name != SESSION:
             return False
         wish = request.headers.get(SESSION_HEADER)
         if wish not in (None, "cookie"):
@@ -160,7 +160,7 @@ def closed(response: web.Response) -> web.Response:
 
 
 def _renews(route: Route) -> bool:
-    return route.reply.DESCRIPTOR.full_name == _SESSION and "refresh_token" in route.scope.fields_by_name
+    return route.reply.DESCRIPTOR.full_name == SESSION and "refresh_token" in route.scope.fields_by_name
 
 
 def _with_cookies(response: web.Response, values: list[str]) -> web.Response:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -38,6 +38,15 @@ def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None
     """
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+def always(value: Any) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Make a handler that answers with the same JSON whoever asks."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return as_json(value)
+
+    return handler
 
 
 def refusal(error: GatewayError) -> web.Response:

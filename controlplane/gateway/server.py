@@ -1,7 +1,6 @@
 """The gateway: an HTTP application that answers every bound RPC by calling the gRPC server."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,13 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from controlplane.gateway import browser, errors, headers, origins, replies, transcode
+from controlplane.gateway import browser, errors, headers, openapi, origins, replies, transcode
 from controlplane.gateway.browser import BrowserSessions
 from controlplane.gateway.cookies import Held
 from controlplane.gateway.errors import GatewayError
 from controlplane.gateway.origins import Origins
 from controlplane.gateway.routes import Match, Route, Routes
+from controlplane.gateway.site import Limits
 from controlplane.gateway.templates import PathError
 from controlplane.networks import EVERYWHERE, Admission, Network
 
@@ -28,28 +28,6 @@ _HEALTH_S = 5.0
 _OFF_LOOP_BYTES = 65_536
 _CLOSE = {"Connection": "close"}
 _log = structlog.get_logger(__name__)
-# aiohttp reports each malformed request as an error with its traceback; anyone could fill the log with them.
-_http_log = logging.getLogger(f"{__name__}.http")
-_http_log.setLevel(logging.CRITICAL)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one HTTP client may ask for.
-
-    Args:
-        body_bytes: the greatest body.
-        body_s: how long a body may take to arrive, in seconds.
-        unary_s: the deadline of a unary call without Grpc-Timeout, in seconds.
-        write_s: how long a client may take to read one message of a stream, in seconds.
-        headers_s: how long a connection may be without a whole request, in seconds.
-    """
-
-    body_bytes: int = 1 << 20
-    body_s: float = 15.0
-    unary_s: float = 30.0
-    write_s: float = 30.0
-    headers_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +54,8 @@ def build_app(
     services: Sequence[ServiceDescriptor],
     trust: Trust,
     limits: Limits | None = None,
+    *,
+    describe: bool = True,
 ) -> web.Application:
     """Make the application; other routes may be added to it and win over the RPCs'.
 
@@ -84,40 +64,23 @@ def build_app(
         services: whose RPCs are served.
         trust: whom the gateway believes.
         limits: what a client may ask for.
+        describe: offer the OpenAPI document.
 
     Raises:
         RouteError: a binding cannot be served.
     """
     listed = Origins(trust.origins, trust.proxies)
     sessions = BrowserSessions(trust.csrf_secret, listed)
-    gateway = _Gateway(channel, Routes(services), trust, listed, sessions, limits or Limits())
+    routes = Routes(services)
+    gateway = _Gateway(channel, routes, trust, listed, sessions, limits or Limits())
     app = web.Application(middlewares=[gateway.serve], client_max_size=gateway.limits.body_bytes)
     app.router.add_get("/health", gateway.health)
     app.router.add_get("/auth/csrf", sessions.csrf)
+    if describe:
+        app.router.add_get("/openapi.json", replies.always(openapi.document(routes.all)))
     app.on_response_prepare.append(headers.harden)
     app.on_response_prepare.append(gateway.mark)
     return app
-
-
-def make_runner(app: web.Application, limits: Limits | None = None) -> web.AppRunner:
-    """Make the runner that serves the application with its limits on slow and hostile clients.
-
-    Args:
-        app: what `build_app` made.
-        limits: the same as given there.
-    """
-    return web.AppRunner(
-        app,
-        # A client that goes away must end its call.
-        handler_cancellation=True,
-        auto_decompress=False,
-        # Runs from the connection's start too, so it bounds slow headers.
-        keepalive_timeout=(limits or Limits()).headers_s,
-        lingering_time=1.0,
-        max_headers=64,
-        access_log=None,
-        logger=_http_log,
-    )
 
 
 class _Gateway:

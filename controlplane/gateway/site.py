@@ -1,6 +1,7 @@
 """The site: an application on a port, with limits on slow and hostile clients from the first packet on."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections import Counter
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import structlog
+from aiohttp import web
 from prometheus_client import Counter as Total
 
 from controlplane.guard.peers import address_bucket
@@ -19,6 +21,29 @@ log = structlog.get_logger(__name__)
 
 _BACKLOG = 1024
 _REFUSED = Total("solward_http_connections_refused_total", "Connections closed at once, by which cap.", ("cap",))
+
+# aiohttp reports each malformed request as an error with its traceback; anyone could fill the log with them.
+_http_log = logging.getLogger(f"{__name__}.http")
+_http_log.setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one HTTP client may ask for.
+
+    Args:
+        body_bytes: the greatest body.
+        body_s: how long a body may take to arrive, in seconds.
+        unary_s: the deadline of a unary call without Grpc-Timeout, in seconds.
+        write_s: how long a client may take to read one message of a stream, in seconds.
+        headers_s: how long a connection may be without a whole request, in seconds.
+    """
+
+    body_bytes: int = 1 << 20
+    body_s: float = 15.0
+    unary_s: float = 30.0
+    write_s: float = 30.0
+    headers_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +63,27 @@ class Caps:
     exempt: tuple[Network, ...] = ()
     handshake_s: float = 10.0
     unread_s: float = 30.0
+
+
+def make_runner(app: web.Application, limits: Limits | None = None) -> web.AppRunner:
+    """Make the runner that serves the application with its limits on slow and hostile clients.
+
+    Args:
+        app: what `build_app` made.
+        limits: the same as given there.
+    """
+    return web.AppRunner(
+        app,
+        # A client that goes away must end its call.
+        handler_cancellation=True,
+        auto_decompress=False,
+        # Runs from the connection's start too, so it bounds slow headers.
+        keepalive_timeout=(limits or Limits()).headers_s,
+        lingering_time=1.0,
+        max_headers=64,
+        access_log=None,
+        logger=_http_log,
+    )
 
 
 @asynccontextmanager

@@ -13,8 +13,8 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from yarl import URL
 
-from controlplane.gateway.server import Limits, Trust, build_app, make_runner
-from controlplane.gateway.site import Caps
+from controlplane.gateway.server import Trust, build_app
+from controlplane.gateway.site import Caps, Limits, make_runner
 from controlplane.web import serve_site
 from tests.conformance.toy import SERVICE, Toy
 
