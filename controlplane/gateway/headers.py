@@ -90,10 +90,10 @@ def check_upgrade(request: web.Request) -> None:
         GatewayError: 400, and the connection is closed.
     """
     wanted = request.headers.getall(hdrs.UPGRADE, ())
-    if wanted and [name.lower() for name in wanted] != ["websocket"]:
+    if request.method == hdrs.METH_CONNECT or (wanted and [name.lower() for name in wanted] != ["websocket"]):
         code = grpc.StatusCode.INVALID_ARGUMENT
         words = "only WebSocket is upgraded to, where a path offers it"
-        raise GatewayError(code, "UPGRADE_REFUSED", words, headers={hdrs.CONNECTION: "close"})
+        raise GatewayError(code, "UPGRADE_REFUSED", words, closes=True)
 
 
 def timeout_of(request: web.Request) -> float | None:

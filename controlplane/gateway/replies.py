@@ -52,7 +52,10 @@ def always(value: Any) -> Callable[[web.Request], Awaitable[web.Response]]:
 def refusal(error: GatewayError) -> web.Response:
     """Answer with an error of the gateway's own."""
     status = error.status()
-    return as_json(errors.body_of(status), error.http_status, errors.headers_of(status) | error.headers)
+    response = as_json(errors.body_of(status), error.http_status, errors.headers_of(status) | error.headers)
+    if error.closes:
+        response.force_close()
+    return response
 
 
 def failure(error: grpc.aio.AioRpcError) -> web.Response:

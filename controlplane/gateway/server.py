@@ -26,7 +26,6 @@ from controlplane.networks import EVERYWHERE, Admission, Network
 _HEALTH = "/grpc.health.v1.Health/Check"
 _HEALTH_S = 5.0
 _OFF_LOOP_BYTES = 65_536
-_CLOSE = {"Connection": "close"}
 _log = structlog.get_logger(__name__)
 
 
@@ -182,7 +181,7 @@ class _Gateway:
         address = headers.client_address(request, self._trust.proxies)
         if not self._trust.admission.admits(address):
             words = f"calls are not taken from {address}"
-            raise GatewayError(grpc.StatusCode.PERMISSION_DENIED, "NETWORK_REFUSED", words, headers=_CLOSE)
+            raise GatewayError(grpc.StatusCode.PERMISSION_DENIED, "NETWORK_REFUSED", words, closes=True)
 
     def _preflight(self, request: web.Request) -> web.Response:
         found = self._find(request, request.raw_path.partition("?")[0])
@@ -239,12 +238,12 @@ class _Gateway:
         except TimeoutError:
             words = f"the body did not arrive within {self.limits.body_s:g} s"
             code = grpc.StatusCode.DEADLINE_EXCEEDED
-            raise GatewayError(code, "BODY_TOO_SLOW", words, http_status=408, headers=_CLOSE) from None
+            raise GatewayError(code, "BODY_TOO_SLOW", words, http_status=408, closes=True) from None
 
     def _too_large(self) -> GatewayError:
         words = f"a body has at most {self.limits.body_bytes} bytes"
         code = grpc.StatusCode.RESOURCE_EXHAUSTED
-        return GatewayError(code, "BODY_TOO_LARGE", words, http_status=413, headers=_CLOSE)
+        return GatewayError(code, "BODY_TOO_LARGE", words, http_status=413, closes=True)
 
 
 def _callable(channel: grpc.aio.Channel, route: Route) -> Any:

@@ -13,6 +13,7 @@ from functools import partial
 import structlog
 from aiohttp import web
 from prometheus_client import Counter as Total
+from prometheus_client import Gauge
 
 from controlplane.guard.peers import address_bucket
 from controlplane.networks import Network, within
@@ -20,6 +21,7 @@ from controlplane.networks import Network, within
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 1024
+_HELD = Gauge("solward_http_connections", "Connections of HTTP clients that are held.")
 _REFUSED = Total("solward_http_connections_refused_total", "Connections closed at once, by which cap.", ("cap",))
 
 # aiohttp reports each malformed request as an error with its traceback; anyone could fill the log with them.
@@ -143,6 +145,7 @@ class _Door:
                 connection.close()
                 continue
             self._held[bucket] += 1
+            _HELD.inc()
             task = asyncio.create_task(self._greet(connection, bucket))
             self.greeting.add(task)
             task.add_done_callback(self.greeting.discard)
@@ -179,6 +182,7 @@ class _Door:
 
     def _release(self, bucket: str) -> None:
         self._held[bucket] -= 1
+        _HELD.dec()
         if self._held[bucket] <= 0:
             del self._held[bucket]
 
