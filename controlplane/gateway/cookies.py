@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from controlplane.gateway.errors import bad_request
 # A browser takes a cookie of such a name over HTTPS only, for this host and no other, whoever else may set cookies.
 ACCESS = "__Host-solward-access"
 REFRESH = "__Host-solward-refresh"
+_JWT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}")
 _ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
 
 
@@ -79,6 +81,9 @@ class Cookies:
         """Read a request's cookies; raises GatewayError where one of ours is there twice."""
         found = parse(request.headers.getall(hdrs.COOKIE, ()))
         access = found.get(ACCESS, "")
+        if not _JWT.fullmatch(access):
+            # No token of any server's, and metadata might not even carry it.
+            access = ""
         session, refresh = self._open(found.get(REFRESH, ""))
         return Held(access, refresh, session, session_of(access), bool(found))
 
@@ -125,7 +130,7 @@ def session_of(access: str) -> str:
     try:
         # Read, not believed: the gateway holds no key, and a token that is false is refused by the server.
         session = jwt.decode(access, options={"verify_signature": False}).get("sid", "")
-    except jwt.PyJWTError:
+    except (jwt.PyJWTError, ValueError):
         return ""
     return session if isinstance(session, str) else ""
 

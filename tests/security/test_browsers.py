@@ -90,6 +90,13 @@ async def test_case_25_cookie_and_bearer_together_are_refused(plane: Plane) -> N
         assert await reason(await browser.send("GET", "/auth/caller", Cookie=twice)) == (400, "REQUEST_MALFORMED")
 
 
+async def test_case_25_junk_in_a_cookie_is_nobodys_session(plane: Plane) -> None:
+    async with Browser(plane) as browser:
+        for junk in ("é", "a b", '"x"', "x" * 7000, "..", "\udc80"):
+            answer = await browser.send("GET", "/auth/caller", Cookie=f"{ACCESS}={junk}")
+            assert await reason(answer) in ((401, "NOT_SIGNED_IN"), (401, "TOKEN_INVALID")), junk
+
+
 async def test_case_25_forms_and_overrides_do_nothing(plane: Plane) -> None:
     async with Browser(plane) as browser:
         await browser.sign_in(await plane.add_person())
