@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 from solward.alerts.v1.alerts_pb2_grpc import add_AlertsServiceServicer_to_server
 from solward.audit.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
+from solward.auth.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from solward.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
 from solward.controls.v1.controls_pb2_grpc import add_ControlsServiceServicer_to_server
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
@@ -22,6 +23,8 @@ from common import sdnotify
 from controlplane.alerts.book import Book
 from controlplane.alerts.engine import AlertEngine
 from controlplane.alerts.findings import Findings
+from controlplane.alerts.notices import Notices
+from controlplane.api.access import AccessApi
 from controlplane.api.alerts import AlertsApi
 from controlplane.api.audit import AuditApi
 from controlplane.api.auth import AuthApi
@@ -36,10 +39,11 @@ from controlplane.api.snapshots import Snapshots
 from controlplane.api.validator import ValidatorApi
 from controlplane.audit.log import AuditLog, AuditSettings
 from controlplane.guard.audit import Audit, Refusals
-from controlplane.guard.budgets import FallbackBudgets, LocalBudgets
+from controlplane.guard.break_glass import BreakGlass
 from controlplane.guard.chain import GuardChain
 from controlplane.guard.errors import Errors
 from controlplane.guard.observe import Observe
+from controlplane.guard.places import Places
 from controlplane.guard.policy import Policy
 from controlplane.guard.principal import Authenticate
 from controlplane.guard.rate import RateLimit
@@ -48,9 +52,14 @@ from controlplane.guard.standard import standard_table
 from controlplane.guard.table import read_table
 from controlplane.guard.validation import Validation
 from controlplane.guard.whence import Whence
+from controlplane.identity.approvers import Approvers
+from controlplane.identity.call_approvals import CallApprovals
 from controlplane.identity.enrollment import Enrollment
+from controlplane.identity.explain import Explainer
 from controlplane.identity.installation import Installation
+from controlplane.identity.people import People
 from controlplane.identity.principals import Principals
+from controlplane.identity.role_book import RoleBook
 from controlplane.identity.second_factors import SecondFactors
 from controlplane.identity.sessions import Sessions
 from controlplane.leadership import Leadership
@@ -70,16 +79,18 @@ from controlplane.operations.steps import Steps
 from controlplane.operations.unit import UnitWorkflow
 from controlplane.servers import Servers
 from controlplane.settings import Settings
+from controlplane.store.access import AccessRepository, ApprovalRepository
 from controlplane.store.alerts import AlertRepository
 from controlplane.store.audit import AuditRepository
-from controlplane.store.budgets import RedisBudgets
+from controlplane.store.budgets import open_budgets
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
 from controlplane.store.leases import LeaseRepository
 from controlplane.store.operations import OperationRepository
-from controlplane.store.redis import RedisDown, RedisStore
-from controlplane.store.sessions import SessionRepository
+from controlplane.store.redis import RedisStore
+from controlplane.store.redis_sessions import RedisSessions
+from controlplane.store.sessions import SessionRepository, SessionStore
 from controlplane.store.users import UserRepository
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.prometheus import metrics_app
@@ -102,7 +113,8 @@ class App:
         redis_url = settings.redis_url.get_secret_value()
         self._redis = RedisStore(redis_url) if redis_url else None
         users = UserRepository(self.engine)
-        stored_sessions = SessionRepository(self.engine)
+        stored_sessions: SessionStore = RedisSessions(self._redis) if self._redis else SessionRepository(self.engine)
+        stored_access = AccessRepository(self.engine)
         hosts = HostRepository(self.engine)
         own_folder = None if settings.shares_store else settings.data_dir
         self._leadership = Leadership(LeaseRepository(self.engine), own_folder)
@@ -117,7 +129,13 @@ class App:
         )
         factors = SecondFactors(users, stored_sessions, installation.seed_key)
         sessions = Sessions(users, stored_sessions, factors, installation.token_key, settings)
-        principals = Principals(users, hosts, sessions, settings.trust_domain)
+        roles = RoleBook(stored_access, users)
+        self.principals = principals = Principals(
+            users, hosts, sessions, roles, settings.trust_domain,
+            second_factor_roles=frozenset(settings.second_factor_roles if settings.require_second_factor else ()),
+        )  # fmt: skip
+        people = People(users, factors, principals.forget)
+        approvals = CallApprovals(ApprovalRepository(self.engine), users, roles)
         enrollment = Enrollment(hosts, installation.ca, settings.trust_domain)
 
         self.links = Links()
@@ -145,12 +163,11 @@ class App:
         self._alerts = AlertEngine(rules, hosts, self.links, ingest, alert_book, board.busy_hosts)
         self._findings = Findings(found, stored_alerts, self._alerts)
 
-        self._shared_budgets = RedisBudgets(self._redis) if self._redis else None
-        budgets = LocalBudgets()
-        rate = RateLimit(
-            settings.rate_limits,
-            FallbackBudgets(self._shared_budgets, RedisDown, budgets) if self._shared_budgets else budgets,
-        )
+        places = Places(hosts, stored_operations, stored_alerts)
+        explainer = Explainer(table, places, roles)
+        glass = BreakGlass(Notices(alert_book))
+        self._budgets = open_budgets(self._redis)
+        rate = RateLimit(settings.rate_limits, self._budgets)
         admission = Admission.of(settings.allow_networks, settings.deny_networks)
         chain = GuardChain(
             table,
@@ -161,13 +178,14 @@ class App:
                 Whence(admission, installation.gateway_secret, rate),
                 Authenticate(principals, rate),
                 rate,
-                Policy(),
-                SecondFactor(factors, required=settings.require_second_factor),
+                Policy(places),
+                SecondFactor(factors, approvals, glass, required=settings.require_second_factor),
                 Validation(),
                 Audit(self.audit),
             ),
         )
-        auth_api = AuthApi(sessions, factors, stored_sessions, principals)
+        auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, settings.trust_domain)
+        access_api = AccessApi(people, roles, stored_access, sessions, principals, hosts, explainer, approvals)
         hosts_api = HostsApi(hosts, enrollment, installation.ca, self.links, ingest, principals)
         enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch)
         link_api = LinkApi(LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings))
@@ -175,10 +193,11 @@ class App:
         operating = Operating(hosts, self.operations, gating)
         validator_api = ValidatorApi(hosts, self.links, dispatch, operating)
         controls_api = ControlsApi(
-            planner, self.operations, board,
+            planner, self.operations, board, hosts,
             Snapshots(hosts, self.links, dispatch, operating), Ledger(hosts, self.links, self.operations, operating),
         )  # fmt: skip
-        operations_api = OperationsApi(stored_operations, board, self.operations, hosts)
+        approvers = Approvers(users, roles)
+        operations_api = OperationsApi(stored_operations, board, self.operations, hosts, approvers)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
         audit_api = AuditApi(self.audit)
         self.servers = Servers(
@@ -187,6 +206,7 @@ class App:
             chain,
             (
                 lambda server: add_AuthServiceServicer_to_server(auth_api, server),
+                lambda server: add_AccessServiceServicer_to_server(access_api, server),
                 lambda server: add_HostsServiceServicer_to_server(hosts_api, server),
                 lambda server: add_EnrollmentServiceServicer_to_server(enrollment_api, server),
                 lambda server: add_LinkServiceServicer_to_server(link_api, server),
@@ -221,8 +241,7 @@ class App:
             stack.push_async_callback(close_engine, self.engine)
             if self._redis:
                 stack.push_async_callback(self._redis.close)
-            if self._shared_budgets:
-                stack.push_async_callback(self._shared_budgets.close)
+            stack.push_async_callback(self._budgets.close)
             await migrate(self.engine)
             await stack.enter_async_context(self._leadership.held())
             stack.enter_context(tracing("solward-controlplane", self.settings.otlp_endpoint))

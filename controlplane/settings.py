@@ -130,6 +130,9 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field("json", description="JSON lines, or text for a terminal")
     reflection: bool = Field(True, description="offer gRPC reflection to signed-in callers, and OpenAPI to all")
     require_second_factor: bool = Field(True, description="off only for a laboratory; the start says so loudly")
+    second_factor_roles: list[str] = Field(
+        ["admin", "operator"], description="who has one of these may do nothing until an authenticator is set up"
+    )
     access_token_seconds: int = Field(600, ge=60, le=3600, description="life of a bearer token")
     session_hours: int = Field(12, ge=1, le=168, description="life of a session, however much it is used")
     refresh_idle_minutes: int = Field(60, ge=5, le=1440, description="a session unused for so long ends")

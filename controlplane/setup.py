@@ -1,15 +1,14 @@
 """First set-up: an installation, its store, and the first administrator."""
 
 import asyncio
-import io
 import uuid
 
 import pyotp
-import segno
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from common.clock import now_ms
 from common.names import HOST_ID
+from controlplane.identity.authenticators import otpauth_uri, qr_text
 from controlplane.identity.installation import Installation, InstallationError, create, exists, load
 from controlplane.identity.secrets import MIN_PASSWORD, hash_password, seal
 from controlplane.settings import Settings
@@ -112,11 +111,8 @@ async def _add_user(settings: Settings, installation: Installation, name: str, p
 
 
 def _authenticator(settings: Settings, name: str, seed: str) -> str:
-    link = pyotp.TOTP(seed).provisioning_uri(name=name, issuer_name=f"Solward {settings.trust_domain}")
-    picture = io.StringIO()
-    segno.make(link, error="m").terminal(picture, compact=True, border=1)
     return (
-        f"{picture.getvalue()}\n"
+        f"{qr_text(otpauth_uri(seed, name, settings.trust_domain))}\n"
         f"Scan this with the authenticator of {name}, or type its key: {seed}\n"
         f"It is shown this once.\n"
     )

@@ -9,6 +9,7 @@ COMMANDS = {
     "login": ("session", "Sign in to a control plane."),
     "logout": ("session", "End the session."),
     "status": ("session", "Who am I, on which control plane, and is all well?"),
+    "account": ("account", "Your own sessions, authenticator and recovery codes."),
     "context": ("context", "Choose between control planes."),
     "hosts": ("hosts", "List, enroll and revoke hosts."),
     "rpc": ("rpc", "Latency and errors of Solana RPC methods."),
@@ -16,6 +17,7 @@ COMMANDS = {
     "controls": ("controls", "Restart or change many hosts, one after the other."),
     "alerts": ("alerts", "What is wrong, and what the logs said."),
     "operations": ("operations", "What was asked, how far it has come; pause, abort, retry."),
+    "access": ("access", "Who may do what: users, roles, grants, calls to approve."),
     "audit": ("audit", "Read, export and verify the audit log."),
     "completion": ("completion", "Print a completion script for your shell."),
 }
@@ -62,10 +64,15 @@ class Tree(click.Group):
 @click.command(cls=Tree, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option("0.1.0", prog_name="ctl")
 @click.option("--context", "context_name", metavar="NAME", help="Use this context instead of the current one.")
+@click.option(
+    "--break-glass", metavar="REASON", default="",
+    help="In an emergency, do without others' approval; it is audited, and everybody is alerted.",
+)  # fmt: skip
 @click.pass_context
-def cli(ctx: click.Context, context_name: str | None) -> None:
-    """Keep the name of the context for the command."""
+def cli(ctx: click.Context, context_name: str | None, break_glass: str) -> None:
+    """Keep the name of the context for the command, and why it does without approval."""
     ctx.obj = context_name
+    ctx.meta["break_glass"] = break_glass
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
+import click
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
@@ -27,7 +28,10 @@ CALL_SECONDS = 20.0
 # An access token that ends within this is renewed before it is used.
 EARLY_MS = 15_000
 PROOF_KEY = "solward-second-factor"
+GLASS_KEY = "solward-break-glass"
 AUTH = "solward.auth.v1.AuthService"
+# What is called before one is signed in.
+_OPEN = {f"{AUTH}/{name}" for name in ("Login", "RefreshSession", "AcceptInvitation", "ConfirmInvitation")}
 
 _EXIT_BY_CODE = {
     grpc.StatusCode.INVALID_ARGUMENT: exits.USAGE,
@@ -88,7 +92,8 @@ class Client:
     async def attempt(self, method: str, request: Message, reply: type[Reply], proof: str = "") -> Reply:
         """Call a unary method once."""
         invoke = self._channel.unary_unary(f"/{method}", _serialize, reply.FromString)
-        metadata = [*await self._authorization(method), *([(PROOF_KEY, proof)] if proof else [])]
+        said = ((PROOF_KEY, proof), (GLASS_KEY, _break_glass()))
+        metadata = [*await self._authorization(method), *((key, value) for key, value in said if value)]
         answer: Reply = await invoke(request, metadata=metadata, timeout=CALL_SECONDS)
         return answer
 
@@ -111,7 +116,7 @@ class Client:
             self.context.access_expires_ms = 0
 
     async def _authorization(self, method: str) -> list[tuple[str, str]]:
-        if method in (f"{AUTH}/Login", f"{AUTH}/RefreshSession"):
+        if method in _OPEN:
             return []
         context = self.context
         if not context.access_token:
@@ -154,6 +159,13 @@ class Client:
         verify = auth_pb2.VerifySecondFactorRequest(totp_code=code, call_digest=digest)
         verified = await self.attempt(f"{AUTH}/VerifySecondFactor", verify, auth_pb2.SecondFactorProof)
         return str(verified.proof)
+
+
+def _break_glass() -> str:
+    """Give why this command does without others' approval; ASCII, as metadata is."""
+    command = click.get_current_context(silent=True)
+    reason = str(command.meta.get("break_glass", "")) if command else ""
+    return reason.encode("ascii", "replace").decode()
 
 
 def _is_over(context: Context) -> bool:

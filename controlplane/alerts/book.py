@@ -76,6 +76,10 @@ class Book:
             )
         alert.acknowledged_by, alert.comment = who, comment
         alert.acknowledge_time.FromMilliseconds(now_ms())
+        if alert.subject == pb.ALERT_SUBJECT_CONTROL_PLANE:
+            # A notice: it is over when somebody knows of it.
+            alert.state = pb.ALERT_STATE_RESOLVED
+            alert.resolve_time.FromMilliseconds(now_ms())
         await self.put([alert])
         return alert
 

@@ -112,6 +112,8 @@ class AlertEngine:
         await self._learn_hosts()
         rules = {rule.name: rule for rule in self.rules}
         for alert in list(self._book.open.values()):
+            if alert.subject == pb.ALERT_SUBJECT_CONTROL_PLANE:
+                continue
             rule, host = rules.get(alert.rule), self._known.get(alert.host.removeprefix("hosts/"))
             if rule is None or host is None:
                 await self._book.put([_resolved(alert, now_ms())])

@@ -12,6 +12,7 @@ from controlplane.alerts.engine import SUBJECTS, AlertEngine
 from controlplane.alerts.rules import SEVERITIES, Rule
 from controlplane.api.lookup import find_host
 from controlplane.api.paging import page_position, page_token
+from controlplane.api.reach import Reach
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.store.alerts import AlertRepository
 from controlplane.store.events import EventRepository
@@ -40,7 +41,9 @@ class AlertsApi(AlertsServiceServicer):
         size = request.page_size or EVENTS_PAGE
         found = await self._events.page(host_uid, request.min_severity, before, size + 1)
         more = page_token(request, list(found[size - 1][0])) if len(found) > size else ""
-        events = [pb.HostEvent(host=host_name(name), event=event) for _, name, event in found[:size]]
+        reach = await Reach.of_caller(self._hosts)
+        named = [(host_name(name), event) for _, name, event in found[:size]]
+        events = [pb.HostEvent(host=name, event=event) for name, event in named if reach.sees(name)]
         return pb.ListEventsResponse(events=events, next_page_token=more)
 
     async def ListAlerts(self, request: pb.ListAlertsRequest, context: Context) -> pb.ListAlertsResponse:
@@ -52,7 +55,8 @@ class AlertsApi(AlertsServiceServicer):
         found = await self._stored.page(request.host, resolved=request.resolved, after=after, size=size + 1)
         more = page_token(request, list(found[size - 1][0])) if len(found) > size else ""
         # What fires is newer in the book than in the store: when it was last seen changes all the time.
-        alerts = [self._book.open.get(alert.name, alert) for _, alert in found[:size]]
+        reach = await Reach.of_caller(self._hosts)
+        alerts = [self._book.open.get(alert.name, alert) for _, alert in found[:size] if reach.sees(alert.host)]
         return pb.ListAlertsResponse(alerts=alerts, next_page_token=more)
 
     async def WatchAlerts(
@@ -61,8 +65,11 @@ class AlertsApi(AlertsServiceServicer):
         if request.host:
             await find_host(self._hosts, request.host)
 
+        reach = await Reach.of_caller(self._hosts)
+
         def wanted(alert: pb.Alert) -> bool:
-            return request.host in ("", alert.host) and (request.silenced or not alert.silence)
+            shown = request.host in ("", alert.host) and reach.sees(alert.host)
+            return shown and (request.silenced or not alert.silence)
 
         async for group in self._book.watch(wanted):
             yield pb.WatchAlertsResponse(alerts=group)
@@ -87,7 +94,9 @@ class AlertsApi(AlertsServiceServicer):
         return made
 
     async def ListSilences(self, request: pb.ListSilencesRequest, context: Context) -> pb.ListSilencesResponse:
-        return pb.ListSilencesResponse(silences=list(self._book.silences.values()))
+        reach = await Reach.of_caller(self._hosts)
+        seen = [silence for silence in self._book.silences.values() if reach.sees(silence.host)]
+        return pb.ListSilencesResponse(silences=seen)
 
     async def EndSilence(self, request: pb.EndSilenceRequest, context: Context) -> pb.Silence:
         return await self._book.end_silence(request.name)

@@ -1,34 +1,55 @@
 """auth.v1: sessions and second factors."""
 
+import grpc
 from google.protobuf.empty_pb2 import Empty
 from solward.auth.v1 import auth_pb2 as pb
 from solward.auth.v1.auth_pb2_grpc import AuthServiceServicer
 
 from common.clock import timestamp
-from controlplane.guard.context import Context, caller
+from common.errors import SolwardError
+from controlplane.guard.context import Context, caller, current_call
+from controlplane.guard.second_factor import second_factor_required
+from controlplane.identity.authenticators import otpauth_uri, qr_svg
+from controlplane.identity.people import People
 from controlplane.identity.principals import Principals
 from controlplane.identity.second_factors import RECENT_MS, SecondFactors
 from controlplane.identity.sessions import Sessions, Tokens
-from controlplane.store.sessions import SessionRepository
+from controlplane.store.sessions import Session, SessionStore
+from controlplane.store.users import User
 
 
 class AuthApi(AuthServiceServicer):
     """Serves AuthService."""
 
     def __init__(
-        self, sessions: Sessions, factors: SecondFactors, stored: SessionRepository, principals: Principals
-    ) -> None:
+        self, sessions: Sessions, factors: SecondFactors, stored: SessionStore, principals: Principals, people: People,
+        trust_domain: str,
+    ) -> None:  # fmt: skip
         self._sessions = sessions
         self._factors = factors
         self._stored = stored
         self._principals = principals
+        self._people = people
+        self._trust_domain = trust_domain
 
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.Session:
-        return _session(await self._sessions.login(request.username, request.password, request.totp_code))
+        if bool(request.totp_code) == bool(request.recovery_code):
+            what = "a code of the authenticator or a recovery code must be given, and not both"
+            raise SolwardError(
+                grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"totp_code: {what}", {"field": "totp_code"},
+                (("totp_code", what),),
+            )  # fmt: skip
+        peer = current_call().peer
+        tokens = await self._sessions.login(
+            request.username, request.password, request.totp_code, recovery_code=request.recovery_code, peer=peer
+        )
+        if request.recovery_code:
+            current_call().notes.update(recovery_code=True)
+        return session_message(tokens)
 
     async def RefreshSession(self, request: pb.RefreshSessionRequest, context: Context) -> pb.Session:
         try:
-            return _session(await self._sessions.refresh(request.refresh_token))
+            return session_message(await self._sessions.refresh(request.refresh_token))
         finally:
             # A reused token has just ended its session.
             self._principals.forget()
@@ -47,16 +68,72 @@ class AuthApi(AuthServiceServicer):
         who = caller()
         session = await self._stored.get(who.session)
         factor = session.second_factor_ms + RECENT_MS if session and await self._factors.is_recent(session.id) else None
+        user = await self._people.by_uid(who.uid)
         return pb.Caller(
             username=who.name,
             kind=who.kind,
             role=who.role,
-            permissions=sorted(who.permissions),
+            permissions=sorted({one for rule in who.rules for one in rule.permissions}),
             second_factor_expire_time=timestamp(factor),
+            has_second_factor=user is not None and user.has_second_factor,
+            recovery_codes_left=await self._people.recovery_left(who.uid),
         )
 
+    async def AcceptInvitation(self, request: pb.AcceptInvitationRequest, context: Context) -> pb.AuthenticatorSecret:
+        return self._secret(*await self._people.accept(request.invitation, request.password))
 
-def _session(tokens: Tokens) -> pb.Session:
+    async def ConfirmInvitation(self, request: pb.ConfirmInvitationRequest, context: Context) -> pb.RecoveryCodes:
+        user, codes = await self._people.confirm_invitation(request.invitation, request.totp_code)
+        current_call().notes.update(user=f"users/{user.name}")
+        return pb.RecoveryCodes(username=user.name, codes=codes)
+
+    async def SetUpSecondFactor(self, request: pb.SetUpSecondFactorRequest, context: Context) -> pb.AuthenticatorSecret:
+        who = caller()
+        user = await self._people.by_uid(who.uid)
+        # Who has an authenticator already proves it first: a stolen session must not bring its own.
+        if user and user.has_second_factor and not await self._factors.is_recent(who.session):
+            raise second_factor_required("RECENT", "", "a code verified within the last 5 minutes")
+        return self._secret(*await self._people.set_up(who.uid))
+
+    async def ConfirmSecondFactor(self, request: pb.ConfirmSecondFactorRequest, context: Context) -> pb.RecoveryCodes:
+        user, codes = await self._people.confirm_set_up(caller().uid, request.totp_code)
+        return pb.RecoveryCodes(username=user.name, codes=codes)
+
+    async def RenewRecoveryCodes(self, request: pb.RenewRecoveryCodesRequest, context: Context) -> pb.RecoveryCodes:
+        who = caller()
+        return pb.RecoveryCodes(username=who.name, codes=await self._people.renew_recovery(who.uid))
+
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
+        who = caller()
+        found = await self._sessions.of_user(who.uid)
+        return pb.ListSessionsResponse(sessions=[open_session(one, who.name) for one in found])
+
+    async def EndSession(self, request: pb.EndSessionRequest, context: Context) -> Empty:
+        await self._sessions.end_own(caller().uid, request.name.removeprefix("sessions/"))
+        self._principals.forget()
+        return Empty()
+
+    def _secret(self, user: User, seed: str) -> pb.AuthenticatorSecret:
+        current_call().notes.update(user=f"users/{user.name}")
+        uri = otpauth_uri(seed, user.name, self._trust_domain)
+        return pb.AuthenticatorSecret(username=user.name, otpauth_uri=uri, qr_svg=qr_svg(uri))
+
+
+def open_session(session: Session, username: str) -> pb.OpenSession:
+    """Show a session as it stands."""
+    return pb.OpenSession(
+        name=f"sessions/{session.id}",
+        username=username,
+        create_time=timestamp(session.created_ms),
+        use_time=timestamp(session.used_ms),
+        expire_time=timestamp(session.expires_ms),
+        peer=session.peer,
+        current=session.id == caller().session,
+    )
+
+
+def session_message(tokens: Tokens) -> pb.Session:
+    """Give tokens as the caller gets them."""
     return pb.Session(
         username=tokens.username,
         access_token=tokens.access,

@@ -11,21 +11,24 @@ from solward.operations.v1 import operations_pb2
 from common.errors import SolwardError
 from controlplane.api.ledger import Ledger
 from controlplane.api.plans import PlannedRequest, refuse_changed, request_key
+from controlplane.api.reach import Reach, must_reach
 from controlplane.api.snapshots import Snapshots
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.operations.board import Board, ended
 from controlplane.operations.engine import Engine
 from controlplane.operations.fleet_plan import CONFIG_APPLY, ROLLING, FleetPlan
 from controlplane.operations.fleet_planner import FleetPlanner
-from controlplane.store.hosts import HostRow
+from controlplane.store.hosts import HostRepository, HostRow
 
 
 class ControlsApi(ControlsServiceServicer):
     """Serves ControlsService."""
 
     def __init__(
-        self, planner: FleetPlanner, engine: Engine, board: Board, snapshots: Snapshots, ledger: Ledger
-    ) -> None:
+        self, planner: FleetPlanner, engine: Engine, board: Board, hosts: HostRepository, snapshots: Snapshots,
+        ledger: Ledger,
+    ) -> None:  # fmt: skip
+        self._hosts = hosts
         self._snapshots = snapshots
         self._ledger = ledger
         self._planner = planner
@@ -120,6 +123,7 @@ class ControlsApi(ControlsServiceServicer):
         if key and not request.validate_only and (first := await self._engine.by_request(key)):
             return first
         plan = await make_plan()
+        must_reach((target.host for target in plan.targets), await Reach.of_caller(self._hosts))
         refuse_changed(plan.hash, request.plan_hash)
         if request.validate_only:
             call.notes.update(reason="PLAN_ONLY", plan_hash=plan.hash)

@@ -8,7 +8,9 @@ from solward.operations.v1.operations_pb2_grpc import OperationsServiceServicer
 
 from controlplane.api.lookup import find_host
 from controlplane.api.paging import page_position, page_token
+from controlplane.api.reach import Reach
 from controlplane.guard.context import Context, caller, current_call
+from controlplane.identity.approvers import Approvers
 from controlplane.operations.board import Board
 from controlplane.operations.engine import Engine
 from controlplane.operations.steering import abort, pause, resume, retry
@@ -27,8 +29,11 @@ class Steered(Protocol):
 class OperationsApi(OperationsServiceServicer):
     """Serves OperationsService."""
 
-    def __init__(self, operations: OperationRepository, board: Board, engine: Engine, hosts: HostRepository) -> None:
+    def __init__(
+        self, operations: OperationRepository, board: Board, engine: Engine, hosts: HostRepository, approvers: Approvers
+    ) -> None:
         self._operations = operations
+        self._approvers = approvers
         self._board = board
         self._engine = engine
         self._hosts = hosts
@@ -40,7 +45,9 @@ class OperationsApi(OperationsServiceServicer):
         size = request.page_size or DEFAULT_PAGE
         found = await self._operations.page(host_uid, before, size + 1)
         more = page_token(request, list(found[size - 1][0])) if len(found) > size else ""
-        return pb.ListOperationsResponse(operations=[operation for _, operation in found[:size]], next_page_token=more)
+        reach = await Reach.of_caller(self._hosts)
+        seen = [operation for _, operation in found[:size] if reach.sees_operation(operation)]
+        return pb.ListOperationsResponse(operations=seen, next_page_token=more)
 
     async def GetOperation(self, request: pb.GetOperationRequest, context: Context) -> pb.Operation:
         return await self._board.get(_uid(request.name))
@@ -50,7 +57,12 @@ class OperationsApi(OperationsServiceServicer):
             yield operation
 
     async def ApproveOperation(self, request: pb.ApproveOperationRequest, context: Context) -> pb.Operation:
-        operation = await self._engine.approve(_uid(request.name), caller().name, request.plan_hash)
+        uid = _uid(request.name)
+        waiting = await self._board.get(uid)
+        counted = await self._approvers.counted(
+            caller().name, waiting.requester, [approval.approver for approval in waiting.approvals]
+        )
+        operation = await self._engine.approve(uid, caller().name, request.plan_hash, counted)
         current_call().notes.update(operation=operation.name, plan_hash=operation.plan_hash)
         return operation
 

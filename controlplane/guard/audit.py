@@ -81,6 +81,7 @@ def _entry(call: Call, phase: str, *, allowed: bool) -> dict[str, object]:
     return _brief(call, phase) | {
         "kind": policy_pb2.PrincipalKind.Name(call.principal.kind).removeprefix("PRINCIPAL_KIND_").lower(),
         "session": call.principal.session,
+        **({"break_glass": call.break_glass} if call.break_glass else {}),
         "peer": call.peer,
         "raw_peer": call.raw_peer or call.peer,
         "allowed": allowed,

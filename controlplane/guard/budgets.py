@@ -59,6 +59,9 @@ class Budgets(Protocol):
     async def spend(self, budgets: Sequence[Budget]) -> Verdict:
         """Draw one call from each of these budgets, or from none."""
 
+    async def close(self) -> None:
+        """Count nothing any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -105,6 +108,10 @@ class LocalBudgets:
         tightest = left.index(min(left))
         return Verdict(True, tightest, left[tightest], _wait(budgets[tightest], windows[tightest], now))
 
+    async def close(self) -> None:
+        """Forget everything."""
+        self._spent.clear()
+
     def _window(self, budget: Budget, now: float) -> deque[float]:
         window = self._spent.setdefault(budget.key, deque())
         self._spent.move_to_end(budget.key)
@@ -146,6 +153,11 @@ class FallbackBudgets:
             _ALONE.set(0)
             log.warning("rate limits are shared again")
         return verdict
+
+    async def close(self) -> None:
+        """Count nothing any more."""
+        await self._shared.close()
+        await self._local.close()
 
 
 def _wait(budget: Budget, window: deque[float], now: float) -> float:

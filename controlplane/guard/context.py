@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from solward.policy.v1 import policy_pb2
 
 from common.digest import call_digest
+from controlplane.guard.decision import Held, Place, held_anywhere, reaches
 from controlplane.guard.roles import ANONYMOUS
 from controlplane.guard.table import MethodRule
 
@@ -26,10 +27,11 @@ class Principal:
         kind: what kind of caller.
         uid: the store's identifier; empty for the anonymous caller.
         name: for people to read: a user's name or "hosts/{host}".
-        permissions: what it may do.
+        permissions: what it may do on every host.
         role: the role that gives them; empty where there is none.
         session: names the session (or certificate) that a second factor is bound to.
         expires_ms: when the credential ends, milliseconds since the epoch; 0 for never.
+        held: every rule by which it may do something somewhere; by default, the role everywhere.
     """
 
     kind: policy_pb2.PrincipalKind
@@ -39,6 +41,24 @@ class Principal:
     role: str = ""
     session: str = ""
     expires_ms: int = 0
+    held: tuple[Held, ...] = ()
+
+    @property
+    def rules(self) -> tuple[Held, ...]:
+        """Every rule by which it may do something somewhere."""
+        return self.held or (Held(self.role, self.permissions),)
+
+    def sees(self, permission: str, place: Place) -> bool:
+        """Whether it holds a permission at a host."""
+        return reaches(self.rules, permission, place)
+
+    def sees_all(self, permission: str) -> bool:
+        """Whether it holds a permission on every host, those to come included."""
+        return any(permission in rule.permissions and rule.everywhere for rule in self.rules)
+
+    def may(self, permission: str) -> bool:
+        """Whether it holds a permission anywhere at all."""
+        return held_anywhere(self.rules, permission)
 
 
 NOBODY = Principal(policy_pb2.PRINCIPAL_KIND_ANONYMOUS, "", "anonymous", ANONYMOUS)
@@ -59,6 +79,8 @@ class Call:
     principal: Principal = NOBODY
     # How many other people must approve what this call asks for, before it is done.
     approvals: int = 0
+    # Why the caller does without their approval, in an emergency; empty: it does not.
+    break_glass: str = ""
     # Set by the audit link once every other link has let the call pass.
     allowed: bool = False
     # What the handler wants the audit entry of the outcome to say besides.

@@ -8,6 +8,7 @@ import structlog
 from common.errors import STATUS_KEY, SolwardError
 from controlplane.guard.chain import Link
 from controlplane.guard.context import Call
+from controlplane.store.redis import RedisDown
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +20,8 @@ class Errors(Link):
         """End the call with the error's status."""
         if error is None or isinstance(error, asyncio.CancelledError | GeneratorExit | grpc.aio.AbortError):
             return
+        if isinstance(error, RedisDown):
+            error = SolwardError(grpc.StatusCode.UNAVAILABLE, "REDIS_DOWN", f"{error}: try again in a moment")
         if not isinstance(error, SolwardError):
             log.error("call failed unexpectedly", method=call.rule.name, call=call.id, exc_info=error)
             error = SolwardError(

@@ -1,4 +1,4 @@
-"""Policy: is this kind of caller meant, and does its role hold the permission?"""
+"""Policy: is this kind of caller meant, and does it hold the permission at the hosts that the call is about?"""
 
 import grpc
 from solward.policy.v1 import policy_pb2
@@ -6,48 +6,71 @@ from solward.policy.v1 import policy_pb2
 from common.errors import SolwardError
 from controlplane.guard.chain import Link
 from controlplane.guard.context import Call
+from controlplane.guard.decision import Asked, Decision, decide
+from controlplane.guard.places import Places
 from controlplane.guard.roles import roles_with
 
 
 class Policy(Link):
-    """Compares the caller with the method's policy; says what is missing and who has it."""
+    """Compares the caller with the method's policy; says what is missing, where, and who has it."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
 
     async def enter(self, call: Call) -> None:
-        """Refuse a caller of another kind, or without the permission."""
+        """Refuse a caller of another kind, or without the permission at the hosts that the call is about."""
         policy, principal = call.rule.policy, call.principal
         if principal.kind not in policy.principals:
-            raise self._wrong_kind(call)
-        if policy.permission not in principal.permissions:
-            roles = roles_with(policy.permission)
-            raise SolwardError(
-                grpc.StatusCode.PERMISSION_DENIED,
-                "PERMISSION_MISSING",
-                f"{principal.name} has the role {principal.role or 'none'}, which lacks the permission "
-                f"{policy.permission}; it comes with: {', '.join(roles) or 'no role'}",
-                {"permission": policy.permission, "role": principal.role, "roles": ",".join(roles)},
-            )
+            raise _wrong_kind(call)
+        permission = policy.permission
+        if principal.sees_all(permission):
+            return
+        if not principal.may(permission):
+            raise missing(call, Decision(False))
+        places = await self._places.of(call.rule, call.request)
+        decision = decide(principal.rules, Asked(permission, places or (), policy.scoped and places is None))
+        if not decision.allowed:
+            raise missing(call, decision)
 
     async def recheck(self, call: Call) -> None:
-        """A role may have been taken away meanwhile."""
+        """A role or a grant may have been taken away meanwhile."""
         await self.enter(call)
 
-    def _wrong_kind(self, call: Call) -> SolwardError:
-        wanted = [_word(kind) for kind in call.rule.policy.principals]
-        is_kind = _word(call.principal.kind)
-        metadata = {"kind": is_kind, "wanted": ",".join(wanted)}
-        if call.principal.kind == policy_pb2.PRINCIPAL_KIND_ANONYMOUS:
-            return SolwardError(
-                grpc.StatusCode.UNAUTHENTICATED,
-                "NOT_SIGNED_IN",
-                "this call needs a signed-in caller: sign in (ctl login) or present a certificate",
-                metadata,
-            )
+
+def missing(call: Call, decision: Decision) -> SolwardError:
+    """Say which permission is missing, where, and which roles have it."""
+    permission, principal = call.rule.policy.permission, call.principal
+    roles = roles_with(permission)
+    where = decision.missing_at
+    scopes = [rule.words() for rule in principal.rules if permission in rule.permissions]
+    has = f"holds {permission} by {'; '.join(scopes)}, and not on {where}" if scopes else (
+        f"has the role {principal.role or 'none'}, which lacks the permission {permission}"
+    )  # fmt: skip
+    return SolwardError(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "PERMISSION_MISSING",
+        f"{principal.name} {has}; it comes with: {', '.join(roles) or 'no role'}",
+        {"permission": permission, "role": principal.role, "roles": ",".join(roles)} | ({"at": where} if where else {}),
+    )
+
+
+def _wrong_kind(call: Call) -> SolwardError:
+    wanted = [_word(kind) for kind in call.rule.policy.principals]
+    is_kind = _word(call.principal.kind)
+    metadata = {"kind": is_kind, "wanted": ",".join(wanted)}
+    if call.principal.kind == policy_pb2.PRINCIPAL_KIND_ANONYMOUS:
         return SolwardError(
-            grpc.StatusCode.PERMISSION_DENIED,
-            "WRONG_PRINCIPAL_KIND",
-            f"this call is for {' or '.join(wanted)}, but the caller is {is_kind}",
+            grpc.StatusCode.UNAUTHENTICATED,
+            "NOT_SIGNED_IN",
+            "this call needs a signed-in caller: sign in (ctl login) or present a certificate",
             metadata,
         )
+    return SolwardError(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "WRONG_PRINCIPAL_KIND",
+        f"this call is for {' or '.join(wanted)}, but the caller is {is_kind}",
+        metadata,
+    )
 
 
 def _word(kind: policy_pb2.PrincipalKind) -> str:

@@ -1,15 +1,16 @@
 """Roles: which permissions each holds. Roles come from the store, never from a certificate or token."""
 
-VIEWER = frozenset(
+# What every signed-in user may do, whatever the role.
+SELF = frozenset({"auth.self", "health.read"})
+
+VIEWER = SELF | frozenset(
     {
-        "auth.self",
         "hosts.read",
         "rpc.read",
         "validator.read",
         "operations.read",
         "alerts.read",
         "audit.read",
-        "health.read",
     }
 )
 
@@ -20,9 +21,16 @@ OPERATOR = VIEWER | {
     "alerts.act",
 }  # fmt: skip
 
-ADMIN = OPERATOR | {"hosts.enroll", "hosts.revoke", "audit.export", "reflection.read"}
+ADMIN = OPERATOR | {
+    "hosts.enroll", "hosts.revoke", "audit.export", "reflection.read",
+    "access.read", "access.write", "access.approve", "access.break_glass",
+}  # fmt: skip
 
-ROLES: dict[str, frozenset[str]] = {"admin": ADMIN, "operator": OPERATOR, "viewer": VIEWER}
+# "none" is for who holds grants alone.
+ROLES: dict[str, frozenset[str]] = {"admin": ADMIN, "operator": OPERATOR, "viewer": VIEWER, "none": SELF}
+
+# What a role of the team's own may be made of.
+PERMISSIONS = ADMIN
 
 # What a caller may do by being what it is.
 ANONYMOUS = frozenset({"auth.login", "link.enroll", "health.read"})

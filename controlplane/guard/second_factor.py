@@ -5,53 +5,66 @@ from solward.policy.v1 import policy_pb2
 
 from common.errors import SolwardError
 from common.policy import field_approvals
+from controlplane.guard.break_glass import BreakGlass
 from controlplane.guard.chain import Link
 from controlplane.guard.context import Call
+from controlplane.identity.call_approvals import CallApprovals
 from controlplane.identity.second_factors import SecondFactors
 
 PROOF_KEY = "solward-second-factor"
 
 
 class SecondFactor(Link):
-    """Asks for a recent code or for one bound to this call; a plan (validate_only) needs none."""
+    """Asks for a code, then for approvals; a plan (validate_only) needs neither."""
 
-    def __init__(self, factors: SecondFactors, *, required: bool) -> None:
+    def __init__(self, factors: SecondFactors, approvals: CallApprovals, glass: BreakGlass, *, required: bool) -> None:
         self._factors = factors
+        self._approvals = approvals
+        self._glass = glass
         self._required = required
 
     async def enter(self, call: Call) -> None:
-        """Refuse with SECOND_FACTOR_REQUIRED, and the digest to confirm, until the factor is proved."""
-        policy = call.rule.policy
-        if policy.approvals:
-            raise _approvals_missing(policy.approvals)
+        """Refuse with SECOND_FACTOR_REQUIRED, and the digest to confirm, or with APPROVALS_MISSING, and what waits."""
         call.approvals = field_approvals(call.request)
         # A plan changes nothing, and a code is good once: it is kept for the call that acts.
-        if not self._required or getattr(call.request, "validate_only", False):
+        if getattr(call.request, "validate_only", False):
             return
-        if policy.second_factor == policy_pb2.SECOND_FACTOR_RECENT:
+        if self._required:
+            await self._prove(call)
+        if not (call.approvals or call.rule.policy.approvals):
+            return
+        if await self._glass.breaks(call):
+            call.approvals = 0
+        elif call.rule.policy.approvals:
+            await self._be_approved(call)
+
+    async def _prove(self, call: Call) -> None:
+        factor = call.rule.policy.second_factor
+        if factor == policy_pb2.SECOND_FACTOR_RECENT:
             if not await self._factors.is_recent(call.principal.session):
-                raise _required("RECENT", "", "a code verified within the last 5 minutes")
-        elif policy.second_factor == policy_pb2.SECOND_FACTOR_PER_CALL:
+                raise second_factor_required("RECENT", "", "a code verified within the last 5 minutes")
+        elif factor == policy_pb2.SECOND_FACTOR_PER_CALL:
             proof = call.metadata.get(PROOF_KEY, "")
             if not proof:
-                raise _required("PER_CALL", call.digest, "a code verified for this very call")
+                raise second_factor_required("PER_CALL", call.digest, "a code verified for this very call")
             if not await self._factors.spend(proof, call.principal.session, call.digest):
-                raise _required("PER_CALL", call.digest, "a fresh proof: this one is spent, over, or of another call")
+                what = "a fresh proof: this one is spent, over, or of another call"
+                raise second_factor_required("PER_CALL", call.digest, what)
+
+    async def _be_approved(self, call: Call) -> None:
+        # The table takes no method with approvals whose requests come as a stream.
+        assert call.request is not None  # noqa: S101
+        uid = await self._approvals.must_be_approved(
+            call.rule.name, call.digest, call.request, call.principal.uid, call.rule.policy.approvals
+        )
+        await self._approvals.use(uid)
 
 
-def _required(factor: str, digest: str, what: str) -> SolwardError:
+def second_factor_required(factor: str, digest: str, what: str) -> SolwardError:
+    """Say that a second factor is missing, and which."""
     return SolwardError(
         grpc.StatusCode.PERMISSION_DENIED,
         "SECOND_FACTOR_REQUIRED",
         f"this call needs {what}; verify one with auth.VerifySecondFactor",
         {"factor": factor, "call_digest": digest},
-    )
-
-
-def _approvals_missing(wanted: int) -> SolwardError:
-    return SolwardError(
-        grpc.StatusCode.PERMISSION_DENIED,
-        "APPROVALS_MISSING",
-        f"this call needs the approval of {wanted} other people and has none",
-        {"wanted": str(wanted), "given": "0"},
     )

@@ -9,8 +9,10 @@ from common.errors import SolwardError
 from common.names import host_name
 from common.pki import CertificateInfo
 from controlplane.guard.context import Principal
-from controlplane.guard.roles import AGENT, ROLES
+from controlplane.guard.decision import Held
+from controlplane.guard.roles import AGENT, SELF
 from controlplane.identity.cache import ShortCache
+from controlplane.identity.role_book import RoleBook
 from controlplane.identity.sessions import Sessions
 from controlplane.store.hosts import ACTIVE, ENDED, NEXT, CertificateRow, HostRepository
 from controlplane.store.users import User, UserRepository
@@ -22,8 +24,13 @@ CACHE_SECONDS = 2.0
 class Principals:
     """Resolves credentials; answers are kept for a moment and forgotten on every change."""
 
-    def __init__(self, users: UserRepository, hosts: HostRepository, sessions: Sessions, trust_domain: str) -> None:
+    def __init__(
+        self, users: UserRepository, hosts: HostRepository, sessions: Sessions, roles: RoleBook, trust_domain: str,
+        *, second_factor_roles: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         self._users = users
+        self._roles = roles
+        self._second_factor_roles = second_factor_roles
         self._hosts = hosts
         self._sessions = sessions
         self._trust_domain = trust_domain
@@ -49,7 +56,7 @@ class Principals:
 
     async def _load_token(self, token: str) -> Principal:
         user, session, expires_ms = await self._sessions.check(token)
-        return _user(user, session.id, expires_ms)
+        return await self._user(user, session.id, expires_ms)
 
     async def _load_certificate(self, pem: bytes) -> Principal:
         try:
@@ -87,12 +94,23 @@ class Principals:
         user = await self._users.by_uid(row.subject_uid)
         if user is None or user.disabled:
             raise _refused("USER_DISABLED", "the certificate's user may not sign in")
-        return _user(user, f"cert:{row.serial}", row.not_after_ms)
+        return await self._user(user, f"cert:{row.serial}", row.not_after_ms)
 
-
-def _user(user: User, session: str, expires_ms: int) -> Principal:
-    permissions = ROLES.get(user.role, frozenset())
-    return Principal(policy_pb2.PRINCIPAL_KIND_USER, user.uid, user.name, permissions, user.role, session, expires_ms)
+    async def _user(self, user: User, session: str, expires_ms: int) -> Principal:
+        held = await self._roles.rules_of(user)
+        if not user.has_second_factor and self._second_factor_roles & {rule.role for rule in held}:
+            # Until an authenticator is set up, that is all this user may do.
+            held = (Held(user.role, SELF),)
+        return Principal(
+            kind=policy_pb2.PRINCIPAL_KIND_USER,
+            uid=user.uid,
+            name=user.name,
+            permissions=held[0].permissions,
+            role=user.role,
+            session=session,
+            expires_ms=expires_ms,
+            held=held,
+        )
 
 
 def _refused(reason: str, message: str) -> SolwardError:

@@ -7,8 +7,8 @@ import pyotp
 
 from common.clock import now_ms
 from common.errors import SolwardError
-from controlplane.identity.secrets import new_token, token_hash, unseal
-from controlplane.store.sessions import SessionRepository
+from controlplane.identity.secrets import new_token, seal, token_hash, unseal
+from controlplane.store.sessions import SessionStore
 from controlplane.store.users import User, UserRepository
 
 RECENT_MS = 5 * 60 * 1000
@@ -24,21 +24,35 @@ LONGEST_LOCK_MS = 60 * 60 * 1000
 class SecondFactors:
     """Verifies authenticator codes (RFC 6238) and keeps what they proved."""
 
-    def __init__(self, users: UserRepository, sessions: SessionRepository, seed_key: bytes) -> None:
+    def __init__(self, users: UserRepository, sessions: SessionStore, seed_key: bytes) -> None:
         self._users = users
         self._sessions = sessions
         self._seed_key = seed_key
 
     async def code_is_good(self, user: User, code: str) -> bool:
         """Whether this is a current code of the user's that was not used before; using it spends it."""
-        authenticator = pyotp.TOTP(unseal(self._seed_key, user.uid, user.totp_seed))
+        step = self.step_of(user.uid, user.totp_seed, code) if user.has_second_factor else None
+        return step is not None and await self._users.take_step(user.uid, step)
+
+    async def recovery_is_good(self, user: User, code: str) -> bool:
+        """Whether this is a recovery code of the user's that is left; using it spends it."""
+        return await self._users.use_recovery(user.uid, token_hash(code), now_ms())
+
+    def step_of(self, owner: str, sealed_seed: bytes, code: str) -> int | None:
+        """Find the time step, near now, whose code this is."""
+        authenticator = pyotp.TOTP(unseal(self._seed_key, owner, sealed_seed))
         now_step = int(time.time()) // STEP_SECONDS
         matched = [
             step
             for step in range(now_step - DRIFT_STEPS, now_step + DRIFT_STEPS + 1)
             if pyotp.utils.strings_equal(authenticator.generate_otp(step), code)
         ]
-        return bool(matched) and await self._users.take_step(user.uid, matched[-1])
+        return matched[-1] if matched else None
+
+    def new_seed(self, owner: str) -> tuple[str, bytes]:
+        """Make the seed of a new authenticator; gives it as it is shown once, and as it is stored."""
+        seed = pyotp.random_base32()
+        return seed, seal(self._seed_key, owner, seed)
 
     async def verify(self, user_uid: str, session_id: str, code: str, call_digest: str) -> tuple[str, int]:
         """Verify a code for the session, or for one call.

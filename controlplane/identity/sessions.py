@@ -12,7 +12,7 @@ from common.errors import SolwardError
 from controlplane.identity.second_factors import SecondFactors
 from controlplane.identity.secrets import new_token, password_matches, token_hash
 from controlplane.settings import Settings
-from controlplane.store.sessions import Session, SessionRepository
+from controlplane.store.sessions import Session, SessionStore
 from controlplane.store.users import User, UserRepository
 
 _AUDIENCE = "solward"
@@ -35,7 +35,7 @@ class Sessions:
     def __init__(
         self,
         users: UserRepository,
-        sessions: SessionRepository,
+        sessions: SessionStore,
         factors: SecondFactors,
         key: Ed25519PrivateKey,
         settings: Settings,
@@ -50,20 +50,39 @@ class Sessions:
         self._session_ms = settings.session_hours * 3_600_000
         self._idle_ms = settings.refresh_idle_minutes * 60_000
 
-    async def login(self, username: str, password: str, code: str) -> Tokens:
-        """Open a session; raise LOGIN_REFUSED (never saying which part was wrong) or ACCOUNT_LOCKED."""
+    async def login(
+        self, username: str, password: str, code: str, *, recovery_code: str = "", peer: str = ""
+    ) -> Tokens:
+        """Open a session; raise LOGIN_REFUSED (never saying which part was wrong) or ACCOUNT_LOCKED.
+
+        Args:
+            code: of the user's authenticator.
+            recovery_code: in its place, one of the user's recovery codes.
+            peer: the address that the user signs in from.
+        """
         user = await self._users.by_name(username)
         right = await password_matches(user.password_hash if user else None, password)
         # Only who knows the password can lock the account by wrong codes, or spend a code: a stranger who guesses
         # passwords is slowed down by address, and locks nobody out.
-        if user is None or not right or user.disabled:
+        if user is None or not right or user.disabled or not user.has_second_factor:
             raise _login_refused()
         await self._factors.begin_attempt(user)
-        if not await self._factors.code_is_good(user, code):
+        good = self._factors.recovery_is_good(user, recovery_code) if recovery_code else (
+            self._factors.code_is_good(user, code)
+        )  # fmt: skip
+        if not await good:
             raise _login_refused()
         await self._users.set_failures(user.uid, 0, 0)
+        return await self.open(user, peer, second_factor_ms=now_ms())
+
+    async def open(self, user: User, peer: str, *, second_factor_ms: int = 0) -> Tokens:
+        """Open a session for a user who has proved who it is.
+
+        Args:
+            second_factor_ms: when the second factor was proved, milliseconds since the epoch; 0: it was not.
+        """
         now = now_ms()
-        session = Session(uuid.uuid4().hex, user.uid, now + self._session_ms, None, now)
+        session = Session(uuid.uuid4().hex, user.uid, now + self._session_ms, None, second_factor_ms, peer=peer[:64])
         await self._sessions.open(session, now)
         return await self._tokens(user, session, now)
 
@@ -91,6 +110,23 @@ class Sessions:
     async def end(self, session_id: str) -> None:
         """End a session."""
         await self._sessions.end(session_id, now_ms())
+
+    async def end_own(self, user_uid: str, session_id: str) -> None:
+        """End one of a user's own sessions; SESSION_NOT_FOUND for another's, or none."""
+        session = await self._sessions.get(session_id)
+        if session is None or session.user_uid != user_uid or not _alive(session, now_ms()):
+            raise SolwardError(
+                grpc.StatusCode.NOT_FOUND, "SESSION_NOT_FOUND", "you have no such open session: see ListSessions"
+            )
+        await self.end(session_id)
+
+    async def end_all(self, user_uid: str) -> int:
+        """End every session of a user; gives how many there were."""
+        return await self._sessions.end_all(user_uid, now_ms())
+
+    async def of_user(self, user_uid: str) -> list[Session]:
+        """List a user's sessions that go on, the newest first."""
+        return await self._sessions.of_user(user_uid, now_ms())
 
     async def check(self, access_token: str) -> tuple[User, Session, int]:
         """Find whom a bearer token stands for; raise SolwardError unless token, session and user are good.

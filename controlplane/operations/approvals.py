@@ -1,6 +1,7 @@
 """Approvals: an operation that other people must agree to waits for them, for a while."""
 
 import asyncio
+from collections.abc import Container
 from datetime import timedelta
 
 import grpc
@@ -25,8 +26,11 @@ def await_approval(operation: pb.Operation, wanted: int) -> None:
     operation.steps.insert(0, pb.Step(id="approve", title=f"Wait for the approval of {people}"))
 
 
-def approve(operation: pb.Operation, approver: str, plan_hash: str) -> None:
-    """Add one person's approval.
+def approve(operation: pb.Operation, approver: str, plan_hash: str, counted: Container[str]) -> None:
+    """Add one person's approval, and let go of earlier ones that count no more.
+
+    Args:
+        counted: the names of earlier approvers who may still approve.
 
     Raises: SolwardError NOT_AWAITING_APPROVAL, APPROVAL_EXPIRED, PLAN_CHANGED, OWN_REQUEST or ALREADY_APPROVED.
     """
@@ -40,6 +44,9 @@ def approve(operation: pb.Operation, approver: str, plan_hash: str) -> None:
         raise _refused("OWN_REQUEST", "who asked for it cannot approve it: another person must")
     if approver in {approval.approver for approval in operation.approvals}:
         raise _refused("ALREADY_APPROVED", "you have approved it already: another person must, too")
+    for approval in list(operation.approvals):
+        if approval.approver not in counted:
+            operation.approvals.remove(approval)
     operation.approvals.add(approver=approver, time=timestamp_now())
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from typing import Any
 
 import grpc
@@ -141,9 +141,9 @@ class Engine:
         """Find the operation of a host's turn in an operation on many."""
         return await self._operations.get(child_uid(whole.name.partition("/")[2], host, attempt))
 
-    async def approve(self, uid: str, approver: str, plan_hash: str) -> pb.Operation:
-        """Add one person's approval to an operation; raises SolwardError as `approvals.approve`."""
-        return await self._board.change(uid, lambda operation: approve(operation, approver, plan_hash))
+    async def approve(self, uid: str, approver: str, plan_hash: str, counted: Container[str]) -> pb.Operation:
+        """Add one person's approval to an operation; arguments and errors as of `approvals.approve`."""
+        return await self._board.change(uid, lambda operation: approve(operation, approver, plan_hash, counted))
 
     async def steer(self, uid: str, edit: Callable[[pb.Operation], None]) -> pb.Operation:
         """Have an operation do what a person asks of it: an edit of `steering`, which raises SolwardError.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from controlplane.guard.budgets import Budget, Verdict
+from controlplane.guard.budgets import Budget, Budgets, FallbackBudgets, LocalBudgets, Verdict
 from controlplane.store.redis import RedisDown, RedisStore
 
 # A caller waits for its budget, so a Redis that stands still may not cost it more than this.
@@ -117,6 +117,12 @@ class RedisBudgets:
                 return [int(number) for number in answers.split()]
 
         return await self._store.call(ask)
+
+
+def open_budgets(store: RedisStore | None) -> Budgets:
+    """Give the budgets of this control plane: shared through Redis where there is one, else its own."""
+    local = LocalBudgets()
+    return FallbackBudgets(RedisBudgets(store), RedisDown, local) if store else local
 
 
 def _settle(batch: list[_Waiting], answers: list[int]) -> None:

@@ -1,8 +1,8 @@
 """Rows of sessions, their refresh tokens, and proofs for single calls."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.store.tables import call_proofs, refresh_tokens, sessions
@@ -16,13 +16,53 @@ class Session(NamedTuple):
     expires_ms: int
     ended_ms: int | None
     second_factor_ms: int
+    created_ms: int = 0
+    used_ms: int = 0
+    peer: str = ""
 
 
 _COLUMNS = [sessions.c[name] for name in Session._fields]
 
 
+class SessionStore(Protocol):
+    """What keeps sessions, wherever they are; every method is atomic over replicas."""
+
+    async def open(self, session: Session, now: int) -> None:
+        """Store a new session."""
+
+    async def get(self, session_id: str) -> Session | None:
+        """Find a session."""
+
+    async def of_user(self, user_uid: str, now: int) -> list[Session]:
+        """List a user's sessions that go on, the newest first."""
+
+    async def end(self, session_id: str, now: int) -> None:
+        """End a session; its refresh tokens end with it."""
+
+    async def end_all(self, user_uid: str, now: int) -> int:
+        """End every session of a user; gives how many there were."""
+
+    async def confirm(self, session_id: str, now: int) -> None:
+        """Record that the session proved its second factor."""
+
+    async def add_refresh(self, token_hash: str, session_id: str, expires_ms: int) -> None:
+        """Store a refresh token, hashed."""
+
+    async def use_refresh(self, token_hash: str, now: int) -> tuple[str, bool] | None:
+        """Use a refresh token.
+
+        Returns: its session's id, and whether this was its first use in time; None for an unknown token.
+        """
+
+    async def add_proof(self, proof_hash: str, session_id: str, call_digest: str, expires_ms: int) -> None:
+        """Store a proof for one call, hashed."""
+
+    async def spend_proof(self, proof_hash: str, session_id: str, call_digest: str, now: int) -> bool:
+        """Use up a proof if it is of this session and call, in time and unspent."""
+
+
 class SessionRepository:
-    """Reads and writes sessions."""
+    """Keeps sessions in the state's database."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -30,13 +70,26 @@ class SessionRepository:
     async def open(self, session: Session, now: int) -> None:
         """Store a new session."""
         async with self._engine.begin() as connection:
-            await connection.execute(insert(sessions).values(created_ms=now, **session._asdict()))
+            row = session._replace(created_ms=now, used_ms=now)._asdict()
+            await connection.execute(insert(sessions).values(**row))
 
     async def get(self, session_id: str) -> Session | None:
         """Find a session."""
         async with self._engine.connect() as connection:
             row = (await connection.execute(select(*_COLUMNS).where(sessions.c.id == session_id))).first()
         return Session(*row) if row else None
+
+    async def of_user(self, user_uid: str, now: int) -> list[Session]:
+        """List a user's sessions that go on, the newest first."""
+        statement = select(*_COLUMNS).where(*_going_on(user_uid, now)).order_by(sessions.c.created_ms.desc())
+        async with self._engine.connect() as connection:
+            return [Session(*row) for row in await connection.execute(statement)]
+
+    async def end_all(self, user_uid: str, now: int) -> int:
+        """End every session of a user; gives how many there were."""
+        statement = update(sessions).where(*_going_on(user_uid, now)).values(ended_ms=now)
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount
 
     async def end(self, session_id: str, now: int) -> None:
         """End a session; its refresh tokens end with it."""
@@ -70,6 +123,8 @@ class SessionRepository:
         async with self._engine.begin() as connection:
             taken = (await connection.execute(fresh.values(used_ms=now))).rowcount == 1
             session_id = (await connection.execute(owner)).scalar()
+            if taken:
+                await connection.execute(update(sessions).where(sessions.c.id == session_id).values(used_ms=now))
         return (session_id, taken) if session_id else None
 
     async def add_proof(self, proof_hash: str, session_id: str, call_digest: str, expires_ms: int) -> None:
@@ -79,7 +134,7 @@ class SessionRepository:
             await connection.execute(insert(call_proofs).values(**row))
 
     async def spend_proof(self, proof_hash: str, session_id: str, call_digest: str, now: int) -> bool:
-        """Use up a proof if it is of this session and call, in time and unspent; atomic over replicas."""
+        """Use up a proof if it is of this session and call, in time and unspent."""
         statement = update(call_proofs).where(
             call_proofs.c.hash == proof_hash,
             call_proofs.c.session_id == session_id,
@@ -89,3 +144,7 @@ class SessionRepository:
         )
         async with self._engine.begin() as connection:
             return (await connection.execute(statement.values(used_ms=now))).rowcount == 1
+
+
+def _going_on(user_uid: str, now: int) -> tuple[ColumnElement[bool], ...]:
+    return sessions.c.user_uid == user_uid, sessions.c.ended_ms.is_(None), sessions.c.expires_ms > now

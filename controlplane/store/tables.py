@@ -34,17 +34,35 @@ users = Table(
     Column("failed_logins", Integer, nullable=False, default=0),
     Column("locked_until_ms", BigInteger, nullable=False, default=0),
     Column("created_ms", BigInteger, nullable=False),
+    # Accounts of one address are one person.
+    Column("email", String(254), nullable=False, default=""),
+    # Issuer and subject of an identity provider's account.
+    Column("subject", String(512), nullable=False, default=""),
+    # The seed of an authenticator that was shown and has not proved itself yet, encrypted.
+    Column("totp_pending", LargeBinary),
+    Column("invitation_hash", String(64), nullable=False, default=""),
+    Column("invitation_expires_ms", BigInteger, nullable=False, default=0),
+)
+
+Index(
+    "users_subject",
+    users.c.subject,
+    unique=True,
+    sqlite_where=users.c.subject != "",
+    postgresql_where=users.c.subject != "",
 )
 
 sessions = Table(
     "sessions",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("user_uid", String(32), ForeignKey("users.uid"), nullable=False),
+    Column("user_uid", String(32), ForeignKey("users.uid"), nullable=False, index=True),
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Column("ended_ms", BigInteger),
     Column("second_factor_ms", BigInteger, nullable=False, default=0),
+    Column("used_ms", BigInteger, nullable=False, default=0),
+    Column("peer", String(64), nullable=False, default=""),
 )
 
 refresh_tokens = Table(
@@ -65,6 +83,66 @@ call_proofs = Table(
     Column("call_digest", String(64), nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Column("used_ms", BigInteger),
+)
+
+# Hashed; each stands in once for a code of a lost authenticator.
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("user_uid", String(32), nullable=False, index=True),
+    Column("used_ms", BigInteger),
+)
+
+# The team's own roles, beside the built-in ones.
+roles = Table(
+    "roles",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    # A JSON list.
+    Column("permissions", Text, nullable=False),
+    Column("creator", String(128), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("uid", String(32), primary_key=True),
+    Column("user_uid", String(32), nullable=False, index=True),
+    Column("role", String(63), nullable=False),
+    # "*", groups/{group} or hosts/{host}.
+    Column("scope", String(70), nullable=False),
+    # The host's uid, so that another host of the same name inherits nothing.
+    Column("host_uid", String(32), nullable=False, default=""),
+    Column("expires_ms", BigInteger),
+    Column("ended_ms", BigInteger),
+    Column("creator", String(128), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+# Calls that other people approve before they are made; each approval lets one call in, once.
+call_approvals = Table(
+    "call_approvals",
+    metadata,
+    Column("uid", String(32), primary_key=True),
+    Column("method", String(256), nullable=False),
+    Column("call_digest", String(64), nullable=False, index=True),
+    # The request as the audit log shows it.
+    Column("request", Text, nullable=False),
+    Column("requester_uid", String(32), nullable=False),
+    Column("wanted", Integer, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+)
+
+call_approvers = Table(
+    "call_approvers",
+    metadata,
+    Column("approval_uid", String(32), primary_key=True),
+    Column("user_uid", String(32), primary_key=True),
+    Column("time_ms", BigInteger, nullable=False),
 )
 
 hosts = Table(

@@ -1,12 +1,12 @@
 """Rows of users: who may sign in, and which code was last accepted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from controlplane.store.tables import users
+from controlplane.store.tables import recovery_codes, users
 
 
 class User(NamedTuple):
@@ -20,6 +20,17 @@ class User(NamedTuple):
     disabled: bool
     failed_logins: int
     locked_until_ms: int
+    email: str = ""
+    subject: str = ""
+    totp_pending: bytes | None = None
+    invitation_hash: str = ""
+    invitation_expires_ms: int = 0
+    created_ms: int = 0
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether an authenticator is set up."""
+        return bool(self.totp_seed)
 
 
 _COLUMNS = [users.c[name] for name in User._fields]
@@ -31,11 +42,64 @@ class UserRepository:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def add(self, *, uid: str, name: str, password_hash: str, totp_seed: bytes, role: str, now: int) -> None:
-        """Add a user; IntegrityError where the name is taken."""
+    async def add(
+        self, *, uid: str, name: str, password_hash: str, totp_seed: bytes, role: str, now: int, email: str = "",
+        subject: str = "",
+    ) -> None:  # fmt: skip
+        """Add a user; IntegrityError where the name or the subject is taken."""
         row = {"uid": uid, "name": name, "password_hash": password_hash, "totp_seed": totp_seed, "role": role}
         async with self._engine.begin() as connection:
-            await connection.execute(insert(users).values(created_ms=now, **row))
+            await connection.execute(insert(users).values(created_ms=now, email=email, subject=subject, **row))
+
+    async def all(self) -> list[User]:
+        """List every user, by name."""
+        async with self._engine.connect() as connection:
+            return [User(*row) for row in await connection.execute(select(*_COLUMNS).order_by(users.c.name))]
+
+    async def by_subject(self, subject: str) -> User | None:
+        """Find the account of an identity provider's subject."""
+        return await self._one(users.c.subject == subject) if subject else None
+
+    async def by_invitation(self, invitation_hash: str) -> User | None:
+        """Find whom an invitation is for."""
+        return await self._one(users.c.invitation_hash == invitation_hash) if invitation_hash else None
+
+    async def set(self, uid: str, **values: Any) -> None:
+        """Change columns of a user."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(users).where(users.c.uid == uid).values(**values))
+
+    async def take_pending(self, user: User, step: int, **values: Any) -> bool:
+        """Put the authenticator that was shown in force, with other columns, if it is still the one; atomic."""
+        mine = (users.c.uid == user.uid, users.c.totp_pending == user.totp_pending, users.c.totp_pending.is_not(None))
+        changed = {"totp_seed": user.totp_pending, "totp_pending": None, "totp_last_step": step} | values
+        async with self._engine.begin() as connection:
+            return (await connection.execute(update(users).where(*mine).values(**changed))).rowcount == 1
+
+    async def renew_recovery(self, uid: str, hashes: Sequence[str]) -> None:
+        """Put new recovery codes, hashed, in the place of a user's old ones."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(recovery_codes).where(recovery_codes.c.user_uid == uid))
+            if hashes:
+                rows = [{"hash": one, "user_uid": uid} for one in hashes]
+                await connection.execute(insert(recovery_codes).values(rows))
+
+    async def use_recovery(self, uid: str, code_hash: str, now: int) -> bool:
+        """Use up a recovery code; atomic over replicas."""
+        mine = (
+            recovery_codes.c.user_uid == uid,
+            recovery_codes.c.hash == code_hash,
+            recovery_codes.c.used_ms.is_(None),
+        )
+        async with self._engine.begin() as connection:
+            return (await connection.execute(update(recovery_codes).where(*mine).values(used_ms=now))).rowcount == 1
+
+    async def recovery_left(self, uid: str) -> int:
+        """Count a user's recovery codes that are left."""
+        mine = (recovery_codes.c.user_uid == uid, recovery_codes.c.used_ms.is_(None))
+        async with self._engine.connect() as connection:
+            counted = await connection.execute(select(func.count()).select_from(recovery_codes).where(*mine))
+            return int(counted.scalar_one())
 
     async def by_name(self, name: str) -> User | None:
         """Find a user by name."""

@@ -18,6 +18,7 @@ from ctl.contexts import Context
 from ctl.held import hold_newest
 from ctl.output import Form, as_data, cell, output_option, print_data, print_pairs, when
 from ctl.prompts import ask
+from ctl.views.authenticator import show_codes, show_secret
 
 
 @click.command()
@@ -27,10 +28,13 @@ from ctl.prompts import ask
 @click.option(
     "--name", default="", help="What to call this control plane here; by default, the current one, or default."
 )
+@click.option("--recovery", is_flag=True, help="Sign in by a recovery code: your authenticator is lost.")
+@click.option("--invitation", is_flag=True, help="Redeem an invitation: set your password and authenticator up.")
 @click.pass_obj
 def login(
-    context_name: str | None, server: str | None, ca_file: TextIO | None, username: str | None, name: str
-) -> None:
+    context_name: str | None, server: str | None, ca_file: TextIO | None, username: str | None, name: str,
+    recovery: bool, invitation: bool,
+) -> None:  # fmt: skip
     """Sign in to a control plane.
 
     Server and authority are needed the first time only. Where there is no terminal, password and code are
@@ -42,13 +46,20 @@ def login(
     async def work(client: Client) -> auth_pb2.Session:
         user = username or context.username or ask("User")
         password = ask("Password", hide=True)
-        code = ask("Code of your authenticator")
-        request = auth_pb2.LoginRequest(username=user, password=password, totp_code=code)
+        code = ask("A recovery code" if recovery else "Code of your authenticator")
+        given = {"recovery_code": code.lower()} if recovery else {"totp_code": code}
+        request = auth_pb2.LoginRequest(username=user, password=password, **given)
         session = await client.attempt(f"{AUTH}/Login", request, auth_pb2.Session)
         client.keep(session)
         await hold_newest(client)
         return session
 
+    if invitation:
+        context.username = run_with(context, _redeem)
+        contexts.save(context)
+        contexts.use(name)
+        click.echo(f"{context.username} is set up: sign in with the next code (ctl login)", err=True)
+        return
     session = run_with(context, work)
     contexts.use(name)
     click.echo(f"signed in to {context.server} as {session.username}, until {when(session.session_expire_time)} UTC")
@@ -105,6 +116,19 @@ def status(context_name: str | None, form: Form) -> None:
         pairs.append(("hosts", f"{counts['connected']} connected, {offline} offline"))
         pairs += [("not well", f"[red]{cell(what)}[/]") for what in wrong] or [("all well", "[green]yes[/]")]
     print_pairs(pairs)
+
+
+async def _redeem(client: Client) -> str:
+    """Set a password and an authenticator up by an invitation; gives the user's name."""
+    invitation, password = ask("Invitation", hide=True), ask("Your password from now on", hide=True)
+    accept = auth_pb2.AcceptInvitationRequest(invitation=invitation, password=password)
+    secret = await client.attempt(f"{AUTH}/AcceptInvitation", accept, auth_pb2.AuthenticatorSecret)
+    show_secret(secret)
+    code = ask("First code of your authenticator")
+    confirm = auth_pb2.ConfirmInvitationRequest(invitation=invitation, totp_code=code)
+    codes = await client.attempt(f"{AUTH}/ConfirmInvitation", confirm, auth_pb2.RecoveryCodes)
+    show_codes(codes)
+    return codes.username
 
 
 def _context(name: str, server: str | None, ca_file: TextIO | None) -> Context:

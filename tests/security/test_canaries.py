@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pyotp
 import pytest
 import structlog
 from google.protobuf import message_factory
@@ -20,7 +21,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import generate_latest
-from solward.auth.v1 import auth_pb2
+from solward.auth.v1 import access_pb2, auth_pb2
 from solward.hosts.v1 import enrollment_pb2
 from solward.operations.v1 import operations_pb2
 from solward.validator.v1 import validator_pb2
@@ -32,7 +33,8 @@ from common.pki import certificate_request, new_key
 from common.policy import field_rules
 from controlplane.api.services import SERVICES
 from controlplane.guard.table import MethodRule, read_table
-from tests.support.plane import PASSWORD, Plane, Refused, control_plane
+from tests.support.codes import Authenticator
+from tests.support.plane import PASSWORD, Person, Plane, Refused, control_plane
 from tests.support.stream import agent_stream, hello, refused
 
 CANARY = "canary-7b1f"
@@ -86,7 +88,7 @@ def test_case_36_every_field_that_sounds_secret_is_marked() -> None:
         "solward.alerts.v1.ListAlertsRequest.page_token", "solward.alerts.v1.ListAlertsResponse.next_page_token",
         "solward.alerts.v1.ListEventsRequest.page_token", "solward.alerts.v1.ListEventsResponse.next_page_token",
     }  # fmt: skip
-    names = re.compile(r"token|password|secret|proof|code$|seed|private")
+    names = re.compile(r"token|password|secret|proof|codes?$|seed|private|invitation|otpauth|qr_svg")
     pool = {descriptor.file.name: descriptor.file for descriptor in SERVICES}
     fields = [
         field for file in pool.values() for message in file.message_types_by_name.values() for field in message.fields
@@ -131,14 +133,37 @@ async def whole_flow(plane: Plane) -> tuple[list[str], str]:
     method = "solward.validator.v1.ValidatorService/Restart"
     proof = await plane.prove(admin, call_digest(method, request))
     await refused(plane.call(method, request, operations_pb2.Operation, admin, (("solward-second-factor", proof),)))
+    invited = await invitation_flow(plane, admin)
     renewal = auth_pb2.RefreshSessionRequest(refresh_token=admin.refresh)
     fresh = await plane.call("solward.auth.v1.AuthService/RefreshSession", renewal, auth_pb2.Session)
     key = plane.installation
     secrets = [
         PASSWORD, join, proof, admin.token, admin.refresh, fresh.access_token, fresh.refresh_token,
-        admin.authenticator._totp.secret, key.gateway_secret, key.seed_key.hex(), key.audit_key.decode(),
+        admin.authenticator._totp.secret, key.gateway_secret, key.seed_key.hex(), key.audit_key.decode(), *invited,
     ]  # fmt: skip
     return secrets, exchange
+
+
+async def invitation_flow(plane: Plane, admin: Person) -> list[str]:
+    """Invite somebody, who sets a second factor up, and another one later; give every secret that was shown."""
+    auth, password = "solward.auth.v1.AuthService", "a password of carol's own"
+    asked = access_pb2.InviteUserRequest(user="users/carol", role="roles/viewer")
+    shown = await plane.confirmed("solward.auth.v1.AccessService/InviteUser", asked, access_pb2.Invitation, admin)
+    accept = auth_pb2.AcceptInvitationRequest(invitation=shown.invitation, password=password)
+    secret = await plane.call(f"{auth}/AcceptInvitation", accept, auth_pb2.AuthenticatorSecret)
+    first = pyotp.parse_uri(secret.otpauth_uri)
+    confirm = auth_pb2.ConfirmInvitationRequest(invitation=shown.invitation, totp_code=first.now())
+    codes = await plane.call(f"{auth}/ConfirmInvitation", confirm, auth_pb2.RecoveryCodes)
+    login = auth_pb2.LoginRequest(username="carol", password=password, recovery_code=codes.codes[0])
+    session = await plane.call(f"{auth}/Login", login, auth_pb2.Session)
+    carol = Person("carol", "", Authenticator(first.secret), session.access_token)
+    other = await plane.call(
+        f"{auth}/SetUpSecondFactor", auth_pb2.SetUpSecondFactorRequest(), auth_pb2.AuthenticatorSecret, carol
+    )
+    second = pyotp.parse_uri(other.otpauth_uri)
+    turn = auth_pb2.ConfirmSecondFactorRequest(totp_code=second.now())
+    more = await plane.call(f"{auth}/ConfirmSecondFactor", turn, auth_pb2.RecoveryCodes, carol)
+    return [shown.invitation, password, first.secret, second.secret, session.access_token, *codes.codes, *more.codes]
 
 
 async def audit_text(plane: Plane) -> str:

@@ -1,7 +1,7 @@
 """A migrated store on each backend, as several control planes have it open."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,33 +21,42 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def _postgresql(request: pytest.FixtureRequest) -> Iterator[str]:
+def in_postgresql(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Make an empty database in PostgreSQL; give its URL."""
     server: PostgresServer = request.getfixturevalue("postgres_server")
     with server.database() as url:
         yield url
 
 
 @contextmanager
-def _sqlite(request: pytest.FixtureRequest) -> Iterator[str]:
+def in_sqlite(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Name a file for SQLite; give its URL."""
     folder: Path = request.getfixturevalue("tmp_path")
     yield f"sqlite+aiosqlite:///{folder / 'state.db'}"
 
 
-@pytest.fixture(params=[pytest.param(_sqlite, id="sqlite"), pytest.param(_postgresql, id="postgresql")])
+@pytest.fixture(params=[pytest.param(in_sqlite, id="sqlite"), pytest.param(in_postgresql, id="postgresql")])
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Where an empty store is."""
     with request.param(request) as made:
         yield made
 
 
-@pytest.fixture
-async def engines(url: str) -> AsyncIterator[list[AsyncEngine]]:
-    """A migrated store, opened by several control planes."""
+@asynccontextmanager
+async def engines_at(url: str) -> AsyncIterator[list[AsyncEngine]]:
+    """Migrate a store, and open it as several control planes."""
     async with AsyncExitStack() as stack:
         opened = [open_engine(url) for _ in range(PLANES)]
         for one in opened:
             stack.push_async_callback(close_engine, one)
         await migrate(opened[0])
+        yield opened
+
+
+@pytest.fixture
+async def engines(url: str) -> AsyncIterator[list[AsyncEngine]]:
+    """A migrated store, opened by several control planes."""
+    async with engines_at(url) as opened:
         yield opened
 
 

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from controlplane.store.sessions import Session, SessionRepository
 from controlplane.store.users import User, UserRepository
 
 TRIES = 9
@@ -28,7 +27,7 @@ def users(everywhere: list[UserRepository]) -> UserRepository:
 
 
 async def test_user_is_found_by_name_and_uid(users: UserRepository) -> None:
-    bob = User("u", "bob", "$argon2 ☀", b"\0\xff", "admin", False, 0, 0)
+    bob = User("u", "bob", "$argon2 ☀", b"\0\xff", "admin", False, 0, 0, created_ms=1)
     assert [await users.by_name("bob"), await users.by_uid("u")] == [bob, bob]
     assert [await users.by_name("Bob"), await users.by_name("u"), await users.by_uid("bob")] == [None] * 3
     assert await users.any()
@@ -73,45 +72,3 @@ async def test_attempts_side_by_side_are_each_counted_until_the_lock(everywhere:
     bob = await users.by_uid("u")
     assert bob is not None
     assert (bob.failed_logins, bob.locked_until_ms) == (0, 0)
-
-
-@pytest.fixture
-async def sessions(engines: list[AsyncEngine], users: UserRepository) -> list[SessionRepository]:
-    """The sessions, of which bob has one, as several control planes see them."""
-    repositories = [SessionRepository(engines[number % len(engines)]) for number in range(TRIES)]
-    await repositories[0].open(Session("s", "u", 1000, None, 0), 1)
-    return repositories
-
-
-async def test_session_belongs_to_a_user(sessions: list[SessionRepository]) -> None:
-    assert await sessions[1].get("s") == Session("s", "u", 1000, None, 0)
-    assert await sessions[1].get("other") is None
-    with pytest.raises(IntegrityError):
-        await sessions[0].open(Session("of nobody", "nobody", 1000, None, 0), 1)
-    with pytest.raises(IntegrityError):
-        await sessions[0].add_refresh("r", "other", 500)
-
-
-async def test_session_is_confirmed_and_ends_once(sessions: list[SessionRepository]) -> None:
-    await sessions[0].confirm("s", 5)
-    await sessions[1].end("s", 7)
-    await sessions[0].end("s", 9)
-    assert await sessions[0].get("s") == Session("s", "u", 1000, 7, 5)
-
-
-async def test_refresh_token_is_first_used_once(sessions: list[SessionRepository]) -> None:
-    await sessions[0].add_refresh("r", "s", 500)
-    uses = await asyncio.gather(*(one.use_refresh("r", 10) for one in sessions))
-    assert sorted(uses, key=str) == [("s", False)] * (TRIES - 1) + [("s", True)]
-    assert await sessions[0].use_refresh("unknown", 10) is None
-    await sessions[0].add_refresh("late", "s", 500)
-    assert await sessions[0].use_refresh("late", 500) == ("s", False)
-
-
-async def test_proof_is_spent_once_for_its_own_session_and_call_in_time(sessions: list[SessionRepository]) -> None:
-    await sessions[0].add_proof("p", "s", "digest", 500)
-    assert not await sessions[0].spend_proof("p", "other", "digest", 10)
-    assert not await sessions[0].spend_proof("p", "s", "other", 10)
-    assert not await sessions[0].spend_proof("p", "s", "digest", 500)
-    spent = await asyncio.gather(*(one.spend_proof("p", "s", "digest", 499) for one in sessions))
-    assert spent.count(True) == 1

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from solward.policy.v1 import policy_pb2 as solward_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asolward/auth/v1/auth.proto\x12\x0fsolward.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"\x94\x01\n\x0cLoginRequest\x12<\n\x08username\x18\x01 \x01(\tB*\x8a\xb5\x18&\x08\x01\x12 [a-z]([a-z0-9.-]{0,61}[a-z0-9])? ?\x12\x1d\n\x08password\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07\x08\x01 \x80\x08@\x01\x12\'\n\ttotp_code\x18\x03 \x01(\tB\x14\x8a\xb5\x18\x10\x08\x01\x12\x08[0-9]{6} \x06@\x01\";\n\x15RefreshSessionRequest\x12\"\n\rrefresh_token\x18\x01 \x01(\tB\x0b\x8a\xb5\x18\x07\x08\x01 \x80\x02@\x01\"\x0f\n\rLogoutRequest\"o\n\x19VerifySecondFactorRequest\x12\'\n\ttotp_code\x18\x01 \x01(\tB\x14\x8a\xb5\x18\x10\x08\x01\x12\x08[0-9]{6} \x06@\x01\x12)\n\x0b\x63\x61ll_digest\x18\x02 \x01(\tB\x14\x8a\xb5\x18\x10\x12\x0c[0-9a-f]{64} @\"[\n\x11SecondFactorProof\x12\x15\n\x05proof\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc9\x01\n\x07Session\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x1c\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12\x36\n\x12\x61\x63\x63\x65ss_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\rrefresh_token\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12\x37\n\x13session_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"\xac\x01\n\x06\x43\x61ller\x12\x10\n\x08username\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .solward.policy.v1.PrincipalKind\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12=\n\x19second_factor_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xa3\x05\n\x0b\x41uthService\x12}\n\x05Login\x12\x1d.solward.auth.v1.LoginRequest\x1a\x18.solward.auth.v1.Session\";\x8a\xb5\x18!\n\nauth.login\x10\x02\x18\x01*\x01\x01\x30\x03\x38\x01\x42\x08username\x82\xd3\xe4\x93\x02\x10\"\x0b/auth/login:\x01*\x12\x87\x01\n\x0eRefreshSession\x12&.solward.auth.v1.RefreshSessionRequest\x1a\x18.solward.auth.v1.Session\"3\x8a\xb5\x18\x17\n\nauth.login\x10\x02\x18\x01*\x01\x01\x30\x03\x38\x01\x82\xd3\xe4\x93\x02\x12\"\r/auth/refresh:\x01*\x12s\n\x06Logout\x12\x1e.solward.auth.v1.LogoutRequest\x1a\x16.google.protobuf.Empty\"1\x8a\xb5\x18\x16\n\tauth.self\x10\x02\x18\x01*\x01\x02\x30\x03\x38\x03\x82\xd3\xe4\x93\x02\x11\"\x0c/auth/logout:\x01*\x12\x9b\x01\n\x12VerifySecondFactor\x12*.solward.auth.v1.VerifySecondFactorRequest\x1a\".solward.auth.v1.SecondFactorProof\"5\x8a\xb5\x18\x16\n\tauth.self\x10\x02\x18\x01*\x01\x02\x30\x03\x38\x01\x82\xd3\xe4\x93\x02\x15\"\x10/auth/2fa/verify:\x01*\x12x\n\tGetCaller\x12!.solward.auth.v1.GetCallerRequest\x1a\x17.solward.auth.v1.Caller\"/\x8a\xb5\x18\x17\n\tauth.self\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x0e\x12\x0c/auth/callerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asolward/auth/v1/auth.proto\x12\x0fsolward.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"\xd1\x01\n\x0cLoginRequest\x12<\n\x08username\x18\x01 \x01(\tB*\x8a\xb5\x18&\x08\x01\x12 [a-z]([a-z0-9.-]{0,61}[a-z0-9])? ?\x12\x1d\n\x08password\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07\x08\x01 \x80\x08@\x01\x12%\n\ttotp_code\x18\x03 \x01(\tB\x12\x8a\xb5\x18\x0e\x12\x08[0-9]{6} \x06@\x01\x12=\n\rrecovery_code\x18\x04 \x01(\tB&\x8a\xb5\x18\"\x12\x1c[a-z2-7]{4}(-[a-z2-7]{4}){3} \x13@\x01\";\n\x15RefreshSessionRequest\x12\"\n\rrefresh_token\x18\x01 \x01(\tB\x0b\x8a\xb5\x18\x07\x08\x01 \x80\x02@\x01\"\x0f\n\rLogoutRequest\"o\n\x19VerifySecondFactorRequest\x12\'\n\ttotp_code\x18\x01 \x01(\tB\x14\x8a\xb5\x18\x10\x08\x01\x12\x08[0-9]{6} \x06@\x01\x12)\n\x0b\x63\x61ll_digest\x18\x02 \x01(\tB\x14\x8a\xb5\x18\x10\x12\x0c[0-9a-f]{64} @\"[\n\x11SecondFactorProof\x12\x15\n\x05proof\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc9\x01\n\x07Session\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x1c\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12\x36\n\x12\x61\x63\x63\x65ss_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\rrefresh_token\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12\x37\n\x13session_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10GetCallerRequest\"\xe4\x01\n\x06\x43\x61ller\x12\x10\n\x08username\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .solward.policy.v1.PrincipalKind\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12=\n\x19second_factor_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11has_second_factor\x18\x06 \x01(\x08\x12\x1b\n\x13recovery_codes_left\x18\x07 \x01(\x05\"[\n\x17\x41\x63\x63\x65ptInvitationRequest\x12\x1f\n\ninvitation\x18\x01 \x01(\tB\x0b\x8a\xb5\x18\x07\x08\x01 \x80\x02@\x01\x12\x1f\n\x08password\x18\x02 \x01(\tB\r\x8a\xb5\x18\t\x08\x01\x18\x0c \x80\x08@\x01\"\\\n\x13\x41uthenticatorSecret\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x1b\n\x0botpauth_uri\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12\x16\n\x06qr_svg\x18\x03 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\"d\n\x18\x43onfirmInvitationRequest\x12\x1f\n\ninvitation\x18\x01 \x01(\tB\x0b\x8a\xb5\x18\x07\x08\x01 \x80\x02@\x01\x12\'\n\ttotp_code\x18\x02 \x01(\tB\x14\x8a\xb5\x18\x10\x08\x01\x12\x08[0-9]{6} \x06@\x01\"8\n\rRecoveryCodes\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x15\n\x05\x63odes\x18\x02 \x03(\tB\x06\x8a\xb5\x18\x02@\x01\"\x1a\n\x18SetUpSecondFactorRequest\"E\n\x1a\x43onfirmSecondFactorRequest\x12\'\n\ttotp_code\x18\x01 \x01(\tB\x14\x8a\xb5\x18\x10\x08\x01\x12\x08[0-9]{6} \x06@\x01\"\x1b\n\x19RenewRecoveryCodesRequest\"\x15\n\x13ListSessionsRequest\"F\n\x14ListSessionsResponse\x12.\n\x08sessions\x18\x01 \x03(\x0b\x32\x1c.solward.auth.v1.OpenSession\"\xdc\x01\n\x0bOpenSession\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08use_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04peer\x18\x06 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x07 \x01(\x08\"B\n\x11\x45ndSessionRequest\x12-\n\x04name\x18\x01 \x01(\tB\x1f\x8a\xb5\x18\x1b\x08\x01\x12\x15sessions/[0-9a-f]{32} @2\xd3\r\n\x0b\x41uthService\x12}\n\x05Login\x12\x1d.solward.auth.v1.LoginRequest\x1a\x18.solward.auth.v1.Session\";\x8a\xb5\x18!\n\nauth.login\x10\x02\x18\x01*\x01\x01\x30\x03\x38\x01\x42\x08username\x82\xd3\xe4\x93\x02\x10\"\x0b/auth/login:\x01*\x12\x87\x01\n\x0eRefreshSession\x12&.solward.auth.v1.RefreshSessionRequest\x1a\x18.solward.auth.v1.Session\"3\x8a\xb5\x18\x17\n\nauth.login\x10\x02\x18\x01*\x01\x01\x30\x03\x38\x01\x82\xd3\xe4\x93\x02\x12\"\r/auth/refresh:\x01*\x12s\n\x06Logout\x12\x1e.solward.auth.v1.LogoutRequest\x1a\x16.google.protobuf.Empty\"1\x8a\xb5\x18\x16\n\tauth.self\x10\x02\x18\x01*\x01\x02\x30\x03\x38\x03\x82\xd3\xe4\x93\x02\x11\"\x0c/auth/logout:\x01*\x12\x9b\x01\n\x12VerifySecondFactor\x12*.solward.auth.v1.VerifySecondFactorRequest\x1a\".solward.auth.v1.SecondFactorProof\"5\x8a\xb5\x18\x16\n\tauth.self\x10\x02\x18\x01*\x01\x02\x30\x03\x38\x01\x82\xd3\xe4\x93\x02\x15\"\x10/auth/2fa/verify:\x01*\x12x\n\tGetCaller\x12!.solward.auth.v1.GetCallerRequest\x1a\x17.solward.auth.v1.Caller\"/\x8a\xb5\x18\x17\n\tauth.self\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x0e\x12\x0c/auth/caller\x12\x9a\x01\n\x10\x41\x63\x63\x65ptInvitation\x12(.solward.auth.v1.AcceptInvitationRequest\x1a$.solward.auth.v1.AuthenticatorSecret\"6\x8a\xb5\x18\x17\n\nauth.login\x10\x02\x18\x01*\x01\x01\x30\x03\x38\x01\x82\xd3\xe4\x93\x02\x15\"\x10/auth/invitation:\x01*\x12\x9e\x01\n\x11\x43onfirmInvitation\x12).solward.auth.v1.ConfirmInvitationRequest\x1a\x1e.solward.auth.v1.RecoveryCodes\">\x8a\xb5\x18\x17\n\nauth.login\x10\x02\x18\x01*\x01\x01\x30\x03\x38\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/auth/invitation:confirm:\x01*\x12\x9a\x01\n\x11SetUpSecondFactor\x12).solward.auth.v1.SetUpSecondFactorRequest\x1a$.solward.auth.v1.AuthenticatorSecret\"4\x8a\xb5\x18\x16\n\tauth.self\x10\x02\x18\x01*\x01\x02\x30\x03\x38\x01\x82\xd3\xe4\x93\x02\x14\"\x0f/auth/2fa/setup:\x01*\x12\x9a\x01\n\x13\x43onfirmSecondFactor\x12+.solward.auth.v1.ConfirmSecondFactorRequest\x1a\x1e.solward.auth.v1.RecoveryCodes\"6\x8a\xb5\x18\x16\n\tauth.self\x10\x02\x18\x01*\x01\x02\x30\x03\x38\x01\x82\xd3\xe4\x93\x02\x16\"\x11/auth/2fa/confirm:\x01*\x12\x99\x01\n\x12RenewRecoveryCodes\x12*.solward.auth.v1.RenewRecoveryCodesRequest\x1a\x1e.solward.auth.v1.RecoveryCodes\"7\x8a\xb5\x18\x16\n\tauth.self\x10\x02\x18\x03*\x01\x02\x30\x03\x38\x01\x82\xd3\xe4\x93\x02\x17\"\x12/auth/2fa/recovery:\x01*\x12\x8d\x01\n\x0cListSessions\x12$.solward.auth.v1.ListSessionsRequest\x1a%.solward.auth.v1.ListSessionsResponse\"0\x8a\xb5\x18\x16\n\tauth.self\x10\x01\x18\x01*\x01\x02\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x10\x12\x0e/auth/sessions\x12\x89\x01\n\nEndSession\x12\".solward.auth.v1.EndSessionRequest\x1a\x16.google.protobuf.Empty\"?\x8a\xb5\x18\x1c\n\tauth.self\x10\x02\x18\x01*\x01\x02\x30\x03\x38\x03\x42\x04name\x82\xd3\xe4\x93\x02\x19*\x17/auth/{name=sessions/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGINREQUEST'].fields_by_name['password']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\212\265\030\007\010\001 \200\010@\001'
   _globals['_LOGINREQUEST'].fields_by_name['totp_code']._loaded_options = None
-  _globals['_LOGINREQUEST'].fields_by_name['totp_code']._serialized_options = b'\212\265\030\020\010\001\022\010[0-9]{6} \006@\001'
+  _globals['_LOGINREQUEST'].fields_by_name['totp_code']._serialized_options = b'\212\265\030\016\022\010[0-9]{6} \006@\001'
+  _globals['_LOGINREQUEST'].fields_by_name['recovery_code']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['recovery_code']._serialized_options = b'\212\265\030\"\022\034[a-z2-7]{4}(-[a-z2-7]{4}){3} \023@\001'
   _globals['_REFRESHSESSIONREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_REFRESHSESSIONREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\212\265\030\007\010\001 \200\002@\001'
   _globals['_VERIFYSECONDFACTORREQUEST'].fields_by_name['totp_code']._loaded_options = None
@@ -53,6 +55,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSION'].fields_by_name['access_token']._serialized_options = b'\212\265\030\002@\001'
   _globals['_SESSION'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_SESSION'].fields_by_name['refresh_token']._serialized_options = b'\212\265\030\002@\001'
+  _globals['_ACCEPTINVITATIONREQUEST'].fields_by_name['invitation']._loaded_options = None
+  _globals['_ACCEPTINVITATIONREQUEST'].fields_by_name['invitation']._serialized_options = b'\212\265\030\007\010\001 \200\002@\001'
+  _globals['_ACCEPTINVITATIONREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_ACCEPTINVITATIONREQUEST'].fields_by_name['password']._serialized_options = b'\212\265\030\t\010\001\030\014 \200\010@\001'
+  _globals['_AUTHENTICATORSECRET'].fields_by_name['otpauth_uri']._loaded_options = None
+  _globals['_AUTHENTICATORSECRET'].fields_by_name['otpauth_uri']._serialized_options = b'\212\265\030\002@\001'
+  _globals['_AUTHENTICATORSECRET'].fields_by_name['qr_svg']._loaded_options = None
+  _globals['_AUTHENTICATORSECRET'].fields_by_name['qr_svg']._serialized_options = b'\212\265\030\002@\001'
+  _globals['_CONFIRMINVITATIONREQUEST'].fields_by_name['invitation']._loaded_options = None
+  _globals['_CONFIRMINVITATIONREQUEST'].fields_by_name['invitation']._serialized_options = b'\212\265\030\007\010\001 \200\002@\001'
+  _globals['_CONFIRMINVITATIONREQUEST'].fields_by_name['totp_code']._loaded_options = None
+  _globals['_CONFIRMINVITATIONREQUEST'].fields_by_name['totp_code']._serialized_options = b'\212\265\030\020\010\001\022\010[0-9]{6} \006@\001'
+  _globals['_RECOVERYCODES'].fields_by_name['codes']._loaded_options = None
+  _globals['_RECOVERYCODES'].fields_by_name['codes']._serialized_options = b'\212\265\030\002@\001'
+  _globals['_CONFIRMSECONDFACTORREQUEST'].fields_by_name['totp_code']._loaded_options = None
+  _globals['_CONFIRMSECONDFACTORREQUEST'].fields_by_name['totp_code']._serialized_options = b'\212\265\030\020\010\001\022\010[0-9]{6} \006@\001'
+  _globals['_ENDSESSIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ENDSESSIONREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030\033\010\001\022\025sessions/[0-9a-f]{32} @'
   _globals['_AUTHSERVICE'].methods_by_name['Login']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Login']._serialized_options = b'\212\265\030!\n\nauth.login\020\002\030\001*\001\0010\0038\001B\010username\202\323\344\223\002\020\"\013/auth/login:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['RefreshSession']._loaded_options = None
@@ -63,22 +83,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['VerifySecondFactor']._serialized_options = b'\212\265\030\026\n\tauth.self\020\002\030\001*\001\0020\0038\001\202\323\344\223\002\025\"\020/auth/2fa/verify:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['GetCaller']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\212\265\030\027\n\tauth.self\020\001\030\001*\002\002\0030\0028\002\202\323\344\223\002\016\022\014/auth/caller'
+  _globals['_AUTHSERVICE'].methods_by_name['AcceptInvitation']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['AcceptInvitation']._serialized_options = b'\212\265\030\027\n\nauth.login\020\002\030\001*\001\0010\0038\001\202\323\344\223\002\025\"\020/auth/invitation:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ConfirmInvitation']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ConfirmInvitation']._serialized_options = b'\212\265\030\027\n\nauth.login\020\002\030\001*\001\0010\0038\001\202\323\344\223\002\035\"\030/auth/invitation:confirm:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['SetUpSecondFactor']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['SetUpSecondFactor']._serialized_options = b'\212\265\030\026\n\tauth.self\020\002\030\001*\001\0020\0038\001\202\323\344\223\002\024\"\017/auth/2fa/setup:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ConfirmSecondFactor']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ConfirmSecondFactor']._serialized_options = b'\212\265\030\026\n\tauth.self\020\002\030\001*\001\0020\0038\001\202\323\344\223\002\026\"\021/auth/2fa/confirm:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['RenewRecoveryCodes']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['RenewRecoveryCodes']._serialized_options = b'\212\265\030\026\n\tauth.self\020\002\030\003*\001\0020\0038\001\202\323\344\223\002\027\"\022/auth/2fa/recovery:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\212\265\030\026\n\tauth.self\020\001\030\001*\001\0020\0028\002\202\323\344\223\002\020\022\016/auth/sessions'
+  _globals['_AUTHSERVICE'].methods_by_name['EndSession']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['EndSession']._serialized_options = b'\212\265\030\034\n\tauth.self\020\002\030\001*\001\0020\0038\003B\004name\202\323\344\223\002\031*\027/auth/{name=sessions/*}'
   _globals['_LOGINREQUEST']._serialized_start=172
-  _globals['_LOGINREQUEST']._serialized_end=320
-  _globals['_REFRESHSESSIONREQUEST']._serialized_start=322
-  _globals['_REFRESHSESSIONREQUEST']._serialized_end=381
-  _globals['_LOGOUTREQUEST']._serialized_start=383
-  _globals['_LOGOUTREQUEST']._serialized_end=398
-  _globals['_VERIFYSECONDFACTORREQUEST']._serialized_start=400
-  _globals['_VERIFYSECONDFACTORREQUEST']._serialized_end=511
-  _globals['_SECONDFACTORPROOF']._serialized_start=513
-  _globals['_SECONDFACTORPROOF']._serialized_end=604
-  _globals['_SESSION']._serialized_start=607
-  _globals['_SESSION']._serialized_end=808
-  _globals['_GETCALLERREQUEST']._serialized_start=810
-  _globals['_GETCALLERREQUEST']._serialized_end=828
-  _globals['_CALLER']._serialized_start=831
-  _globals['_CALLER']._serialized_end=1003
-  _globals['_AUTHSERVICE']._serialized_start=1006
-  _globals['_AUTHSERVICE']._serialized_end=1681
+  _globals['_LOGINREQUEST']._serialized_end=381
+  _globals['_REFRESHSESSIONREQUEST']._serialized_start=383
+  _globals['_REFRESHSESSIONREQUEST']._serialized_end=442
+  _globals['_LOGOUTREQUEST']._serialized_start=444
+  _globals['_LOGOUTREQUEST']._serialized_end=459
+  _globals['_VERIFYSECONDFACTORREQUEST']._serialized_start=461
+  _globals['_VERIFYSECONDFACTORREQUEST']._serialized_end=572
+  _globals['_SECONDFACTORPROOF']._serialized_start=574
+  _globals['_SECONDFACTORPROOF']._serialized_end=665
+  _globals['_SESSION']._serialized_start=668
+  _globals['_SESSION']._serialized_end=869
+  _globals['_GETCALLERREQUEST']._serialized_start=871
+  _globals['_GETCALLERREQUEST']._serialized_end=889
+  _globals['_CALLER']._serialized_start=892
+  _globals['_CALLER']._serialized_end=1120
+  _globals['_ACCEPTINVITATIONREQUEST']._serialized_start=1122
+  _globals['_ACCEPTINVITATIONREQUEST']._serialized_end=1213
+  _globals['_AUTHENTICATORSECRET']._serialized_start=1215
+  _globals['_AUTHENTICATORSECRET']._serialized_end=1307
+  _globals['_CONFIRMINVITATIONREQUEST']._serialized_start=1309
+  _globals['_CONFIRMINVITATIONREQUEST']._serialized_end=1409
+  _globals['_RECOVERYCODES']._serialized_start=1411
+  _globals['_RECOVERYCODES']._serialized_end=1467
+  _globals['_SETUPSECONDFACTORREQUEST']._serialized_start=1469
+  _globals['_SETUPSECONDFACTORREQUEST']._serialized_end=1495
+  _globals['_CONFIRMSECONDFACTORREQUEST']._serialized_start=1497
+  _globals['_CONFIRMSECONDFACTORREQUEST']._serialized_end=1566
+  _globals['_RENEWRECOVERYCODESREQUEST']._serialized_start=1568
+  _globals['_RENEWRECOVERYCODESREQUEST']._serialized_end=1595
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1597
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1618
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1620
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1690
+  _globals['_OPENSESSION']._serialized_start=1693
+  _globals['_OPENSESSION']._serialized_end=1913
+  _globals['_ENDSESSIONREQUEST']._serialized_start=1915
+  _globals['_ENDSESSIONREQUEST']._serialized_end=1981
+  _globals['_AUTHSERVICE']._serialized_start=1984
+  _globals['_AUTHSERVICE']._serialized_end=3731
 # @@protoc_insertion_point(module_scope)

@@ -13,14 +13,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LoginRequest(_message.Message):
-    __slots__ = ("username", "password", "totp_code")
+    __slots__ = ("username", "password", "totp_code", "recovery_code")
     USERNAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_FIELD_NUMBER: _ClassVar[int]
     TOTP_CODE_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_CODE_FIELD_NUMBER: _ClassVar[int]
     username: str
     password: str
     totp_code: str
-    def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ..., totp_code: _Optional[str] = ...) -> None: ...
+    recovery_code: str
+    def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ..., totp_code: _Optional[str] = ..., recovery_code: _Optional[str] = ...) -> None: ...
 
 class RefreshSessionRequest(_message.Message):
     __slots__ = ("refresh_token",)
@@ -67,15 +69,101 @@ class GetCallerRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Caller(_message.Message):
-    __slots__ = ("username", "kind", "role", "permissions", "second_factor_expire_time")
+    __slots__ = ("username", "kind", "role", "permissions", "second_factor_expire_time", "has_second_factor", "recovery_codes_left")
     USERNAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
     SECOND_FACTOR_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    HAS_SECOND_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_CODES_LEFT_FIELD_NUMBER: _ClassVar[int]
     username: str
     kind: _policy_pb2.PrincipalKind
     role: str
     permissions: _containers.RepeatedScalarFieldContainer[str]
     second_factor_expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, username: _Optional[str] = ..., kind: _Optional[_Union[_policy_pb2.PrincipalKind, str]] = ..., role: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., second_factor_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    has_second_factor: bool
+    recovery_codes_left: int
+    def __init__(self, username: _Optional[str] = ..., kind: _Optional[_Union[_policy_pb2.PrincipalKind, str]] = ..., role: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ..., second_factor_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., has_second_factor: _Optional[bool] = ..., recovery_codes_left: _Optional[int] = ...) -> None: ...
+
+class AcceptInvitationRequest(_message.Message):
+    __slots__ = ("invitation", "password")
+    INVITATION_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    invitation: str
+    password: str
+    def __init__(self, invitation: _Optional[str] = ..., password: _Optional[str] = ...) -> None: ...
+
+class AuthenticatorSecret(_message.Message):
+    __slots__ = ("username", "otpauth_uri", "qr_svg")
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    OTPAUTH_URI_FIELD_NUMBER: _ClassVar[int]
+    QR_SVG_FIELD_NUMBER: _ClassVar[int]
+    username: str
+    otpauth_uri: str
+    qr_svg: str
+    def __init__(self, username: _Optional[str] = ..., otpauth_uri: _Optional[str] = ..., qr_svg: _Optional[str] = ...) -> None: ...
+
+class ConfirmInvitationRequest(_message.Message):
+    __slots__ = ("invitation", "totp_code")
+    INVITATION_FIELD_NUMBER: _ClassVar[int]
+    TOTP_CODE_FIELD_NUMBER: _ClassVar[int]
+    invitation: str
+    totp_code: str
+    def __init__(self, invitation: _Optional[str] = ..., totp_code: _Optional[str] = ...) -> None: ...
+
+class RecoveryCodes(_message.Message):
+    __slots__ = ("username", "codes")
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    CODES_FIELD_NUMBER: _ClassVar[int]
+    username: str
+    codes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, username: _Optional[str] = ..., codes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SetUpSecondFactorRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ConfirmSecondFactorRequest(_message.Message):
+    __slots__ = ("totp_code",)
+    TOTP_CODE_FIELD_NUMBER: _ClassVar[int]
+    totp_code: str
+    def __init__(self, totp_code: _Optional[str] = ...) -> None: ...
+
+class RenewRecoveryCodesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSessionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSessionsResponse(_message.Message):
+    __slots__ = ("sessions",)
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    sessions: _containers.RepeatedCompositeFieldContainer[OpenSession]
+    def __init__(self, sessions: _Optional[_Iterable[_Union[OpenSession, _Mapping]]] = ...) -> None: ...
+
+class OpenSession(_message.Message):
+    __slots__ = ("name", "username", "create_time", "use_time", "expire_time", "peer", "current")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    USE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    username: str
+    create_time: _timestamp_pb2.Timestamp
+    use_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    peer: str
+    current: bool
+    def __init__(self, name: _Optional[str] = ..., username: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., use_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., peer: _Optional[str] = ..., current: _Optional[bool] = ...) -> None: ...
+
+class EndSessionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...

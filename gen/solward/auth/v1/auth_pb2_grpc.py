@@ -61,6 +61,41 @@ class AuthServiceStub:
                 request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.GetCallerRequest.SerializeToString,
                 response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.Caller.FromString,
                 _registered_method=True)
+        self.AcceptInvitation = channel.unary_unary(
+                '/solward.auth.v1.AuthService/AcceptInvitation',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.AcceptInvitationRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.AuthenticatorSecret.FromString,
+                _registered_method=True)
+        self.ConfirmInvitation = channel.unary_unary(
+                '/solward.auth.v1.AuthService/ConfirmInvitation',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.ConfirmInvitationRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.RecoveryCodes.FromString,
+                _registered_method=True)
+        self.SetUpSecondFactor = channel.unary_unary(
+                '/solward.auth.v1.AuthService/SetUpSecondFactor',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.SetUpSecondFactorRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.AuthenticatorSecret.FromString,
+                _registered_method=True)
+        self.ConfirmSecondFactor = channel.unary_unary(
+                '/solward.auth.v1.AuthService/ConfirmSecondFactor',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.ConfirmSecondFactorRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.RecoveryCodes.FromString,
+                _registered_method=True)
+        self.RenewRecoveryCodes = channel.unary_unary(
+                '/solward.auth.v1.AuthService/RenewRecoveryCodes',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.RenewRecoveryCodesRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.RecoveryCodes.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/solward.auth.v1.AuthService/ListSessions',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/solward.auth.v1.AuthService/EndSession',
+                request_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -102,6 +137,55 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AcceptInvitation(self, request, context):
+        """AcceptInvitation sets the password of an invited user and shows the secret of a new authenticator, once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmInvitation(self, request, context):
+        """ConfirmInvitation ends an invitation by a first code of the new authenticator; from then on the user may sign in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetUpSecondFactor(self, request, context):
+        """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmSecondFactor(self, request, context):
+        """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewRecoveryCodes(self, request, context):
+        """RenewRecoveryCodes makes new recovery codes; the old ones end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """ListSessions lists the caller's own open sessions, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """EndSession ends one of the caller's own sessions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -129,6 +213,41 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.GetCaller,
                     request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.GetCallerRequest.FromString,
                     response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.Caller.SerializeToString,
+            ),
+            'AcceptInvitation': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptInvitation,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.AcceptInvitationRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.AuthenticatorSecret.SerializeToString,
+            ),
+            'ConfirmInvitation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmInvitation,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.ConfirmInvitationRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.RecoveryCodes.SerializeToString,
+            ),
+            'SetUpSecondFactor': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetUpSecondFactor,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.SetUpSecondFactorRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.AuthenticatorSecret.SerializeToString,
+            ),
+            'ConfirmSecondFactor': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmSecondFactor,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.ConfirmSecondFactorRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.RecoveryCodes.SerializeToString,
+            ),
+            'RenewRecoveryCodes': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewRecoveryCodes,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.RenewRecoveryCodesRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.RecoveryCodes.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.ListSessionsRequest.FromString,
+                    response_serializer=solward_dot_auth_dot_v1_dot_auth__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=solward_dot_auth_dot_v1_dot_auth__pb2.EndSessionRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,6 +386,195 @@ class AuthService:
             '/solward.auth.v1.AuthService/GetCaller',
             solward_dot_auth_dot_v1_dot_auth__pb2.GetCallerRequest.SerializeToString,
             solward_dot_auth_dot_v1_dot_auth__pb2.Caller.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptInvitation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/AcceptInvitation',
+            solward_dot_auth_dot_v1_dot_auth__pb2.AcceptInvitationRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.AuthenticatorSecret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmInvitation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/ConfirmInvitation',
+            solward_dot_auth_dot_v1_dot_auth__pb2.ConfirmInvitationRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.RecoveryCodes.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetUpSecondFactor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/SetUpSecondFactor',
+            solward_dot_auth_dot_v1_dot_auth__pb2.SetUpSecondFactorRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.AuthenticatorSecret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmSecondFactor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/ConfirmSecondFactor',
+            solward_dot_auth_dot_v1_dot_auth__pb2.ConfirmSecondFactorRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.RecoveryCodes.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewRecoveryCodes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/RenewRecoveryCodes',
+            solward_dot_auth_dot_v1_dot_auth__pb2.RenewRecoveryCodesRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.RecoveryCodes.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/ListSessions',
+            solward_dot_auth_dot_v1_dot_auth__pb2.ListSessionsRequest.SerializeToString,
+            solward_dot_auth_dot_v1_dot_auth__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.auth.v1.AuthService/EndSession',
+            solward_dot_auth_dot_v1_dot_auth__pb2.EndSessionRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,20 @@ class AuthServiceStub:
     """VerifySecondFactor proves possession of the authenticator: for the session, or for one call."""
     GetCaller: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetCallerRequest, _auth_pb2.Caller]
     """GetCaller says who the server takes the caller to be, and what that caller may do."""
+    AcceptInvitation: _grpc.UnaryUnaryMultiCallable[_auth_pb2.AcceptInvitationRequest, _auth_pb2.AuthenticatorSecret]
+    """AcceptInvitation sets the password of an invited user and shows the secret of a new authenticator, once."""
+    ConfirmInvitation: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ConfirmInvitationRequest, _auth_pb2.RecoveryCodes]
+    """ConfirmInvitation ends an invitation by a first code of the new authenticator; from then on the user may sign in."""
+    SetUpSecondFactor: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SetUpSecondFactorRequest, _auth_pb2.AuthenticatorSecret]
+    """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it first."""
+    ConfirmSecondFactor: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ConfirmSecondFactorRequest, _auth_pb2.RecoveryCodes]
+    """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it."""
+    RenewRecoveryCodes: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RenewRecoveryCodesRequest, _auth_pb2.RecoveryCodes]
+    """RenewRecoveryCodes makes new recovery codes; the old ones end."""
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]
+    """ListSessions lists the caller's own open sessions, the newest first."""
+    EndSession: _grpc.UnaryUnaryMultiCallable[_auth_pb2.EndSessionRequest, _empty_pb2.Empty]
+    """EndSession ends one of the caller's own sessions."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -60,6 +74,20 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """VerifySecondFactor proves possession of the authenticator: for the session, or for one call."""
     GetCaller: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetCallerRequest, _auth_pb2.Caller]  # type: ignore[assignment]
     """GetCaller says who the server takes the caller to be, and what that caller may do."""
+    AcceptInvitation: _aio.UnaryUnaryMultiCallable[_auth_pb2.AcceptInvitationRequest, _auth_pb2.AuthenticatorSecret]  # type: ignore[assignment]
+    """AcceptInvitation sets the password of an invited user and shows the secret of a new authenticator, once."""
+    ConfirmInvitation: _aio.UnaryUnaryMultiCallable[_auth_pb2.ConfirmInvitationRequest, _auth_pb2.RecoveryCodes]  # type: ignore[assignment]
+    """ConfirmInvitation ends an invitation by a first code of the new authenticator; from then on the user may sign in."""
+    SetUpSecondFactor: _aio.UnaryUnaryMultiCallable[_auth_pb2.SetUpSecondFactorRequest, _auth_pb2.AuthenticatorSecret]  # type: ignore[assignment]
+    """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it first."""
+    ConfirmSecondFactor: _aio.UnaryUnaryMultiCallable[_auth_pb2.ConfirmSecondFactorRequest, _auth_pb2.RecoveryCodes]  # type: ignore[assignment]
+    """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it."""
+    RenewRecoveryCodes: _aio.UnaryUnaryMultiCallable[_auth_pb2.RenewRecoveryCodesRequest, _auth_pb2.RecoveryCodes]  # type: ignore[assignment]
+    """RenewRecoveryCodes makes new recovery codes; the old ones end."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """ListSessions lists the caller's own open sessions, the newest first."""
+    EndSession: _aio.UnaryUnaryMultiCallable[_auth_pb2.EndSessionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """EndSession ends one of the caller's own sessions."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """AuthService opens, renews and ends sessions, and verifies second factors."""
@@ -103,5 +131,61 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.Caller, _abc.Awaitable[_auth_pb2.Caller]]:
         """GetCaller says who the server takes the caller to be, and what that caller may do."""
+
+    @_abc_1.abstractmethod
+    def AcceptInvitation(
+        self,
+        request: _auth_pb2.AcceptInvitationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.AuthenticatorSecret, _abc.Awaitable[_auth_pb2.AuthenticatorSecret]]:
+        """AcceptInvitation sets the password of an invited user and shows the secret of a new authenticator, once."""
+
+    @_abc_1.abstractmethod
+    def ConfirmInvitation(
+        self,
+        request: _auth_pb2.ConfirmInvitationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.RecoveryCodes, _abc.Awaitable[_auth_pb2.RecoveryCodes]]:
+        """ConfirmInvitation ends an invitation by a first code of the new authenticator; from then on the user may sign in."""
+
+    @_abc_1.abstractmethod
+    def SetUpSecondFactor(
+        self,
+        request: _auth_pb2.SetUpSecondFactorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.AuthenticatorSecret, _abc.Awaitable[_auth_pb2.AuthenticatorSecret]]:
+        """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it first."""
+
+    @_abc_1.abstractmethod
+    def ConfirmSecondFactor(
+        self,
+        request: _auth_pb2.ConfirmSecondFactorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.RecoveryCodes, _abc.Awaitable[_auth_pb2.RecoveryCodes]]:
+        """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it."""
+
+    @_abc_1.abstractmethod
+    def RenewRecoveryCodes(
+        self,
+        request: _auth_pb2.RenewRecoveryCodesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.RecoveryCodes, _abc.Awaitable[_auth_pb2.RecoveryCodes]]:
+        """RenewRecoveryCodes makes new recovery codes; the old ones end."""
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _auth_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ListSessionsResponse, _abc.Awaitable[_auth_pb2.ListSessionsResponse]]:
+        """ListSessions lists the caller's own open sessions, the newest first."""
+
+    @_abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: _auth_pb2.EndSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """EndSession ends one of the caller's own sessions."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from common.errors import STATUS_KEY, SolwardError, info_of
 from controlplane.guard.audit import Audit, Refusals
+from controlplane.guard.break_glass import GLASS_KEY, BreakGlass
 from controlplane.guard.budgets import LocalBudgets
 from controlplane.guard.chain import Link
 from controlplane.guard.context import NOBODY, Call, Principal
@@ -302,23 +303,33 @@ async def test_figures_of_the_budget_go_out_with_every_call() -> None:
 # Policy
 
 
+class Nowhere:
+    """In place of Places: no call is about a host."""
+
+    async def of(self, rule: object, request: object) -> None:
+        return None
+
+
+NOWHERE: Any = Nowhere()
+
+
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("permission", sorted(ADMIN))
 async def test_policy_lets_exactly_the_holders_of_a_permission(role: str, permission: str) -> None:
     made = call(principal=person(role), permission=permission)
     if permission in ROLES[role]:
-        await Policy().enter(made)
+        await Policy(NOWHERE).enter(made)
     else:
-        error = await refusal(Policy(), made)
+        error = await refusal(Policy(NOWHERE), made)
         assert error.reason == "PERMISSION_MISSING"
         assert error.metadata == {"permission": permission, "role": role, "roles": ",".join(roles_with(permission))}
 
 
 async def test_policy_tells_strangers_to_sign_in_and_others_that_they_are_the_wrong_kind() -> None:
-    stranger = await refusal(Policy(), call())
+    stranger = await refusal(Policy(NOWHERE), call())
     assert (stranger.code.name, stranger.reason) == ("UNAUTHENTICATED", "NOT_SIGNED_IN")
     agent = Principal(policy_pb2.PRINCIPAL_KIND_AGENT, "a" * 32, "hosts/a", AGENT)
-    other = await refusal(Policy(), call(principal=agent))
+    other = await refusal(Policy(NOWHERE), call(principal=agent))
     assert (other.code.name, other.reason) == ("PERMISSION_DENIED", "WRONG_PRINCIPAL_KIND")
     assert other.metadata == {"kind": "agent", "wanted": "user"}
 
@@ -347,8 +358,37 @@ class Proofs:
         return proof == self.proof
 
 
-def factor(proofs: Proofs, required: bool = True) -> SecondFactor:
-    return SecondFactor(proofs, required=required)  # type: ignore[arg-type]
+class Approved:
+    """In place of CallApprovals: what may be called, and what was."""
+
+    def __init__(self, enough: bool = False) -> None:
+        self.enough = enough
+        self.used: list[str] = []
+
+    async def must_be_approved(self, method: str, digest: str, request: object, uid: str, wanted: int) -> str:
+        if not self.enough:
+            raise SolwardError(grpc.StatusCode.PERMISSION_DENIED, "APPROVALS_MISSING", "", {"wanted": str(wanted)})
+        return f"{uid}/{digest}"
+
+    async def use(self, uid: str) -> None:
+        self.used.append(uid)
+
+
+class Told:
+    """In place of Notices: what was raised."""
+
+    def __init__(self) -> None:
+        self.notices: list[tuple[str, str]] = []
+
+    async def give(self, name: str, evidence: str) -> None:
+        self.notices.append((name, evidence))
+
+
+def factor(
+    proofs: Proofs, required: bool = True, approved: Approved | None = None, told: Told | None = None
+) -> SecondFactor:
+    glass: Any = BreakGlass(told or Told())  # type: ignore[arg-type]
+    return SecondFactor(proofs, approved or Approved(), glass, required=required)  # type: ignore[arg-type]
 
 
 PER_CALL = {"second_factor": policy_pb2.SECOND_FACTOR_PER_CALL}
@@ -387,10 +427,38 @@ async def test_factor_is_not_asked_of_a_plan_nor_in_a_laboratory() -> None:
 
 
 @pytest.mark.parametrize("required", [True, False])
-async def test_approvals_that_cannot_be_given_yet_refuse_the_call(required: bool) -> None:
-    plan = validator_pb2.RestartRequest(validate_only=True)
-    error = await refusal(factor(Proofs(recent=True), required), call(plan, person(), approvals=2))
-    assert (error.reason, error.metadata) == ("APPROVALS_MISSING", {"wanted": "2", "given": "0"})
+async def test_a_call_that_others_approve_waits_for_them_after_the_code_and_is_made_once(required: bool) -> None:
+    wants = {"approvals": 2, **(PER_CALL if required else {})}
+    made = call(auth_pb2.LoginRequest(), person(), **wants)
+    if required:
+        assert (await refusal(factor(Proofs()), made)).reason == "SECOND_FACTOR_REQUIRED"
+        made = call(auth_pb2.LoginRequest(), person(), metadata={PROOF_KEY: "p"}, **wants)
+    error = await refusal(factor(Proofs(proof="p"), required), made)
+    assert (error.reason, error.metadata) == ("APPROVALS_MISSING", {"wanted": "2"})
+    approved = Approved(enough=True)
+    await factor(Proofs(proof="p"), required, approved).enter(made)
+    assert approved.used == [f"{made.principal.uid}/{made.digest}"]
+
+
+async def test_glass_is_broken_for_a_reason_and_everybody_hears_of_it() -> None:
+    told, approved = Told(), Approved()
+    made = call(auth_pb2.LoginRequest(), person(), metadata={GLASS_KEY: "the cluster is down"}, approvals=2)
+    with capture_logs() as logs:
+        await factor(Proofs(), required=False, approved=approved, told=told).enter(made)
+    assert (made.break_glass, made.approvals, approved.used) == ("the cluster is down", 0, [])
+    assert [(line["log_level"], line["event"], line["reason"]) for line in logs] == [
+        ("critical", "glass broken", "the cluster is down")
+    ]
+    assert told.notices == [("break_glass", "alice called toy.v1.Toys/Play without approval: the cluster is down")]
+
+
+async def test_glass_stays_whole_for_a_poor_reason_and_for_who_may_not() -> None:
+    poor = call(auth_pb2.LoginRequest(), person(), metadata={GLASS_KEY: "because"}, approvals=2)
+    assert (await refusal(factor(Proofs(), required=False), poor)).reason == "BREAK_GLASS_REFUSED"
+    operator = call(
+        auth_pb2.LoginRequest(), person("operator"), metadata={GLASS_KEY: "the cluster is down"}, approvals=2
+    )
+    assert (await refusal(factor(Proofs(), required=False), operator)).reason == "BREAK_GLASS_REFUSED"
 
 
 # Audit and Refusals

@@ -9,6 +9,8 @@ from controlplane.operations import approvals
 from controlplane.operations.approvals import APPROVE_WITHIN, approve, await_approval
 from controlplane.operations.outcome import operation_error
 
+EVERYBODY = ("ana", "bob", "eve")
+
 
 def asked(wanted: int = 2) -> pb.Operation:
     operation = pb.Operation(name="operations/1", requester="ana", plan_hash="h" * 64, steps=[pb.Step(id="act")])
@@ -19,7 +21,7 @@ def asked(wanted: int = 2) -> pb.Operation:
 def refusal(operation: pb.Operation, who: str, plan_hash: str = "h" * 64) -> str:
     before = list(operation.approvals)
     with pytest.raises(SolwardError) as caught:
-        approve(operation, who, plan_hash)
+        approve(operation, who, plan_hash, EVERYBODY)
     assert list(operation.approvals) == before
     return caught.value.reason
 
@@ -32,11 +34,18 @@ def test_operation_waits_and_says_for_how_many() -> None:
 
 def test_two_others_may_approve_once_each() -> None:
     operation = asked()
-    approve(operation, "bob", "h" * 64)
+    approve(operation, "bob", "h" * 64, EVERYBODY)
     assert refusal(operation, "bob") == "ALREADY_APPROVED"
     assert refusal(operation, "ana") == "OWN_REQUEST"
-    approve(operation, "eve", "h" * 64)
+    approve(operation, "eve", "h" * 64, EVERYBODY)
     assert [one.approver for one in operation.approvals] == ["bob", "eve"]
+
+
+def test_an_earlier_approval_of_who_may_approve_no_more_is_let_go() -> None:
+    operation = asked()
+    approve(operation, "bob", "h" * 64, EVERYBODY)
+    approve(operation, "eve", "h" * 64, ("eve",))
+    assert [one.approver for one in operation.approvals] == ["eve"]
 
 
 def test_another_plan_is_not_approved() -> None:

@@ -1,0 +1,52 @@
+"""How far a caller reaches: what of a list it may see, and which hosts it may act on."""
+
+from collections.abc import Iterable
+
+import grpc
+from solward.operations.v1 import operations_pb2
+
+from common.errors import SolwardError
+from common.names import host_name
+from controlplane.guard.context import caller, current_call
+from controlplane.guard.decision import Place
+from controlplane.guard.places import hosts_of, place_of
+from controlplane.store.hosts import HostRepository
+
+_MANY = 100_000
+
+
+class Reach:
+    """Where the caller holds the permission of the call that is being served."""
+
+    def __init__(self, places: dict[str, Place] | None) -> None:
+        self._places = places
+
+    @classmethod
+    async def of_caller(cls, hosts: HostRepository) -> "Reach":
+        """Find out once for a call."""
+        permission, who = current_call().rule.policy.permission, caller()
+        if who.sees_all(permission):
+            return cls(None)
+        places = [place_of(row) for row in await hosts.page("", _MANY)]
+        return cls({place.host: place for place in places if who.sees(permission, place)})
+
+    def sees(self, host: str) -> bool:
+        """Whether it reaches a host, by resource name; the empty name is what is about no host in particular."""
+        return self._places is None or host in self._places
+
+    def sees_operation(self, operation: operations_pb2.Operation) -> bool:
+        """Whether it reaches every host of an operation."""
+        return self._places is None or all(host in self._places for host in hosts_of(operation))
+
+
+def must_reach(names: Iterable[str], reach: Reach) -> None:
+    """Refuse to act on hosts that the caller does not reach: PERMISSION_MISSING, which names them."""
+    outside = [host_name(name) for name in names if not reach.sees(host_name(name))]
+    if outside:
+        permission = current_call().rule.policy.permission
+        raise SolwardError(
+            grpc.StatusCode.PERMISSION_DENIED,
+            "PERMISSION_MISSING",
+            f"{caller().name} lacks {permission} on {', '.join(outside[:10])}: name only hosts that your grants reach",
+            {"permission": permission, "at": ",".join(outside[:10])},
+        )

@@ -1,0 +1,149 @@
+"""Sessions on every backend, as several control planes see them: what counts is counted once, however many ask."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from common.clock import now_ms
+from controlplane.store.redis import RedisDown, RedisStore
+from controlplane.store.redis_sessions import RedisSessions
+from controlplane.store.sessions import Session, SessionRepository, SessionStore
+from controlplane.store.users import UserRepository
+from tests.contract.store.conftest import engines_at, in_postgresql, in_sqlite
+from tests.support.redis import RedisServer, redis
+
+Backend = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[list[SessionStore]]]
+TRIES = 9
+NOW = now_ms()
+END = NOW + 86_400_000
+HOUR = NOW + 3_600_000
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The Redis of this module."""
+    with redis() as server:
+        yield server
+
+
+@asynccontextmanager
+async def in_redis(request: pytest.FixtureRequest) -> AsyncIterator[list[SessionStore]]:
+    server: RedisServer = request.getfixturevalue("redis_server")
+    planes = [RedisStore(server.url) for _ in range(3)]
+    try:
+        await planes[0].call(lambda client: client.flushall())
+        yield [RedisSessions(planes[number % len(planes)]) for number in range(TRIES)]
+    finally:
+        for plane in planes:
+            await plane.close()
+
+
+def in_database(make: Callable[[pytest.FixtureRequest], AbstractContextManager[str]]) -> Backend:
+    @asynccontextmanager
+    async def opened(request: pytest.FixtureRequest) -> AsyncIterator[list[SessionStore]]:
+        with make(request) as url:
+            async with engines_at(url) as engines:
+                users = UserRepository(engines[0])
+                await users.add(uid="u", name="bob", password_hash="", totp_seed=b"", role="admin", now=1)
+                yield [SessionRepository(engines[number % len(engines)]) for number in range(TRIES)]
+
+    return opened
+
+
+BACKENDS = [
+    pytest.param(in_database(in_sqlite), id="sqlite"),
+    pytest.param(in_database(in_postgresql), id="postgresql"),
+    pytest.param(in_redis, id="redis"),
+]
+
+
+@pytest.fixture(scope="session")
+def _servers(postgres_server: object, redis_server: object) -> None:
+    """Start both before any loop runs."""
+
+
+@pytest.fixture(params=BACKENDS)
+async def sessions(request: pytest.FixtureRequest, tmp_path: Path, _servers: None) -> AsyncIterator[list[SessionStore]]:
+    """The sessions, of which bob has one, as several control planes see them."""
+    backend: Backend = request.param
+    async with backend(request) as opened:
+        await opened[0].open(Session("s", "u", END, None, 0, peer="192.0.2.1"), NOW)
+        yield opened
+
+
+async def test_session_is_found_as_it_was_opened(sessions: list[SessionStore]) -> None:
+    assert await sessions[1].get("s") == Session("s", "u", END, None, 0, NOW, NOW, "192.0.2.1")
+    assert await sessions[1].get("other") is None
+
+
+async def test_stored_session_and_token_belong_to_somebody(engines: list[AsyncEngine]) -> None:
+    stored = SessionRepository(engines[0])
+    with pytest.raises(IntegrityError):
+        await stored.open(Session("of nobody", "nobody", END, None, 0), NOW)
+    with pytest.raises(IntegrityError):
+        await stored.add_refresh("r", "other", END)
+
+
+async def test_session_is_confirmed_and_ends_once(sessions: list[SessionStore]) -> None:
+    await sessions[0].confirm("s", 5)
+    await sessions[1].end("s", 7)
+    found = await sessions[0].get("s")
+    assert found is not None
+    assert (found.second_factor_ms, found.ended_ms) == (5, 7)
+    assert await sessions[2].of_user("u", NOW) == []
+
+
+async def test_a_users_sessions_are_listed_the_newest_first_and_ended_together(sessions: list[SessionStore]) -> None:
+    await sessions[1].open(Session("later", "u", END, None, 0), NOW + 10)
+    await sessions[1].open(Session("over", "u", HOUR, None, 0), NOW + 20)
+    assert [one.id for one in await sessions[2].of_user("u", HOUR)] == ["later", "s"]
+    assert await sessions[0].end_all("u", HOUR) == 2
+    assert await sessions[1].of_user("u", HOUR) == []
+    assert await sessions[0].end_all("u", HOUR) == 0
+    later = await sessions[2].get("later")
+    assert later is not None
+    assert later.ended_ms == HOUR
+
+
+async def test_refresh_token_is_first_used_once(sessions: list[SessionStore]) -> None:
+    await sessions[0].add_refresh("r", "s", HOUR)
+    uses = await asyncio.gather(*(one.use_refresh("r", NOW + 10) for one in sessions))
+    assert sorted(uses, key=str) == [("s", False)] * (TRIES - 1) + [("s", True)]
+    used = await sessions[0].get("s")
+    assert used is not None
+    assert used.used_ms == NOW + 10
+    assert await sessions[0].use_refresh("unknown", NOW + 10) is None
+    await sessions[0].add_refresh("late", "s", HOUR)
+    assert await sessions[0].use_refresh("late", HOUR) == ("s", False)
+
+
+async def test_proof_is_spent_once_for_its_own_session_and_call_in_time(sessions: list[SessionStore]) -> None:
+    await sessions[0].add_proof("p", "s", "digest", HOUR)
+    assert not await sessions[0].spend_proof("p", "other", "digest", NOW)
+    assert not await sessions[0].spend_proof("p", "s", "other", NOW)
+    assert not await sessions[0].spend_proof("p", "s", "digest", HOUR)
+    assert not await sessions[0].spend_proof("unknown", "s", "digest", NOW)
+    spent = await asyncio.gather(*(one.spend_proof("p", "s", "digest", HOUR - 1) for one in sessions))
+    assert spent.count(True) == 1
+
+
+async def test_a_late_write_makes_no_session_again(sessions: list[SessionStore]) -> None:
+    await sessions[0].confirm("gone", NOW)
+    await sessions[0].end("gone", NOW)
+    assert await sessions[0].get("gone") is None
+
+
+async def test_without_redis_nobody_is_let_in(redis_server: RedisServer) -> None:
+    store = RedisStore(redis_server.url)
+    await asyncio.to_thread(redis_server.kill)
+    try:
+        with pytest.raises(RedisDown):
+            await RedisSessions(store).get("s")
+    finally:
+        await asyncio.to_thread(redis_server.start)
+        await store.close()
