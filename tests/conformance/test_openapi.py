@@ -17,7 +17,7 @@ from controlplane.gateway.routes import Routes
 from tests.conformance.toy import SERVICE
 from tests.support.plane import Plane
 
-EXAMPLES = 5
+EXAMPLES = 4
 LOGOUT = "AuthService_Logout"
 
 
