@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from aiohttp import web
-from limits.aio.storage import MemoryStorage
 from solward.alerts.v1.alerts_pb2_grpc import add_AlertsServiceServicer_to_server
 from solward.audit.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from solward.auth.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
@@ -52,6 +51,7 @@ from controlplane.guard.second_factor import SecondFactor
 from controlplane.guard.standard import standard_table
 from controlplane.guard.table import read_table
 from controlplane.guard.validation import Validation
+from controlplane.guard.whence import Whence
 from controlplane.identity.approvers import Approvers
 from controlplane.identity.call_approvals import CallApprovals
 from controlplane.identity.enrollment import Enrollment
@@ -71,6 +71,7 @@ from controlplane.links.dispatch import Dispatch
 from controlplane.links.registry import Links
 from controlplane.links.session import LinkSessions
 from controlplane.links.sweeper import Sweeper
+from controlplane.networks import Admission
 from controlplane.operations.board import Board
 from controlplane.operations.engine import Engine
 from controlplane.operations.fleet import FleetWorkflow
@@ -85,6 +86,7 @@ from controlplane.settings import Settings
 from controlplane.store.access import AccessRepository, ApprovalRepository
 from controlplane.store.alerts import AlertRepository
 from controlplane.store.audit import AuditRepository
+from controlplane.store.budgets import open_budgets
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
@@ -168,14 +170,17 @@ class App:
         places = Places(hosts, stored_operations, stored_alerts)
         explainer = Explainer(table, places, roles)
         glass = BreakGlass(Notices(alert_book))
-        rate = RateLimit(settings.rate_limits, MemoryStorage())
+        self._budgets = open_budgets(self._redis)
+        rate = RateLimit(settings.rate_limits, self._budgets)
+        admission = Admission.of(settings.allow_networks, settings.deny_networks)
         chain = GuardChain(
             table,
             (
                 Errors(),
                 Observe(),
                 Refusals(self.audit),
-                Authenticate(principals, installation.gateway_secret, rate),
+                Whence(admission, installation.gateway_secret, rate),
+                Authenticate(principals, rate),
                 rate,
                 Policy(places),
                 SecondFactor(factors, approvals, glass, required=settings.require_second_factor),
@@ -243,6 +248,7 @@ class App:
             stack.push_async_callback(self._provider.close)
             if self._redis:
                 stack.push_async_callback(self._redis.close)
+            stack.push_async_callback(self._budgets.close)
             await migrate(self.engine)
             await stack.enter_async_context(self._leadership.held())
             stack.enter_context(tracing("solward-controlplane", self.settings.otlp_endpoint))

@@ -33,6 +33,9 @@ def _options(message_bytes: int, streams: int) -> tuple[tuple[str, int], ...]:
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.http2.max_ping_strikes", 2),
+        # What says nothing costs a place: a handshake is short, and who has no call under way may come again.
+        ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.max_connection_idle_ms", 300_000),
         ("grpc.so_reuseport", 0),
     )
 

@@ -1,5 +1,6 @@
 """Settings: one YAML file and SOLWARD_* variables (which win), every one checked before anything starts."""
 
+import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +20,10 @@ from pydantic_settings import (
 
 from common.names import TRUST_DOMAIN
 from controlplane.alerts.rules import AlertSettings
+from controlplane.api.services import SERVICES
+from controlplane.gateway.origins import origin
 from controlplane.identity.oidc.settings import OidcSettings
+from controlplane.networks import network
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
 
@@ -54,6 +58,19 @@ class RateLimits(BaseModel, extra="forbid"):
     read: Rate = "100/second"
     write: Rate = "10/second"
     stream: Rate = "10/second"
+    # Everybody together behind one address (IPv6: one /64).
+    address: Rate = "500/second"
+    # By full name of the method, "solward.hosts.v1.HostsService/ListHosts", in place of its class's.
+    methods: dict[str, Rate] = {}
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        known = {f"{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}
+        for name in value.keys() - known:
+            close = difflib.get_close_matches(name, known, 1) or ["solward.hosts.v1.HostsService/ListHosts"]
+            raise ValueError(f"there is no method {name[:200]!r}; a name is such as {close[0]!r}")
+        return value
 
 
 class GateLimits(BaseModel, extra="forbid"):
@@ -66,6 +83,10 @@ class GateLimits(BaseModel, extra="forbid"):
     free_gigabytes: Annotated[float, Field(ge=0)] = 20
 
 
+def _range(text: str) -> str:
+    return str(network(text))
+
+
 def _url(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
         raise ValueError("must be an http or https URL")
@@ -76,6 +97,10 @@ def _redis(text: str) -> str:
     if text and not text.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must be a redis, rediss or unix URL")
     return text
+
+
+Origin = Annotated[str, AfterValidator(origin)]
+Range = Annotated[str, AfterValidator(_range)]
 
 
 class Settings(BaseSettings):
@@ -107,7 +132,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="of the log on standard error")
     log_format: Literal["json", "text"] = Field("json", description="JSON lines, or text for a terminal")
-    reflection: bool = Field(True, description="offer gRPC reflection to signed-in callers")
+    reflection: bool = Field(True, description="offer gRPC reflection to signed-in callers, and OpenAPI to all")
     require_second_factor: bool = Field(True, description="off only for a laboratory; the start says so loudly")
     second_factor_roles: list[str] = Field(
         ["admin", "operator"], description="who has one of these may do nothing until an authenticator is set up"
@@ -119,7 +144,15 @@ class Settings(BaseSettings):
     command_expire_seconds: int = Field(120, ge=5, le=3600, description="a command not begun by then is void")
     drain_seconds: float = Field(10, ge=0, le=120, description="how long calls may go on after SIGTERM")
     checkpoint_seconds: float = Field(60, gt=0, le=3600, description="between signed audit checkpoints")
-    rate_limits: RateLimits = Field(RateLimits(), description="calls of one caller, by rate class")
+    rate_limits: RateLimits = Field(
+        RateLimits(), description="calls of one caller by rate class or method, and of one address"
+    )
+    allow_networks: list[Range] = Field([], description="ranges that clients and agents may come from; empty: any")
+    deny_networks: list[Range] = Field([], description="ranges that nobody may come from, whatever is allowed")
+    trusted_proxies: list[Range] = Field([], description="ranges of proxies whose X-Forwarded-For is believed")
+    cors_origins: list[Origin] = Field([], description="exact origins of other pages that may call with cookies")
+    gateway_connections: int = Field(20_000, ge=1, description="that the gateway holds at the most")
+    gateway_connections_per_ip: int = Field(256, ge=1, description="of one address, or one /64; proxies are exempt")
     solana_rpc_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
         SecretStr(""), description="a Solana RPC outside the fleet, by which nodes are judged too; its key is a secret"
     )
@@ -128,6 +161,9 @@ class Settings(BaseSettings):
     alerts: AlertSettings = Field(AlertSettings(), description="rules beside the built-in ones, and what is not judged")
     otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty: none")
     audit_signing_key: SecretStr | None = Field(None, description="HMAC key of the audit log; default: made by init")
+    csrf_secret: SecretStr | None = Field(
+        None, description="HMAC key of browser sessions' cookies and CSRF tokens; default: made by init"
+    )
 
     @field_validator("trust_domain")
     @classmethod
@@ -136,7 +172,7 @@ class Settings(BaseSettings):
             raise ValueError("must be lower-case letters, digits, dots and hyphens")
         return value
 
-    @field_validator("audit_signing_key")
+    @field_validator("audit_signing_key", "csrf_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:

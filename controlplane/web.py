@@ -6,7 +6,7 @@ import signal
 import ssl
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,29 +17,33 @@ from aiohttp import web
 
 from common import sdnotify
 from controlplane.api.services import SERVICES
-from controlplane.gateway.server import build_app, make_runner
+from controlplane.gateway.server import Trust, build_app
+from controlplane.gateway.site import Caps, listening, make_runner
 from controlplane.identity.installation import Installation
+from controlplane.networks import Admission, network
 from controlplane.servers import StartError
 from controlplane.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_FILES = ("ca.pem", "server.key", "server.pem", "secret")
+_FILES = ("ca.pem", "server.key", "server.pem", "secret", "csrf")
 
 
 @asynccontextmanager
-async def serve_site(runner: web.AppRunner, address: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serve_site(
+    runner: web.AppRunner, address: str, tls: ssl.SSLContext | None = None, caps: Caps | None = None
+) -> AsyncIterator[int]:
     """Serve an application on HOST:PORT while the block runs; gives the port, which a PORT of 0 leaves open."""
     host, _, port = address.rpartition(":")
-    await runner.setup()
-    try:
+    async with AsyncExitStack() as stack:
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = listening(runner.server, host.strip("[]"), int(port), tls, caps or Caps())  # type: ignore[arg-type]
         try:
-            await web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls).start()
+            port_taken = await stack.enter_async_context(site)
         except OSError as error:
             raise StartError(f"{address} cannot be listened on: {error.strerror or error}") from None
-        yield int(runner.addresses[0][1])
-    finally:
-        await runner.cleanup()
+        yield port_taken
 
 
 class GatewayKeys(NamedTuple):
@@ -49,26 +53,28 @@ class GatewayKeys(NamedTuple):
     server_key_pem: bytes
     server_chain_pem: bytes
     secret: str
+    csrf_secret: str
 
     @classmethod
     def of(cls, installation: Installation) -> "GatewayKeys":
         """Take them out of an installation."""
         return cls(
             installation.ca.pem.encode(), installation.server_key_pem, installation.server_chain_pem,
-            installation.gateway_secret,
+            installation.gateway_secret, installation.csrf_secret,
         )  # fmt: skip
 
     def hand_over(self, folder: Path) -> None:
         """Leave them for a gateway that runs apart, readable by the folder's group alone; raises OSError."""
-        for name, content in zip(_FILES, (self.ca_pem, self.server_key_pem, self.server_chain_pem), strict=False):
+        secrets = (self.secret.encode(), self.csrf_secret.encode())
+        pems = (self.ca_pem, self.server_key_pem, self.server_chain_pem)
+        for name, content in zip(_FILES, (*pems, *secrets), strict=True):
             _write_for_group(folder / name, content)
-        _write_for_group(folder / _FILES[3], self.secret.encode())
 
     @classmethod
     def take_over(cls, folder: Path) -> "GatewayKeys":
         """Read what the control plane left; raises OSError."""
-        ca_pem, key, chain, secret = ((folder / name).read_bytes() for name in _FILES)
-        return cls(ca_pem, key, chain, secret.decode())
+        ca_pem, key, chain, secret, csrf = ((folder / name).read_bytes() for name in _FILES)
+        return cls(ca_pem, key, chain, secret.decode(), csrf.decode())
 
 
 @asynccontextmanager
@@ -78,8 +84,12 @@ async def gateway_site(settings: Settings, keys: GatewayKeys, target: str) -> As
     # The gateway dials loopback; the certificate is issued for the first of the server's names.
     options = (("grpc.ssl_target_name_override", settings.server_names[0]),)
     async with grpc.aio.secure_channel(target, credentials, options=options) as channel:
-        app = build_app(channel, list(SERVICES), keys.secret)
-        async with serve_site(make_runner(app), settings.gateway_listen, _tls(keys)) as port:
+        proxies = tuple(map(network, settings.trusted_proxies))
+        admission = Admission.of(settings.allow_networks, settings.deny_networks)
+        trust = Trust(keys.secret, keys.csrf_secret, proxies, admission, tuple(settings.cors_origins))
+        caps = Caps(settings.gateway_connections, settings.gateway_connections_per_ip, proxies)
+        runner = make_runner(build_app(channel, list(SERVICES), trust, describe=settings.reflection))
+        async with serve_site(runner, settings.gateway_listen, _tls(keys), caps) as port:
             yield port
 
 

@@ -49,6 +49,7 @@ class GatewayError(SolwardError):
         http_status: where it is not the one of `code`.
         headers: to send with it.
         field: the field that was wrong, where there is one.
+        closes: end the connection after it: what follows on it cannot be told apart, or is not worth waiting for.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class GatewayError(SolwardError):
         http_status: int | None = None,
         headers: Mapping[str, str] | None = None,
         field: str = "",
+        closes: bool = False,
     ) -> None:
         violations: Sequence[tuple[str, str]] = [(field, message)] if field else ()
         super().__init__(code, reason, message, {"field": field} if field else None, violations)
         self.http_status = http_status or HTTP_STATUS[code_number(code)]
         self.headers = dict(headers or {})
+        self.closes = closes
 
 
 def bad_request(message: str, field: str = "") -> GatewayError:

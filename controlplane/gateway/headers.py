@@ -1,6 +1,5 @@
 """What of a request's headers is believed, and what every response says."""
 
-import ipaddress
 import re
 from collections.abc import Sequence
 
@@ -8,8 +7,8 @@ import grpc
 from aiohttp import hdrs, web
 
 from controlplane.gateway.errors import GatewayError, bad_request
+from controlplane.networks import Network, is_address, within
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # Everything else stays outside: who calls is for the gRPC server to say, not for a header.
 _FORWARDED = ("authorization", "solward-second-factor", "traceparent", "tracestate")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
@@ -18,6 +17,20 @@ _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 # What a page of another site can make a browser send without asking first.
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 _MAX_TIMEOUT_S = 86_400.0
+# A page's own: scripts, styles and calls of this origin, nothing inline, nobody's frame.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HARDENED = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 def forwarded(request: web.Request) -> list[tuple[str, str]]:
@@ -46,18 +59,41 @@ def client_address(request: web.Request, proxies: Sequence[Network]) -> str:
         request: of the client or of a proxy.
         proxies: whose X-Forwarded-For is believed.
     """
-    peer = (request.remote or "").partition("%")[0]
-    if not proxies or not _within(peer, proxies):
-        return peer or "local"
+    peer = raw_peer(request)
+    if not within(peer, proxies):
+        return peer
     address = peer
     hops = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, ())).split(",")
-    for hop in map(str.strip, reversed(hops)):
-        if not _is_address(hop):
+    for text in reversed(hops):
+        # A zone means something on its own machine only, and may hold anything.
+        hop = text.strip().partition("%")[0]
+        if not is_address(hop):
             break
         address = hop
-        if not _within(hop, proxies):
+        if not within(hop, proxies):
             break
     return address
+
+
+def raw_peer(request: web.Request) -> str:
+    """Give the address at the other end of the connection: the client's, or a proxy's."""
+    return (request.remote or "").partition("%")[0] or "local"
+
+
+def check_upgrade(request: web.Request) -> None:
+    """Refuse every change of protocol but to WebSocket: what follows it would be read by other rules.
+
+    Args:
+        request: of any kind.
+
+    Raises:
+        GatewayError: 400, and the connection is closed.
+    """
+    wanted = request.headers.getall(hdrs.UPGRADE, ())
+    if request.method == hdrs.METH_CONNECT or (wanted and [name.lower() for name in wanted] != ["websocket"]):
+        code = grpc.StatusCode.INVALID_ARGUMENT
+        words = "only WebSocket is upgraded to, where a path offers it"
+        raise GatewayError(code, "UPGRADE_REFUSED", words, closes=True)
 
 
 def timeout_of(request: web.Request) -> float | None:
@@ -103,28 +139,11 @@ async def harden(request: web.Request, response: web.StreamResponse) -> None:
         response: about to be sent.
     """
     response.headers[hdrs.SERVER] = "solward"
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
-    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    response.headers.setdefault("Referrer-Policy", "no-referrer")
+    for name, value in _HARDENED.items():
+        response.headers.setdefault(name, value)
     if request.secure:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-
-
-def _within(address: str, networks: Sequence[Network]) -> bool:
-    if not _is_address(address):
-        return False
-    parsed = ipaddress.ip_address(address)
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return any((mapped or parsed) in network for network in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _unsupported(message: str) -> GatewayError:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -18,7 +19,13 @@ from controlplane.gateway.routes import Route
 
 _OFF_LOOP_BYTES = 65_536
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?charset=[\w-]+)?", re.ASCII)
+_RATE_LIMIT = re.compile(r"limit=([0-9]+), remaining=([0-9]+), reset=([0-9]+)")
 _log = structlog.get_logger(__name__)
+
+
+def message_value(message: Message) -> dict[str, Any]:
+    """Turn a message into JSON types."""
+    return json_format.MessageToDict(message)
 
 
 def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -33,17 +40,43 @@ def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 
+def always(value: Any) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Make a handler that answers with the same JSON whoever asks."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return as_json(value)
+
+    return handler
+
+
 def refusal(error: GatewayError) -> web.Response:
     """Answer with an error of the gateway's own."""
     status = error.status()
-    return as_json(errors.body_of(status), error.http_status, errors.headers_of(status) | error.headers)
+    response = as_json(errors.body_of(status), error.http_status, errors.headers_of(status) | error.headers)
+    if error.closes:
+        response.force_close()
+    return response
 
 
 def failure(error: grpc.aio.AioRpcError) -> web.Response:
     """Answer with the error that a call ended with."""
     status = errors.status_from(error)
     http_status = errors.HTTP_STATUS.get(status.code, 500)
-    return as_json(errors.body_of(status), http_status, errors.headers_of(status))
+    told = errors.headers_of(status) | rate_limit(error.trailing_metadata())
+    return as_json(errors.body_of(status), http_status, told)
+
+
+def rate_limit(trailing: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
+    """Give the headers that say how the caller's budget stands.
+
+    Args:
+        trailing: what the server sent with the end of the call.
+    """
+    for key, value in trailing or ():
+        match = _RATE_LIMIT.fullmatch(value) if key == "ratelimit" and isinstance(value, str) else None
+        if match:
+            return dict(zip(("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"), match.groups(), strict=True))
+    return {}
 
 
 async def reply(route: Route, message: Message) -> web.Response:

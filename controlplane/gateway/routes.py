@@ -8,7 +8,9 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
+from solward.policy.v1 import policy_pb2
 
+from common.policy import method_policy
 from controlplane.gateway.templates import (
     ONE,
     Literal,
@@ -42,6 +44,8 @@ class Route:
         variables: the field of each variable of the template.
         body: None for no body, "*" for the whole request, or the field that the body is.
         reply_body: the field that is shown in place of the whole reply.
+        method: the RPC itself.
+        policy: who may call it, and what that may change; an empty one where it says nothing.
     """
 
     http_method: str
@@ -54,6 +58,18 @@ class Route:
     variables: dict[tuple[str, ...], FieldPath]
     body: FieldDescriptor | str | None
     reply_body: FieldDescriptor | None
+    method: MethodDescriptor
+    policy: policy_pb2.MethodPolicy
+
+    @property
+    def mutates(self) -> bool:
+        """Whether the RPC may change something."""
+        return self.policy.risk != policy_pb2.RISK_READ
+
+    @property
+    def for_strangers(self) -> bool:
+        """Whether the RPC is for callers who have not proved who they are, and for nobody else."""
+        return list(self.policy.principals) == [policy_pb2.PRINCIPAL_KIND_ANONYMOUS]
 
 
 @dataclass(frozen=True)
@@ -208,6 +224,8 @@ def _route(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Route:
         variables={one.path: _variable(method, request, one.path) for one in template.variables},
         body=rule.body if rule.body == "*" else _member(method, request, rule.body),
         reply_body=_member(method, reply, rule.response_body),
+        method=method,
+        policy=method_policy(method) or policy_pb2.MethodPolicy(),
     )
 
 

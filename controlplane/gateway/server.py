@@ -1,7 +1,6 @@
 """The gateway: an HTTP application that answers every bound RPC by calling the gRPC server."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,89 +10,76 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from controlplane.gateway import errors, headers, replies, transcode
+from controlplane.gateway import browser, errors, headers, openapi, origins, replies, transcode
+from controlplane.gateway.browser import BrowserSessions
+from controlplane.gateway.cookies import Held
 from controlplane.gateway.errors import GatewayError
-from controlplane.gateway.headers import Network
+from controlplane.gateway.origins import Origins
 from controlplane.gateway.routes import Match, Route, Routes
+from controlplane.gateway.site import Limits
 from controlplane.gateway.templates import PathError
+from controlplane.networks import EVERYWHERE, Admission, Network
 
 _HEALTH = "/grpc.health.v1.Health/Check"
 _HEALTH_S = 5.0
 _OFF_LOOP_BYTES = 65_536
-_CLOSE = {"Connection": "close"}
 _log = structlog.get_logger(__name__)
-# aiohttp reports each malformed request as an error with its traceback; anyone could fill the log with them.
-_http_log = logging.getLogger(f"{__name__}.http")
-_http_log.setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one HTTP client may ask for.
+class Trust:
+    """Whom the gateway believes, and how it proves itself.
 
     Args:
-        body_bytes: the greatest body.
-        body_s: how long a body may take to arrive, in seconds.
-        unary_s: the deadline of a unary call without Grpc-Timeout, in seconds.
-        write_s: how long a client may take to read one message of a stream, in seconds.
-        headers_s: how long a connection may be without a whole request, in seconds.
+        gateway_secret: proves to the gRPC server that the client's address comes from here.
+        csrf_secret: signs what shows a browser's request to be our own page's.
+        proxies: whose X-Forwarded-For is believed.
+        admission: which client addresses may call.
+        origins: exact origins of other pages that may call with cookies.
     """
 
-    body_bytes: int = 1 << 20
-    body_s: float = 15.0
-    unary_s: float = 30.0
-    write_s: float = 30.0
-    headers_s: float = 30.0
+    gateway_secret: str
+    csrf_secret: str
+    proxies: tuple[Network, ...] = ()
+    admission: Admission = EVERYWHERE
+    origins: tuple[str, ...] = ()
 
 
 def build_app(
     channel: grpc.aio.Channel,
     services: Sequence[ServiceDescriptor],
-    gateway_secret: str,
-    *,
-    trusted_proxies: Sequence[Network] = (),
+    trust: Trust,
     limits: Limits | None = None,
+    *,
+    describe: bool = True,
 ) -> web.Application:
     """Make the application; other routes may be added to it and win over the RPCs'.
 
     Args:
         channel: to the gRPC server; the caller closes it.
         services: whose RPCs are served.
-        gateway_secret: proves to the gRPC server that the client's address comes from here.
-        trusted_proxies: whose X-Forwarded-For is believed.
+        trust: whom the gateway believes.
         limits: what a client may ask for.
+        describe: offer the OpenAPI document.
 
     Raises:
         RouteError: a binding cannot be served.
     """
-    gateway = _Gateway(channel, Routes(services), gateway_secret, trusted_proxies, limits or Limits())
+    listed = Origins(trust.origins, trust.proxies)
+    sessions = BrowserSessions(trust.csrf_secret, listed)
+    routes = Routes(services)
+    gateway = _Gateway(channel, routes, trust, listed, sessions, limits or Limits())
     app = web.Application(middlewares=[gateway.serve], client_max_size=gateway.limits.body_bytes)
     app.router.add_get("/health", gateway.health)
+    app.router.add_get("/auth/csrf", sessions.csrf)
+    if describe:
+        app.router.add_get("/openapi.json", replies.always(openapi.document(routes.all)))
     app.on_response_prepare.append(headers.harden)
+    app.on_response_prepare.append(gateway.mark)
     return app
-
-
-def make_runner(app: web.Application, limits: Limits | None = None) -> web.AppRunner:
-    """Make the runner that serves the application with its limits on slow and hostile clients.
-
-    Args:
-        app: what `build_app` made.
-        limits: the same as given there.
-    """
-    return web.AppRunner(
-        app,
-        # A client that goes away must end its call.
-        handler_cancellation=True,
-        auto_decompress=False,
-        # Runs from the connection's start too, so it bounds slow headers.
-        keepalive_timeout=(limits or Limits()).headers_s,
-        lingering_time=1.0,
-        max_headers=64,
-        access_log=None,
-        logger=_http_log,
-    )
 
 
 class _Gateway:
@@ -101,14 +87,16 @@ class _Gateway:
         self,
         channel: grpc.aio.Channel,
         routes: Routes,
-        secret: str,
-        proxies: Sequence[Network],
+        trust: Trust,
+        listed: Origins,
+        sessions: BrowserSessions,
         limits: Limits,
     ) -> None:
         self.limits = limits
         self._routes = routes
-        self._secret = secret
-        self._proxies = tuple(proxies)
+        self._trust = trust
+        self._origins = listed
+        self._sessions = sessions
         self._calls = {id(route): _callable(channel, route) for route in routes.all}
         self._check = channel.unary_unary(
             _HEALTH,
@@ -120,6 +108,10 @@ class _Gateway:
     async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request: by another route of the application where it has one, else by an RPC."""
         try:
+            headers.check_upgrade(request)
+            self._admit(request)
+            if origins.is_preflight(request):
+                return self._preflight(request)
             if request.match_info.http_exception is None:
                 return await handler(request)
             return await self._call(request)
@@ -132,6 +124,10 @@ class _Gateway:
         except Exception:  # noqa: BLE001 - the last resort: aiohttp's own answer would be no JSON
             _log.exception("gateway_failed", method=request.method, path=request.path[:200])
             return replies.refusal(GatewayError(grpc.StatusCode.INTERNAL, "GATEWAY_FAILED", "the gateway failed"))
+
+    async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Tell a browser whether a page of another origin may read this response."""
+        self._origins.mark(request, response)
 
     async def health(self, request: web.Request) -> web.Response:
         """Say whether the server, or the service of `?service=`, is ready."""
@@ -147,23 +143,55 @@ class _Gateway:
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
-        match = self._find(request, path)
+        found = self._find(request, path)
+        if not isinstance(found, Match):
+            raise self._wrong_method(found)
+        route = found.route
+        held = self._sessions.read(request)
+        metadata = self._metadata(request) + self._sessions.authorize(request, route, held)
         timeout = headers.timeout_of(request)
-        metadata = self._metadata(request)
+        message = await self._message(request, found, query)
+        self._sessions.fill(request, route, message, held)
+        call = self._calls[id(route)]
+        if route.streams:
+            stream = replies.Stream(request, route, self.limits.write_s)
+            return await stream.send(call(message, timeout=timeout, metadata=metadata))
+        into_cookies = self._sessions.wants_cookies(request, route, held)
+        under_way = call(message, timeout=self.limits.unary_s if timeout is None else timeout, metadata=metadata)
+        return await self._answer(route, under_way, held, into_cookies=into_cookies)
+
+    async def _message(self, request: web.Request, match: Match, query: str) -> Message:
         body = await self._body(request)
         if len(body) > _OFF_LOOP_BYTES:
-            message = await asyncio.to_thread(transcode.read_request, match, query, body)
-        else:
-            message = transcode.read_request(match, query, body)
-        call = self._calls[id(match.route)]
-        if match.route.streams:
-            stream = replies.Stream(request, match.route, self.limits.write_s)
-            return await stream.send(call(message, timeout=timeout, metadata=metadata))
-        if timeout is None:
-            timeout = self.limits.unary_s
-        return await replies.reply(match.route, await call(message, timeout=timeout, metadata=metadata))
+            return await asyncio.to_thread(transcode.read_request, match, query, body)
+        return transcode.read_request(match, query, body)
 
-    def _find(self, request: web.Request, path: str) -> Match:
+    async def _answer(self, route: Route, under_way: Any, held: Held, *, into_cookies: bool) -> web.Response:
+        try:
+            reply = await under_way
+        except grpc.aio.AioRpcError as error:
+            response, code = replies.failure(error), error.code()
+        else:
+            response = self._sessions.opened(reply) if into_cookies else await replies.reply(route, reply)
+            response.headers.update(replies.rate_limit(await under_way.trailing_metadata()))
+            code = grpc.StatusCode.OK
+        return browser.closed(response) if self._sessions.closes(route, held, code) else response
+
+    def _admit(self, request: web.Request) -> None:
+        address = headers.client_address(request, self._trust.proxies)
+        if not self._trust.admission.admits(address):
+            words = f"calls are not taken from {address}"
+            raise GatewayError(grpc.StatusCode.PERMISSION_DENIED, "NETWORK_REFUSED", words, closes=True)
+
+    def _preflight(self, request: web.Request) -> web.Response:
+        found = self._find(request, request.raw_path.partition("?")[0])
+        if not self._origins.is_listed(request):
+            words = "the page's origin is not one of cors_origins"
+            raise GatewayError(grpc.StatusCode.PERMISSION_DENIED, "ORIGIN_REFUSED", words)
+        return origins.preflight(found if isinstance(found, list) else [request.method])
+
+    def _find(self, request: web.Request, path: str) -> Match | list[str]:
+        """Find the RPC of a request, or the methods that its path has."""
         try:
             found = self._routes.find(request.method, path)
         except PathError as error:
@@ -174,8 +202,11 @@ class _Gateway:
         allowed = {*found, *getattr(unrouted, "allowed_methods", ())}
         if not allowed:
             raise GatewayError(grpc.StatusCode.NOT_FOUND, "PATH_UNKNOWN", "there is nothing at this path")
-        allow = ", ".join(sorted(allowed))
-        raise GatewayError(
+        return sorted(allowed)
+
+    def _wrong_method(self, allowed: list[str]) -> GatewayError:
+        allow = ", ".join(allowed)
+        return GatewayError(
             grpc.StatusCode.UNIMPLEMENTED,
             "METHOD_NOT_ALLOWED",
             f"this path takes {allow}",
@@ -184,8 +215,11 @@ class _Gateway:
         )
 
     def _metadata(self, request: web.Request) -> list[tuple[str, str]]:
-        address = headers.client_address(request, self._proxies)
-        own = [("solward-client-ip", address), ("solward-gateway-secret", self._secret)]
+        own = [
+            ("solward-client-ip", headers.client_address(request, self._trust.proxies)),
+            ("solward-raw-peer", headers.raw_peer(request)),
+            ("solward-gateway-secret", self._trust.gateway_secret),
+        ]
         return headers.forwarded(request) + own
 
     async def _body(self, request: web.Request) -> bytes:
@@ -204,12 +238,12 @@ class _Gateway:
         except TimeoutError:
             words = f"the body did not arrive within {self.limits.body_s:g} s"
             code = grpc.StatusCode.DEADLINE_EXCEEDED
-            raise GatewayError(code, "BODY_TOO_SLOW", words, http_status=408, headers=_CLOSE) from None
+            raise GatewayError(code, "BODY_TOO_SLOW", words, http_status=408, closes=True) from None
 
     def _too_large(self) -> GatewayError:
         words = f"a body has at most {self.limits.body_bytes} bytes"
         code = grpc.StatusCode.RESOURCE_EXHAUSTED
-        return GatewayError(code, "BODY_TOO_LARGE", words, http_status=413, headers=_CLOSE)
+        return GatewayError(code, "BODY_TOO_LARGE", words, http_status=413, closes=True)
 
 
 def _callable(channel: grpc.aio.Channel, route: Route) -> Any:

@@ -83,6 +83,7 @@ def _entry(call: Call, phase: str, *, allowed: bool) -> dict[str, object]:
         "session": call.principal.session,
         **({"break_glass": call.break_glass} if call.break_glass else {}),
         "peer": call.peer,
+        "raw_peer": call.raw_peer or call.peer,
         "allowed": allowed,
         "request_digest": call.digest,
         # What nobody in particular sends and is refused is not worth keeping: it has not even been validated.

@@ -51,12 +51,14 @@ class GuardChain(AsyncServerInterceptor):
     ) -> Any:
         """Serve one call; grpc-interceptor calls this for each."""
         rule = self._table[method_name.removeprefix("/")]
+        peer = peer_address(context.peer())
         call = Call(
             rule=rule,
             context=context,
             request=None if rule.client_streaming else request_or_iterator,
-            peer=peer_address(context.peer()),
+            peer=peer,
             metadata=text_metadata(context.invocation_metadata()),
+            raw_peer=peer,
         )
         enter_call(call)
         source = self._checked(call, request_or_iterator) if rule.client_streaming else request_or_iterator

@@ -73,6 +73,8 @@ class Call:
     request: Message | None
     peer: str
     metadata: dict[str, str]
+    # Who is at the other end of the connection: the client, or the proxy that stands before the gateway.
+    raw_peer: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     principal: Principal = NOBODY
     # How many other people must approve what this call asks for, before it is done.
@@ -83,7 +85,14 @@ class Call:
     allowed: bool = False
     # What the handler wants the audit entry of the outcome to say besides.
     notes: dict[str, object] = field(default_factory=dict)
+    # Trailing metadata, sent whatever becomes of the call.
+    trailing: dict[str, str] = field(default_factory=dict)
     _digest: str = ""
+
+    def send_after(self, key: str, value: str) -> None:
+        """Send an entry of trailing metadata, in place of an earlier one of the same key."""
+        self.trailing[key] = value
+        self.context.set_trailing_metadata(tuple(self.trailing.items()))
 
     @property
     def resource(self) -> str:

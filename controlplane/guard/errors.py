@@ -31,4 +31,4 @@ class Errors(Link):
                 {"call": call.id},
             )
         packed = error.status().SerializeToString()
-        await call.context.abort(error.code, error.message, ((STATUS_KEY, packed),))
+        await call.context.abort(error.code, error.message, (*call.trailing.items(), (STATUS_KEY, packed)))

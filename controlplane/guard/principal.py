@@ -1,7 +1,5 @@
 """Principal: who is calling, by certificate or bearer token, checked anew on every call."""
 
-import hmac
-
 import grpc
 
 from common.errors import SolwardError
@@ -10,21 +8,16 @@ from controlplane.guard.context import Call
 from controlplane.guard.rate import RateLimit
 from controlplane.identity.principals import Principals
 
-GATEWAY_SECRET_KEY = "solward-gateway-secret"
-CLIENT_IP_KEY = "solward-client-ip"
-
 
 class Authenticate(Link):
     """Finds the principal. Identity comes from the credential alone, never from a message or other metadata."""
 
-    def __init__(self, principals: Principals, gateway_secret: str, rate: RateLimit) -> None:
+    def __init__(self, principals: Principals, rate: RateLimit) -> None:
         self._principals = principals
         self._rate = rate
-        self._gateway_secret = gateway_secret.encode()
 
     async def enter(self, call: Call) -> None:
         """Fill in the principal; a bad credential is refused, none at all leaves the anonymous caller."""
-        self._trust_gateway(call)
         if all(_credentials(call)):
             raise SolwardError(
                 grpc.StatusCode.INVALID_ARGUMENT,
@@ -45,12 +38,6 @@ class Authenticate(Link):
             call.principal = await self._principals.of_certificate(pem)
         elif bearer:
             call.principal = await self._principals.of_token(bearer)
-
-    def _trust_gateway(self, call: Call) -> None:
-        # Only the gateway, which knows the secret, may speak for another address.
-        secret = call.metadata.get(GATEWAY_SECRET_KEY, "").encode()
-        if secret and hmac.compare_digest(secret, self._gateway_secret):
-            call.peer = call.metadata.get(CLIENT_IP_KEY, call.peer)
 
 
 def _credentials(call: Call) -> tuple[bytes, str]:

@@ -1,47 +1,70 @@
-"""Rate limit: one budget for each caller and rate class."""
+"""Rate limit: each call draws from its caller's budget and from that of its address."""
+
+import math
 
 import grpc
-from limits import RateLimitItem, parse
-from limits.aio.storage import Storage
-from limits.aio.strategies import FixedWindowRateLimiter
 from solward.policy.v1 import policy_pb2
 
-from common.clock import now_ms
 from common.errors import SolwardError
+from controlplane.guard.budgets import Budgets, Rate, Verdict
 from controlplane.guard.chain import Link
 from controlplane.guard.context import NOBODY, Call
 from controlplane.guard.peers import address_bucket
 from controlplane.settings import RateLimits
 
+# Trailing metadata with which the caller, and the gateway for its headers, learns how its budget stands.
+RATE_LIMIT_KEY = "ratelimit"
+
 
 class RateLimit(Link):
-    """Counts calls by principal, or by address while nobody is known; REST and gRPC share the budget."""
+    """Counts calls by principal, or by address while nobody is known, and besides all calls of an address together.
 
-    def __init__(self, limits: RateLimits, storage: Storage) -> None:
-        self._limiter = FixedWindowRateLimiter(storage)
-        self._items: dict[int, RateLimitItem] = {
-            policy_pb2.RATE_CLASS_CREDENTIAL: parse(limits.credential),
-            policy_pb2.RATE_CLASS_READ: parse(limits.read),
-            policy_pb2.RATE_CLASS_WRITE: parse(limits.write),
-            policy_pb2.RATE_CLASS_STREAM: parse(limits.stream),
+    REST and gRPC share the budgets. A method with a rate of its own has a budget of its own.
+    """
+
+    def __init__(self, limits: RateLimits, budgets: Budgets) -> None:
+        self._budgets = budgets
+        self._address = Rate.of(limits.address)
+        self._methods = {name: Rate.of(text) for name, text in limits.methods.items()}
+        self._classes = {
+            policy_pb2.RATE_CLASS_CREDENTIAL: Rate.of(limits.credential),
+            policy_pb2.RATE_CLASS_READ: Rate.of(limits.read),
+            policy_pb2.RATE_CLASS_WRITE: Rate.of(limits.write),
+            policy_pb2.RATE_CLASS_STREAM: Rate.of(limits.stream),
         }
 
     async def enter(self, call: Call) -> None:
-        """Refuse with RESOURCE_EXHAUSTED and the time to wait, once the budget is spent."""
+        """Refuse with RESOURCE_EXHAUSTED and the time to wait, once a budget is spent."""
+        address = address_bucket(call.peer)
+        group, rate = self._rate(call)
+        spent = [
+            rate.budget(f"{group}:{call.principal.uid or address}"),
+            self._address.budget(f"address:{address}"),
+        ]
+        verdict = await self._budgets.spend(spent)
+        tightest = spent[verdict.tightest]
+        call.send_after(RATE_LIMIT_KEY, _figures(tightest.limit, verdict))
+        if verdict.allowed:
+            return
+        scope = "address" if verdict.tightest else "caller"
+        whose = "from this address together" if verdict.tightest else "of this kind"
+        raise SolwardError(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "RATE_LIMITED",
+            f"too many calls {whose}: at most {tightest.text}; try again in {verdict.wait_s:.1f} s",
+            {"limit": tightest.text, "scope": scope, "retry_after_seconds": f"{verdict.wait_s:.1f}"},
+            retry_after_s=verdict.wait_s,
+        )
+
+    def _rate(self, call: Call) -> tuple[str, Rate]:
         rate = call.rule.policy.rate
         if call.principal is NOBODY and policy_pb2.PRINCIPAL_KIND_ANONYMOUS not in call.rule.policy.principals:
             # About to be refused, and recorded: knocking at closed doors is as dear as guessing.
             rate = policy_pb2.RATE_CLASS_CREDENTIAL
-        item = self._items[rate]
-        key = (policy_pb2.RateClass.Name(rate), call.principal.uid or address_bucket(call.peer))
-        if await self._limiter.hit(item, *key):
-            return
-        stats = await self._limiter.get_window_stats(item, *key)
-        wait_s = max(0.0, stats.reset_time - now_ms() / 1000)
-        raise SolwardError(
-            grpc.StatusCode.RESOURCE_EXHAUSTED,
-            "RATE_LIMITED",
-            f"too many calls: at most {item}; try again in {wait_s:.1f} s",
-            {"limit": str(item), "retry_after_seconds": f"{wait_s:.1f}"},
-            retry_after_s=wait_s,
-        )
+        elif call.rule.name in self._methods:
+            return call.rule.name, self._methods[call.rule.name]
+        return policy_pb2.RateClass.Name(rate), self._classes[rate]
+
+
+def _figures(limit: int, verdict: Verdict) -> str:
+    return f"limit={limit}, remaining={verdict.remaining}, reset={math.ceil(verdict.wait_s)}"

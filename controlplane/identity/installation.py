@@ -2,7 +2,7 @@
 
 import datetime as dt
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
@@ -24,14 +24,15 @@ class Installation:
     """Everything secret of one control plane; it never leaves the process or the 0600 files."""
 
     ca: CertificateAuthority
-    server_key_pem: bytes
+    server_key_pem: bytes = field(repr=False)
     server_chain_pem: bytes
     permit_key: Ed25519PrivateKey
     token_key: Ed25519PrivateKey
     checkpoint_key: Ed25519PrivateKey
-    audit_key: bytes
-    seed_key: bytes
-    gateway_secret: str
+    audit_key: bytes = field(repr=False)
+    seed_key: bytes = field(repr=False)
+    gateway_secret: str = field(repr=False)
+    csrf_secret: str = field(repr=False)
 
 
 def exists(settings: Settings) -> bool:
@@ -54,7 +55,7 @@ def create(settings: Settings) -> Installation:
     write_private(_pki(settings, "ca.pem"), authority.pem.encode())
     for name in ("permit", "token", "checkpoint"):
         write_private(_key(settings, name), _ed25519_pem(Ed25519PrivateKey.generate()))
-    for name in ("audit", "seed", "gateway"):
+    for name in ("audit", "seed", "gateway", "csrf"):
         write_private(_key(settings, name), secrets.token_hex(32).encode())
     return load(settings)
 
@@ -72,6 +73,7 @@ def load(settings: Settings) -> Installation:
         server_key = new_key()
         server = authority.issue_server(server_key.public_key(), settings.server_names, _now())
         given = settings.audit_signing_key
+        csrf = settings.csrf_secret
         return Installation(
             ca=authority,
             server_key_pem=key_pem(server_key),
@@ -82,9 +84,18 @@ def load(settings: Settings) -> Installation:
             audit_key=given.get_secret_value().encode() if given else _read(_key(settings, "audit")),
             seed_key=bytes.fromhex(_read(_key(settings, "seed")).decode()),
             gateway_secret=_read(_key(settings, "gateway")).decode(),
+            csrf_secret=csrf.get_secret_value() if csrf else _csrf_secret(settings),
         )
     except (OSError, ValueError) as error:
         raise InstallationError(f"the installation in {settings.data_dir} cannot be used: {error}") from error
+
+
+def _csrf_secret(settings: Settings) -> str:
+    path = _key(settings, "csrf")
+    if not path.exists():
+        # An installation from before there were cookies; nothing that was signed earlier depends on it.
+        write_private(path, secrets.token_hex(32).encode())
+    return _read(path).decode()
 
 
 def _pki(settings: Settings, name: str) -> Path:

@@ -22,7 +22,7 @@ GROUPS = {
     "ctl": ("control",),
     "agent": ("agent", "probe"),
     "journal": ("journal",),
-    "audit": ("audit",),
+    "audit": ("audit", "limits"),
     "host": ("host",),
     "rolling": ("rolling",),
     "snapshot": ("snapshot",),

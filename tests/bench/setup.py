@@ -22,7 +22,13 @@ from tests.support.cluster import Cluster
 
 HIGH_LIMITS = {
     name: f"{rate}/second"
-    for name, rate in {"credential": 10_000, "read": 100_000, "write": 10_000, "stream": 10_000}.items()
+    for name, rate in {
+        "credential": 10_000,
+        "read": 100_000,
+        "write": 10_000,
+        "stream": 10_000,
+        "address": 100_000,
+    }.items()
 }
 
 

@@ -11,7 +11,7 @@ from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 
 from controlplane.gateway.routes import RouteError, Routes
-from tests.conformance.conftest import Stand
+from tests.support.stand import Stand
 
 
 def service_with(*bindings: tuple[str, str], repeated: bool = False) -> Any:

@@ -12,23 +12,27 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from limits.aio.storage import MemoryStorage
 from solward.auth.v1 import auth_pb2
 from solward.hosts.v1 import hosts_pb2, link_pb2
+from yarl import URL
 
 from common.errors import SolwardError
 from common.pki import serial_hex
 from controlplane.api.services import SERVICES
+from controlplane.guard.budgets import LocalBudgets
 from controlplane.guard.context import Call
 from controlplane.guard.peers import address_bucket, peer_address
 from controlplane.guard.rate import RateLimit
 from controlplane.guard.table import read_table
 from controlplane.settings import RateLimits
+from tests.support.calls import FakeContext
 from tests.support.plane import Plane, control_plane
+from tests.support.redis import redis
 from tests.support.stream import agent_stream, entries, refused
 
 LOGIN = "solward.auth.v1.AuthService/Login"
 REVOKE = "solward.hosts.v1.HostsService/RevokeHost"
+LIST_HOSTS = "solward.hosts.v1.HostsService/ListHosts"
 GET_CALLER = "solward.auth.v1.AuthService/GetCaller"
 MEGABYTE = 1 << 20
 
@@ -169,7 +173,7 @@ async def test_case_58_garbage_on_the_stream_is_answered_and_never_left_hanging(
 
 
 def call_from(peer: str, method: str = LOGIN) -> Call:
-    return Call(rule=read_table(SERVICES)[method], context=None, request=None, peer=peer, metadata={})  # type: ignore[arg-type]
+    return Call(rule=read_table(SERVICES)[method], context=FakeContext(), request=None, peer=peer, metadata={})  # type: ignore[arg-type]
 
 
 async def hits(limit: RateLimit, *peers: str) -> list[bool]:
@@ -188,14 +192,14 @@ async def hits(limit: RateLimit, *peers: str) -> list[bool]:
 
 
 async def test_case_53_ipv6_network_of_one_customer_is_one_bucket() -> None:
-    limit = RateLimit(RateLimits(credential="3/minute"), MemoryStorage())
+    limit = RateLimit(RateLimits(credential="3/minute"), LocalBudgets())
     rotating = [f"2001:db8:1:2::{number:x}" for number in range(1, 6)] + ["2001:db8:1:2:ffff:ffff:ffff:ffff"]
     assert await hits(limit, *rotating) == [True, True, True, False, False, False]
     assert await hits(limit, "2001:db8:1:3::1") == [True]
 
 
 async def test_case_53_ipv4_in_ipv6_clothes_is_the_same_caller() -> None:
-    limit = RateLimit(RateLimits(credential="2/minute"), MemoryStorage())
+    limit = RateLimit(RateLimits(credential="2/minute"), LocalBudgets())
     assert await hits(limit, "192.0.2.1", "::ffff:192.0.2.1", "::ffff:c000:201", "192.0.2.2") == [
         True,
         True,
@@ -257,6 +261,90 @@ async def test_case_52_forwarded_address_is_nobodys_word(tmp_path: Path) -> None
             async with session.post(url, json=body, headers=spoofed) as answer:
                 statuses.append(answer.status)
         assert statuses == [401, 401, 429, 429]
+
+
+async def caller_from(plane: Plane, session: aiohttp.ClientSession, chain: str, token: str = "guess") -> int:
+    headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": chain}
+    async with session.get(f"https://localhost:{plane.app.gateway_port}/auth/caller", headers=headers) as answer:
+        return answer.status
+
+
+async def test_case_52_trusted_proxy_tells_the_last_address_that_is_not_its_own(tmp_path: Path) -> None:
+    limits = {"credential": "2/minute"}
+    trusted = ["127.0.0.0/8", "::1/128", "10.0.0.0/8"]
+    async with (
+        control_plane(tmp_path, rate_limits=limits, trusted_proxies=trusted) as plane,
+        https(plane) as session,
+    ):
+        # What the client itself wrote stands to the left, and changes nothing.
+        for spoofed in ("6.6.6.1", "6.6.6.2", "10.9.9.9", "junk"):
+            await caller_from(plane, session, f"{spoofed}, 203.0.113.7, 10.0.0.1")
+        found = await entries(plane, method=GET_CALLER)
+        assert {(entry["peer"], entry["reason"]) for entry in found} == {("203.0.113.7", "TOKEN_INVALID")}
+        assert {entry["raw_peer"] for entry in found} <= {"127.0.0.1", "::1"}
+        assert len(found) == 2
+        assert await caller_from(plane, session, "203.0.113.8") == 401
+
+
+async def test_case_52_networks_are_judged_behind_the_proxy_and_at_every_door(tmp_path: Path) -> None:
+    settings = {"trusted_proxies": ["127.0.0.0/8", "::1/128"], "deny_networks": ["203.0.113.0/24"]}
+    async with control_plane(tmp_path, **settings) as plane, https(plane) as session:
+        assert await caller_from(plane, session, "203.0.113.7") == 403
+        assert await caller_from(plane, session, "198.51.100.1, 203.0.113.7") == 403
+        assert await caller_from(plane, session, "198.51.100.1") == 401
+        url = f"https://localhost:{plane.app.gateway_port}/openapi.json"
+        async with session.get(url, headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
+            assert (answer.status, (await answer.json())["details"][0]["reason"]) == (403, "NETWORK_REFUSED")
+
+
+@pytest.mark.parametrize("lists", [{"deny_networks": ["127.0.0.0/8"]}, {"allow_networks": ["203.0.113.0/24"]}])
+async def test_case_52_network_that_is_not_let_in_is_not_at_either_grpc_door(
+    tmp_path: Path, lists: dict[str, list[str]]
+) -> None:
+    async with control_plane(tmp_path, **lists) as plane:
+        person = await plane.add_person()
+        certified = await plane.certify_user(person)
+        # Who has no secret of the gateway speaks for no other address.
+        forged = (("solward-client-ip", "203.0.113.7"), ("solward-gateway-secret", "guess"))
+        for who in (person, certified):
+            call = plane.call(GET_CALLER, auth_pb2.GetCallerRequest(), auth_pb2.Caller, who, forged)
+            assert (await refused(call)).reason == "NETWORK_REFUSED"
+        found = await entries(plane, method=GET_CALLER)
+        assert [(entry["reason"], entry["peer"]) for entry in found] == [("NETWORK_REFUSED", "127.0.0.1")] * 2
+
+
+async def test_case_53_every_name_of_a_method_is_one_budget(tmp_path: Path) -> None:
+    limits: dict[str, Any] = {"credential": "1000/second", "methods": {LIST_HOSTS: "3/minute"}}
+    async with control_plane(tmp_path, rate_limits=limits) as plane, https(plane) as session:
+        admin = await plane.sign_in()
+        headers = {"Authorization": f"Bearer {admin.token}"}
+        base = f"https://localhost:{plane.app.gateway_port}"
+        found = []
+        for path in ("/v1/hosts", "/v1/hosts?pageSize=1", "/v1/%68osts", "/v1/hosts"):
+            async with session.get(URL(base + path, encoded=True), headers=headers) as answer:
+                told = [answer.headers[f"RateLimit-{name}"] for name in ("Limit", "Remaining")]
+                found.append((answer.status, *told))
+                assert 0 < int(answer.headers["RateLimit-Reset"]) <= 60
+                assert ("Retry-After" in answer.headers) == (answer.status == 429)
+        assert found == [(200, "3", "2"), (200, "3", "1"), (200, "3", "0"), (429, "3", "0")]
+        request = hosts_pb2.ListHostsRequest()
+        assert (
+            await refused(plane.call(LIST_HOSTS, request, hosts_pb2.ListHostsResponse, admin))
+        ).reason == "RATE_LIMITED"
+        # There is no second spelling.
+        async with session.get(f"{base}/V1/HOSTS", headers=headers) as answer:
+            assert answer.status == 404
+        other = await refused(plane.call(LIST_HOSTS.lower(), request, hosts_pb2.ListHostsResponse, admin))
+        assert other.code is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_case_53_two_control_planes_on_one_redis_share_budgets(tmp_path: Path) -> None:
+    limits = {"credential": "4/minute"}
+    with redis() as server:
+        for folder, statuses in (("one", [401, 401, 401]), ("other", [401, 429])):
+            settings = {"redis_url": server.url, "rate_limits": limits}
+            async with control_plane(tmp_path / folder, **settings) as plane, https(plane) as session:
+                assert [await rest_login(plane, session) for _ in statuses] == statuses
 
 
 async def test_case_53_bad_credentials_draw_from_the_address_budget(tmp_path: Path) -> None:

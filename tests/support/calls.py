@@ -24,6 +24,7 @@ class FakeContext:
     aborted: tuple[grpc.StatusCode, str, Any] | None = None
     cancelled: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
+    trailing: dict[str, str] = field(default_factory=dict)
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> None:
         self.aborted = (code, details, trailing_metadata)
@@ -31,6 +32,9 @@ class FakeContext:
 
     def auth_context(self) -> dict[str, list[bytes]]:
         return {"x509_pem_cert": [self.pem]} if self.pem else {}
+
+    def set_trailing_metadata(self, pairs: Any) -> None:
+        self.trailing = dict(pairs)
 
     def peer(self) -> str:
         return "ipv4:192.0.2.1:5555"

@@ -37,7 +37,10 @@ from tests.support.codes import Authenticator
 PASSWORD = "a password for tests"
 Reply = TypeVar("Reply", bound=Message)
 # Loopback has one name for every test; limits are raised where a test is not about them.
-LIMITS = {"credential": "10000/minute", "read": "100000/second", "write": "100000/second", "stream": "10000/second"}
+LIMITS = {
+    "credential": "10000/minute", "read": "100000/second", "write": "100000/second", "stream": "10000/second",
+    "address": "100000/second",
+}  # fmt: skip
 
 
 class Refused(Exception):

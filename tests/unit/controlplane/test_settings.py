@@ -59,6 +59,23 @@ def test_empty_file_is_all_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         ("gateway_listen: 'x:²'", "gateway_listen .*must be HOST:PORT"),
         ("rate_limits: {read: fast}", "rate_limits__read .*must be a rate such as"),
         ("rate_limits: {rea: 1/second}", "rate_limits__rea .*not permitted"),
+        ("rate_limits: {methods: {X/Y: 1/second}}", "rate_limits__methods .*no method 'X/Y'; a name is such as"),
+        (
+            "rate_limits: {methods: {solward.hosts.v1.HostsService/ListHost: 1/second}}",
+            "no method .* such as 'solward.hosts.v1.HostsService/ListHosts'",
+        ),
+        ("rate_limits: {methods: {solward.hosts.v1.HostsService/ListHosts: often}}", "must be a rate such as"),
+        ("allow_networks: [10.0.0.1/8]", "allow_networks__0 .*must be a range such as"),
+        ("deny_networks: [everything]", "deny_networks__0 .*must be a range such as"),
+        ("trusted_proxies: ['*']", "trusted_proxies__0 .*must be a range such as"),
+        ("cors_origins: ['*']", "cors_origins__0 .*must be an exact origin such as"),
+        ("cors_origins: ['https://*.example.net']", "must be an exact origin"),
+        ("cors_origins: ['https://example.net/']", "must be an exact origin"),
+        ("cors_origins: ['https://example.net:443']", "must be an exact origin"),
+        ("cors_origins: ['http://example.net']", "http on loopback only"),
+        ("cors_origins: ['null']", "must be an exact origin"),
+        ("gateway_connections: 0", "gateway_connections .*greater than or equal to 1"),
+        ("csrf_secret: short", "csrf_secret .*at least 32 characters"),
         ("trust_domain: Example.COM", "trust_domain .*lower-case"),
         ("trust_domain: 'a/b'", "trust_domain .*lower-case"),
         ("audit_signing_key: short", "audit_signing_key .*at least 32 characters"),
@@ -100,4 +117,7 @@ def test_bad_variable_is_refused_in_words(
 def test_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "tooshort" not in message_of(monkeypatch, tmp_path, "audit_signing_key: tooshort")
     monkeypatch.setenv("SOLWARD_CONFIG", os.devnull)
-    assert "k" * 32 not in repr(Settings(audit_signing_key="k" * 32))  # type: ignore[arg-type]
+    assert "tooshort" not in message_of(monkeypatch, tmp_path, "csrf_secret: tooshort")
+    monkeypatch.setenv("SOLWARD_CONFIG", os.devnull)
+    secret = "k" * 32
+    assert secret not in repr(Settings(audit_signing_key=secret, csrf_secret=secret))  # type: ignore[arg-type]

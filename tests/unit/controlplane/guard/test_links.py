@@ -1,12 +1,12 @@
 """Each link of the guard, alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc.aio import AbortError
-from limits.aio.storage import MemoryStorage
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -20,15 +20,18 @@ from structlog.testing import capture_logs
 from common.errors import STATUS_KEY, SolwardError, info_of
 from controlplane.guard.audit import Audit, Refusals
 from controlplane.guard.break_glass import GLASS_KEY, BreakGlass
+from controlplane.guard.budgets import LocalBudgets
 from controlplane.guard.chain import Link
 from controlplane.guard.context import NOBODY, Call, Principal
 from controlplane.guard.errors import Errors
 from controlplane.guard.observe import Observe
 from controlplane.guard.policy import Policy
-from controlplane.guard.principal import CLIENT_IP_KEY, GATEWAY_SECRET_KEY, Authenticate
+from controlplane.guard.principal import Authenticate
 from controlplane.guard.rate import RateLimit
 from controlplane.guard.roles import ADMIN, AGENT, ANONYMOUS, OPERATOR, ROLES, VIEWER, roles_with
 from controlplane.guard.second_factor import PROOF_KEY, SecondFactor
+from controlplane.guard.whence import CLIENT_IP_KEY, GATEWAY_SECRET_KEY, RAW_PEER_KEY, Whence
+from controlplane.networks import Admission
 from controlplane.settings import RateLimits
 from tests.support.calls import FakeContext, call, person
 
@@ -130,8 +133,8 @@ class Doorman:
 
 
 def authenticate(credential: str = "100/second") -> Authenticate:
-    rate = RateLimit(RateLimits(credential=credential, read="100/second"), MemoryStorage())
-    return Authenticate(Doorman(), "the secret", rate)  # type: ignore[arg-type]
+    rate = RateLimit(RateLimits(credential=credential, read="100/second"), LocalBudgets())
+    return Authenticate(Doorman(), rate)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -175,18 +178,68 @@ async def test_bad_credentials_are_counted_against_the_address() -> None:
     assert good.principal.uid == "t" * 32
 
 
-@pytest.mark.parametrize(("secret", "peer"), [("the secret", "203.0.113.7"), ("guess", "192.0.2.1"), ("", "192.0.2.1")])
-async def test_only_the_gateway_speaks_for_another_address(secret: str, peer: str) -> None:
-    made = call(metadata={GATEWAY_SECRET_KEY: secret, CLIENT_IP_KEY: "203.0.113.7"})
-    await authenticate().enter(made)
-    assert made.peer == peer
+# Whence
+
+
+def whence(admission: Admission | None = None, credential: str = "100/second") -> Whence:
+    return Whence(admission or Admission(), "the secret", RateLimit(RateLimits(credential=credential), LocalBudgets()))
+
+
+@pytest.mark.parametrize(
+    ("secret", "peer", "raw"),
+    [
+        ("the secret", "203.0.113.7", "198.51.100.1"),
+        ("guess", "192.0.2.1", "192.0.2.1"),
+        ("", "192.0.2.1", "192.0.2.1"),
+    ],
+)
+async def test_only_the_gateway_speaks_for_another_address(secret: str, peer: str, raw: str) -> None:
+    metadata = {GATEWAY_SECRET_KEY: secret, CLIENT_IP_KEY: "203.0.113.7", RAW_PEER_KEY: "198.51.100.1"}
+    made = call(metadata=metadata)
+    made.raw_peer = "192.0.2.1"
+    await whence().enter(made)
+    assert (made.peer, made.raw_peer) == (peer, raw)
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "address", "admitted"),
+    [
+        ([], [], "203.0.113.7", True),
+        ([], [], "local", True),
+        (["203.0.113.0/24"], [], "203.0.113.7", True),
+        (["203.0.113.0/24"], [], "203.0.114.7", False),
+        (["203.0.113.0/24"], [], "local", False),
+        (["203.0.113.0/24"], ["203.0.113.7"], "203.0.113.7", False),
+        ([], ["203.0.113.0/24"], "::ffff:203.0.113.7", False),
+        ([], ["203.0.113.0/24"], "", False),
+        (["2001:db8::/32"], [], "2001:db8:1::1", True),
+        (["fe80::/10"], [], "fe80::1%eth0", True),
+    ],
+)
+async def test_networks_are_judged_on_the_clients_address(
+    allow: list[str], deny: list[str], address: str, admitted: bool
+) -> None:
+    made = call()
+    made.peer = address
+    link = whence(Admission.of(allow, deny))
+    if admitted:
+        await link.enter(made)
+    else:
+        error = await refusal(link, made)
+        assert (error.code.name, error.reason) == ("PERMISSION_DENIED", "NETWORK_REFUSED")
+
+
+async def test_knocking_from_outside_is_paid_for_by_the_address() -> None:
+    link = whence(Admission.of([], ["192.0.2.0/24"]), "2/minute")
+    reasons = [(await refusal(link, call())).reason for _ in range(3)]
+    assert reasons == ["NETWORK_REFUSED", "NETWORK_REFUSED", "RATE_LIMITED"]
 
 
 # RateLimit
 
 
 async def test_rate_counts_people_by_themselves_and_strangers_by_address() -> None:
-    limit = RateLimit(RateLimits(read="1/minute", credential="1/minute"), MemoryStorage())
+    limit = RateLimit(RateLimits(read="1/minute", credential="1/minute"), LocalBudgets())
     await limit.enter(call(principal=person(uid="a" * 32)))
     await limit.enter(call(principal=person(uid="b" * 32)))
     await limit.enter(call())
@@ -198,14 +251,14 @@ async def test_rate_counts_people_by_themselves_and_strangers_by_address() -> No
 
 
 async def test_rate_classes_have_budgets_of_their_own() -> None:
-    limit = RateLimit(RateLimits(read="1/minute", write="1/minute"), MemoryStorage())
+    limit = RateLimit(RateLimits(read="1/minute", write="1/minute"), LocalBudgets())
     await limit.enter(call(principal=person()))
     await limit.enter(call(principal=person(), rate=policy_pb2.RATE_CLASS_WRITE))
     assert (await refusal(limit, call(principal=person()))).metadata["limit"] == "1 per 1 minute"
 
 
 async def test_knocking_at_closed_doors_draws_from_the_credential_budget_whatever_the_door() -> None:
-    limit = RateLimit(RateLimits(read="9/minute", write="9/minute", credential="2/minute"), MemoryStorage())
+    limit = RateLimit(RateLimits(read="9/minute", write="9/minute", credential="2/minute"), LocalBudgets())
     await limit.enter(call())
     await limit.enter(call(rate=policy_pb2.RATE_CLASS_WRITE))
     for rate in (policy_pb2.RATE_CLASS_READ, policy_pb2.RATE_CLASS_WRITE, policy_pb2.RATE_CLASS_CREDENTIAL):
@@ -213,6 +266,38 @@ async def test_knocking_at_closed_doors_draws_from_the_credential_budget_whateve
     # A door that is open to strangers has its own budget, and people have theirs.
     await limit.enter(call(principals=[policy_pb2.PRINCIPAL_KIND_ANONYMOUS]))
     await limit.enter(call(principal=person()))
+
+
+async def test_everybody_behind_one_address_has_one_budget_besides() -> None:
+    limit = RateLimit(RateLimits(read="9/minute", address="2/minute"), LocalBudgets())
+    await limit.enter(call(principal=person(uid="a" * 32)))
+    await limit.enter(call(principal=person(uid="b" * 32)))
+    error = await refusal(limit, call(principal=person(uid="c" * 32)))
+    assert (error.metadata["scope"], error.metadata["limit"]) == ("address", "2 per 1 minute")
+
+
+async def test_method_with_a_rate_of_its_own_has_a_budget_of_its_own() -> None:
+    limits = RateLimits.model_construct(
+        **RateLimits(read="1/minute").model_dump() | {"methods": {"toy.v1.Toys/Play": "2/minute"}}
+    )
+    limit = RateLimit(limits, LocalBudgets())
+    for _ in range(2):
+        await limit.enter(call(principal=person()))
+    assert (await refusal(limit, call(principal=person()))).metadata["limit"] == "2 per 1 minute"
+    other = call(principal=person())
+    other.rule = replace(other.rule, name="toy.v1.Toys/Stop")
+    await limit.enter(other)
+
+
+async def test_figures_of_the_budget_go_out_with_every_call() -> None:
+    limit = RateLimit(RateLimits(read="2/minute"), LocalBudgets())
+    for left in (1, 0):
+        made = call(principal=person())
+        await limit.enter(made)
+        assert made.context.trailing == {"ratelimit": f"limit=2, remaining={left}, reset=60"}  # type: ignore[attr-defined]
+    made = call(principal=person())
+    await refusal(limit, made)
+    assert made.trailing["ratelimit"].startswith("limit=2, remaining=0, reset=")
 
 
 # Policy

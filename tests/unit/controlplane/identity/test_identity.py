@@ -167,10 +167,24 @@ def test_installation_is_the_owners_alone_and_loads_as_it_was_made(tmp_path: Pat
     assert (loaded.audit_key, loaded.seed_key, loaded.gateway_secret) == (
         made.audit_key, made.seed_key, made.gateway_secret,
     )  # fmt: skip
+    assert loaded.csrf_secret == made.csrf_secret
+    assert len(loaded.csrf_secret) == 64
+    assert made.csrf_secret not in repr(made)
     assert loaded.server_key_pem != made.server_key_pem
     files = [path for path in settings.data_dir.rglob("*") if path.is_file()]
-    assert len(files) == 8
+    assert len(files) == 9
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_installation_from_before_there_were_cookies_gets_its_csrf_secret_once(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    create(settings)
+    key = settings.data_dir / "keys" / "csrf.key"
+    key.unlink()
+    secret = load(settings).csrf_secret
+    assert (load(settings).csrf_secret, key.stat().st_mode & 0o777) == (secret, 0o600)
+    given = make_settings(tmp_path, csrf_secret="g" * 32)
+    assert load(given).csrf_secret == "g" * 32
 
 
 def test_installation_is_never_written_over(tmp_path: Path) -> None:

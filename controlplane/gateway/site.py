@@ -1,0 +1,244 @@
+"""The site: an application on a port, with limits on slow and hostile clients from the first packet on."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from aiohttp import web
+from prometheus_client import Counter as Total
+from prometheus_client import Gauge
+
+from controlplane.guard.peers import address_bucket
+from controlplane.networks import Network, within
+
+log = structlog.get_logger(__name__)
+
+_BACKLOG = 1024
+_HELD = Gauge("solward_http_connections", "Connections of HTTP clients that are held.")
+_REFUSED = Total("solward_http_connections_refused_total", "Connections closed at once, by which cap.", ("cap",))
+
+# aiohttp reports each malformed request as an error with its traceback; anyone could fill the log with them.
+_http_log = logging.getLogger(f"{__name__}.http")
+_http_log.setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one HTTP client may ask for.
+
+    Args:
+        body_bytes: the greatest body.
+        body_s: how long a body may take to arrive, in seconds.
+        unary_s: the deadline of a unary call without Grpc-Timeout, in seconds.
+        write_s: how long a client may take to read one message of a stream, in seconds.
+        headers_s: how long a connection may be without a whole request, in seconds.
+    """
+
+    body_bytes: int = 1 << 20
+    body_s: float = 15.0
+    unary_s: float = 30.0
+    write_s: float = 30.0
+    headers_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How many connections a site holds, and how long it waits for their clients.
+
+    Args:
+        connections: in all.
+        per_address: from one address (IPv6: one /64), TLS handshakes under way included.
+        exempt: ranges of proxies, behind which many clients stand.
+        handshake_s: how long a TLS handshake may take, in seconds.
+        unread_s: how long a client may leave unread what was sent to it, in seconds.
+    """
+
+    connections: int = 20_000
+    per_address: int = 256
+    exempt: tuple[Network, ...] = ()
+    handshake_s: float = 10.0
+    unread_s: float = 30.0
+
+
+def make_runner(app: web.Application, limits: Limits | None = None) -> web.AppRunner:
+    """Make the runner that serves the application with its limits on slow and hostile clients.
+
+    Args:
+        app: what `build_app` made.
+        limits: the same as given there.
+    """
+    return web.AppRunner(
+        app,
+        # A client that goes away must end its call.
+        handler_cancellation=True,
+        auto_decompress=False,
+        # Runs from the connection's start too, so it bounds slow headers.
+        keepalive_timeout=(limits or Limits()).headers_s,
+        lingering_time=1.0,
+        max_headers=64,
+        access_log=None,
+        logger=_http_log,
+    )
+
+
+@asynccontextmanager
+async def listening(
+    factory: Callable[[], asyncio.Protocol], host: str, port: int, tls: ssl.SSLContext | None, caps: Caps
+) -> AsyncIterator[int]:
+    """Take connections for the length of a block; gives the port.
+
+    Args:
+        factory: makes the protocol of one connection.
+        host: a name or address of this machine.
+        port: 0 for any that is free.
+        tls: None for plain HTTP.
+        caps: on connections.
+
+    Raises:
+        OSError: it cannot be listened there.
+    """
+    door = _Door(factory, tls, caps)
+    sockets = await _bind(host, port)
+    accepting = [asyncio.create_task(door.accept(one)) for one in sockets]
+    try:
+        yield int(sockets[0].getsockname()[1])
+    finally:
+        for task in (*accepting, *door.greeting):
+            task.cancel()
+        await asyncio.gather(*accepting, *door.greeting, return_exceptions=True)
+        for one in sockets:
+            one.close()
+
+
+class _Door:
+    """Counts connections from the moment they are accepted; what is over a cap is closed at once."""
+
+    def __init__(self, factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None, caps: Caps) -> None:
+        self._factory = factory
+        self._tls = tls
+        self._caps = caps
+        self._held: Counter[str] = Counter()
+        # Connections whose handshake goes on.
+        self.greeting: set[asyncio.Task[None]] = set()
+
+    async def accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(listener)
+            except OSError as error:
+                # Out of file descriptors, or the client is gone already: the next may do better in a moment.
+                log.warning("a connection could not be accepted", why=error.strerror)
+                await asyncio.sleep(0.1)
+                continue
+            bucket = address_bucket(str(address[0]))
+            cap = self._full(str(address[0]), bucket)
+            if cap:
+                _REFUSED.labels(cap).inc()
+                connection.close()
+                continue
+            self._held[bucket] += 1
+            _HELD.inc()
+            task = asyncio.create_task(self._greet(connection, bucket))
+            self.greeting.add(task)
+            task.add_done_callback(self.greeting.discard)
+
+    def _full(self, address: str, bucket: str) -> str:
+        if self._held.total() >= self._caps.connections:
+            return "all"
+        if self._held[bucket] >= self._caps.per_address and not within(address, self._caps.exempt):
+            return "address"
+        if not self._held[bucket]:
+            del self._held[bucket]
+        return ""
+
+    async def _greet(self, connection: socket.socket, bucket: str) -> None:
+        counted = _Counted(self._factory(), partial(self._release, bucket))
+        connection.setblocking(False)
+        # A client that reads nothing holds what was written to it: the kernel gives up on it.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._caps.unread_s * 1000))
+        handshake_s = self._caps.handshake_s if self._tls else None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: counted, connection, ssl=self._tls, ssl_handshake_timeout=handshake_s
+            )
+        except (OSError, TimeoutError):
+            # No TLS, bad TLS, slow TLS, or gone: nobody to answer, and anybody could fill a log with it.
+            counted.release()
+        except BaseException:
+            counted.release()
+            raise
+        finally:
+            if not counted.made:
+                with suppress(OSError):
+                    connection.close()
+
+    def _release(self, bucket: str) -> None:
+        self._held[bucket] -= 1
+        _HELD.dec()
+        if self._held[bucket] <= 0:
+            del self._held[bucket]
+
+
+class _Counted(asyncio.Protocol):
+    """Passes everything on to a protocol, and gives its place free once when the connection is over."""
+
+    def __init__(self, inner: asyncio.Protocol, release: Callable[[], None]) -> None:
+        self._inner = inner
+        self._release: Callable[[], None] | None = release
+        self.made = False
+
+    def release(self) -> None:
+        if self._release is not None:
+            self._release()
+            self._release = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.made = True
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.release()
+        self._inner.connection_lost(exc)
+
+
+async def _bind(host: str, port: int) -> list[socket.socket]:
+    """Bind every address of a name, to one port."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            one = socket.socket(family, kind, protocol)
+            bound.append(one)
+            one.setblocking(False)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind((address[0], port, *address[2:]))
+            port = one.getsockname()[1]
+            one.listen(_BACKLOG)
+    except OSError:
+        for one in bound:
+            one.close()
+        raise
+    return bound
