@@ -31,7 +31,13 @@ PROOF_KEY = "solward-second-factor"
 GLASS_KEY = "solward-break-glass"
 AUTH = "solward.auth.v1.AuthService"
 # What is called before one is signed in.
-_OPEN = {f"{AUTH}/{name}" for name in ("Login", "RefreshSession", "AcceptInvitation", "ConfirmInvitation")}
+_OPEN = {
+    f"{AUTH}/{name}"
+    for name in (
+        "Login", "RefreshSession", "AcceptInvitation", "ConfirmInvitation", "BeginOidcLogin", "FinishOidcLogin",
+        "BeginDeviceLogin", "PollDeviceLogin",
+    )
+}  # fmt: skip
 
 _EXIT_BY_CODE = {
     grpc.StatusCode.INVALID_ARGUMENT: exits.USAGE,

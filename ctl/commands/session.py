@@ -16,6 +16,7 @@ from ctl.client import AUTH, Client, run, run_with
 from ctl.commands.hosts import all_hosts, troubles
 from ctl.contexts import Context
 from ctl.held import hold_newest
+from ctl.oidc import by_browser, by_device
 from ctl.output import Form, as_data, cell, output_option, print_data, print_pairs, when
 from ctl.prompts import ask
 from ctl.views.authenticator import show_codes, show_secret
@@ -29,11 +30,14 @@ from ctl.views.authenticator import show_codes, show_secret
     "--name", default="", help="What to call this control plane here; by default, the current one, or default."
 )
 @click.option("--recovery", is_flag=True, help="Sign in by a recovery code: your authenticator is lost.")
+@click.option("--oidc", is_flag=True, help="Sign in at the identity provider, by a browser on this machine.")
+@click.option("--no-browser", is_flag=True, help="With --oidc: print the address only.")
+@click.option("--device", is_flag=True, help="Sign in at the identity provider, by a browser on another device.")
 @click.option("--invitation", is_flag=True, help="Redeem an invitation: set your password and authenticator up.")
 @click.pass_obj
 def login(
     context_name: str | None, server: str | None, ca_file: TextIO | None, username: str | None, name: str,
-    recovery: bool, invitation: bool,
+    recovery: bool, invitation: bool, oidc: bool, no_browser: bool, device: bool,
 ) -> None:  # fmt: skip
     """Sign in to a control plane.
 
@@ -43,13 +47,21 @@ def login(
     name = context_name or name or ("" if server else contexts.current_name()) or "default"
     context = _context(name, server, ca_file)
 
-    async def work(client: Client) -> auth_pb2.Session:
+    async def by_password(client: Client) -> auth_pb2.Session:
         user = username or context.username or ask("User")
         password = ask("Password", hide=True)
         code = ask("A recovery code" if recovery else "Code of your authenticator")
         given = {"recovery_code": code.lower()} if recovery else {"totp_code": code}
         request = auth_pb2.LoginRequest(username=user, password=password, **given)
-        session = await client.attempt(f"{AUTH}/Login", request, auth_pb2.Session)
+        return await client.attempt(f"{AUTH}/Login", request, auth_pb2.Session)
+
+    async def work(client: Client) -> auth_pb2.Session:
+        if device:
+            session = await by_device(client)
+        elif oidc:
+            session = await by_browser(client, show_only=no_browser)
+        else:
+            session = await by_password(client)
         client.keep(session)
         await hold_newest(client)
         return session
