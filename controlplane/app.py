@@ -131,8 +131,12 @@ class App:
             origin=settings.trust_domain,
             settings=AuditSettings(checkpoint_interval_s=settings.checkpoint_seconds),
         )
-        factors = SecondFactors(users, stored_sessions, installation.seed_key)
-        sessions = Sessions(users, stored_sessions, factors, installation.token_key, settings)
+        self._factors = factors = SecondFactors(
+            users, stored_sessions, installation.seed_key, installation.old_seed_key
+        )
+        sessions = Sessions(
+            users, stored_sessions, factors, installation.token_key, settings, installation.old_token_key
+        )
         roles = RoleBook(stored_access, users)
         self.principals = principals = Principals(
             users, hosts, sessions, roles, settings.trust_domain,
@@ -251,6 +255,7 @@ class App:
             stack.push_async_callback(self._budgets.close)
             await migrate(self.engine)
             await stack.enter_async_context(self._leadership.held())
+            await self._factors.seal_anew()
             stack.enter_context(tracing("solward-controlplane", self.settings.otlp_endpoint))
             await self.audit.start()
             stack.push_async_callback(self.audit.close)

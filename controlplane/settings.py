@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from limits import parse as parse_rate
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,6 +24,7 @@ from controlplane.api.services import SERVICES
 from controlplane.gateway.origins import origin
 from controlplane.identity.oidc.settings import OidcSettings
 from controlplane.networks import network
+from controlplane.secret_refs import resolve
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
 
@@ -99,6 +100,8 @@ def _redis(text: str) -> str:
     return text
 
 
+# May stand in a file, a systemd credential or another variable: "file:PATH", "credential:NAME", "env:NAME".
+Secret = Annotated[SecretStr, BeforeValidator(resolve)]
 Origin = Annotated[str, AfterValidator(origin)]
 Range = Annotated[str, AfterValidator(_range)]
 
@@ -121,10 +124,10 @@ class Settings(BaseSettings):
     )
     gateway_target: str = Field("", description="where a gateway apart finds gRPC; empty: loopback, port of tls_listen")
     metrics_listen: Address = Field("127.0.0.1:3050", description="Prometheus, without authentication")
-    database_url: str = Field(
+    database_url: Annotated[str, BeforeValidator(resolve)] = Field(
         "", description="postgresql://USER:PASSWORD@HOST/DATABASE of the state; empty: SQLite in data_dir"
     )
-    redis_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_redis(url.get_secret_value())))] = Field(
+    redis_url: Annotated[Secret, AfterValidator(lambda url: SecretStr(_redis(url.get_secret_value())))] = Field(
         SecretStr(""), description="redis://:PASSWORD@HOST:PORT/0 that control planes share; empty: none is needed"
     )
     oidc: OidcSettings = Field(
@@ -153,15 +156,15 @@ class Settings(BaseSettings):
     cors_origins: list[Origin] = Field([], description="exact origins of other pages that may call with cookies")
     gateway_connections: int = Field(20_000, ge=1, description="that the gateway holds at the most")
     gateway_connections_per_ip: int = Field(256, ge=1, description="of one address, or one /64; proxies are exempt")
-    solana_rpc_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
+    solana_rpc_url: Annotated[Secret, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
         SecretStr(""), description="a Solana RPC outside the fleet, by which nodes are judged too; its key is a secret"
     )
     gates: GateLimits = Field(GateLimits(), description="what must hold before a validator may go down")
     ready_seconds: int = Field(3600, ge=5, le=86_400, description="how long a started validator may take to catch up")
     alerts: AlertSettings = Field(AlertSettings(), description="rules beside the built-in ones, and what is not judged")
     otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty: none")
-    audit_signing_key: SecretStr | None = Field(None, description="HMAC key of the audit log; default: made by init")
-    csrf_secret: SecretStr | None = Field(
+    audit_signing_key: Secret | None = Field(None, description="HMAC key of the audit log; default: made by init")
+    csrf_secret: Secret | None = Field(
         None, description="HMAC key of browser sessions' cookies and CSRF tokens; default: made by init"
     )
 

@@ -153,7 +153,7 @@ class BrowserSessions:
                 "cors_origins, or Sec-Fetch-Site: same-origin"
             )
         given = request.headers.getall(CSRF_HEADER, ())
-        if not session or len(given) != 1 or not cookies.matches(given[0], self._cookies.csrf_token(session)):
+        if not session or len(given) != 1 or not self._cookies.is_csrf(given[0], session):
             raise _refused(
                 f"a call with a session cookie that may change something needs the header {CSRF_HEADER}: the csrfToken "
                 "of the sign-in, or of GET /auth/csrf"

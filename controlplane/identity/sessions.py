@@ -2,10 +2,11 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from common.clock import now_ms
 from common.errors import SolwardError
@@ -39,12 +40,13 @@ class Sessions:
         factors: SecondFactors,
         key: Ed25519PrivateKey,
         settings: Settings,
+        old_key: Ed25519PrivateKey | None = None,
     ) -> None:
         self._users = users
         self._sessions = sessions
         self._factors = factors
         self._key = key
-        self._public = key.public_key()
+        self._public = [one.public_key() for one in (key, old_key) if one]
         self._issuer = settings.trust_domain
         self._access_ms = settings.access_token_seconds * 1000
         self._session_ms = settings.session_hours * 3_600_000
@@ -141,14 +143,7 @@ class Sessions:
         Returns: the user, the session, and when the token ends in milliseconds since the epoch.
         """
         try:
-            claims = jwt.decode(
-                access_token,
-                self._public,
-                algorithms=["EdDSA"],
-                audience=_AUDIENCE,
-                issuer=self._issuer,
-                options={"require": ["exp", "iat", "sub", "sid"]},
-            )
+            claims = self._claims(access_token)
         except jwt.ExpiredSignatureError:
             raise _unauthenticated("TOKEN_EXPIRED", "the access token is over: refresh it or sign in again") from None
         except jwt.PyJWTError:
@@ -160,6 +155,27 @@ class Sessions:
         if user is None or user.disabled:
             raise _session_over()
         return user, session, int(claims["exp"]) * 1000
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        *others, last = self._public
+        for key in others:
+            try:
+                return self._decode(token, key)
+            except jwt.InvalidSignatureError:
+                # The key before is still valid.
+                continue
+        return self._decode(token, last)
+
+    def _decode(self, token: str, key: Ed25519PublicKey) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=["EdDSA"],
+            audience=_AUDIENCE,
+            issuer=self._issuer,
+            options={"require": ["exp", "iat", "sub", "sid"]},
+        )
+        return claims
 
     async def _tokens(self, user: User, session: Session, now: int) -> Tokens:
         expires = min(now + self._access_ms, session.expires_ms)
