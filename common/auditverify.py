@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from common.auditlog import GENESIS, Checkpoint, Entry, Mac, Record, previous_of, sequence_of
+from common.auditlines import Record
+from common.auditlog import GENESIS, Checkpoint, Entry, Mac, previous_of, sequence_of
+from common.auditprune import Prune
 from common.merkle import Tree, leaf_hash
 
 
@@ -25,6 +27,7 @@ class Kind(enum.StrEnum):
     REORDERED = "reordered"
     TRUNCATED = "truncated"
     FORGED_CHECKPOINT = "forged_checkpoint"
+    FORGED_PRUNE = "forged_prune"
     FOREIGN_KEY = "foreign_key"
     FORKED = "forked"
 
@@ -66,6 +69,8 @@ class Report:
         entries: entries read and found to be in order.
         proved: the size of the log that the last good checkpoint covers.
         checkpoints: good checkpoints read.
+        prunes: the signed records of what was taken out on purpose.
+        held_compared: whether the held checkpoint could be compared; not where what it covers was taken out since.
         state: where the next verification may go on; meaningful when nothing is wrong.
     """
 
@@ -74,6 +79,8 @@ class Report:
     proved: int
     checkpoints: int
     state: State
+    prunes: tuple[Prune, ...] = ()
+    held_compared: bool = True
 
     @property
     def ok(self) -> bool:
@@ -102,6 +109,8 @@ class Verifier:
         self._start = after or State()
         if held is not None and held.size < self._start.size:
             raise ValueError("the held checkpoint is older than where the verification begins")
+        self._begun = after is not None
+        self.prunes: tuple[Prune, ...] = ()
         self._key = public_key
         self._raw_key = public_key.public_bytes_raw()
         self._mac = None if mac_key is None else Mac(mac_key)
@@ -121,9 +130,19 @@ class Verifier:
         return State(self._tree.size, self._chain, tuple(self._tree.peaks))
 
     @property
+    def start(self) -> State:
+        """Where the entries that are verified begin."""
+        return self._start
+
+    @property
     def checkpoints(self) -> int:
         """How many sizes have a good checkpoint."""
         return len(self._good)
+
+    @property
+    def held_compared(self) -> bool:
+        """Whether the held checkpoint, if any, was not older than what was taken out of the log."""
+        return self._held is None or self._held_size >= self._start.size
 
     def begin(self) -> Finding | None:
         """Check what is known before the first record: the held checkpoint."""
@@ -140,6 +159,9 @@ class Verifier:
         """
         if isinstance(record, Checkpoint):
             return self._feed_checkpoint(record)
+        if isinstance(record, Prune):
+            return self._feed_prune(record)
+        self._begun = True
         number = self._tree.size + 1
         body = _encoded(record)
         if not self._fits(record, body, number):
@@ -180,10 +202,14 @@ class Verifier:
             if entry.sequence == number and not self._whole(entry):
                 return Finding(Kind.EDITED, number, f"entry {number} is not what was logged")
             last = min(other for other in (found, *later) if other > number) - 1
-            return Finding(Kind.MISSING, number, f"entries {number} to {last} are missing")
+            unsigned = "" if self._begun_before(number) else ", and no signed record says that they were pruned"
+            return Finding(Kind.MISSING, number, f"entries {number} to {last} are missing{unsigned}")
         if found not in later and found - 1 in {number, *later}:
             return Finding(Kind.REORDERED, number, f"entry {found} stands where {number} belongs")
         return Finding(Kind.INSERTED, found, f"an entry numbered {found} was put in before entry {number}")
+
+    def _begun_before(self, number: int) -> bool:
+        return number > self._start.size + 1
 
     def _fits(self, entry: Entry, body: bytes, number: int) -> bool:
         # "time" is the last field of most bodies and has one length, so no parser is needed to find the
@@ -209,6 +235,22 @@ class Verifier:
         if self._good.get(point.size) == point.root:
             return None
         return Finding(Kind.REORDERED, point.size, f"the checkpoint over {point.size} comes after entry {size}")
+
+    def _feed_prune(self, prune: Prune) -> Finding | None:
+        """Go on from where a signed record says that the log was cut."""
+        size = self._tree.size
+        tree = prune.tree()
+        if prune.public_key != self._raw_key:
+            return Finding(Kind.FOREIGN_KEY, size + 1, f"the record of the cut at {prune.size} has another key")
+        if tree is None or not prune.signed_by(self._key) or prune.origin != (self._origin or prune.origin):
+            return Finding(Kind.FORGED_PRUNE, size + 1, f"the record of the cut at {prune.size} is false")
+        if self._begun or prune.first != size + 1:
+            return Finding(Kind.FORGED_PRUNE, size + 1, f"the record of the cut at {prune.size} does not belong here")
+        self._origin = prune.origin
+        self._tree, self._chain, self.proved = tree, prune.chain, prune.size
+        self._start = self.state
+        self.prunes = (*self.prunes, prune)
+        return self._at_size() if prune.size in self._waiting or prune.size == self._held_size else None
 
     def _check_signature(self, point: Checkpoint) -> Finding | None:
         first = self.proved + 1
@@ -252,7 +294,7 @@ class Verifier:
         later: set[int] = set()
         intact = False
         for record in rest:
-            if isinstance(record, Checkpoint):
+            if not isinstance(record, Entry):
                 continue
             found = sequence_of(record.body)
             if found is not None:
@@ -288,7 +330,8 @@ def verify(
     """Verify an export of the log, one record at a time.
 
     Args:
-        records: entries in order, each checkpoint after the entries it covers, one over all at the end.
+        records: the records of cuts, then entries in order, each checkpoint after the entries it covers, one over all
+            at the end.
         public_key: the log's public key, from somewhere other than the export.
         mac_key: the log's key, where known.
         held: a checkpoint from an earlier day, against truncation and replacement.
@@ -300,8 +343,10 @@ def verify(
     verifier = Verifier(public_key=public_key, mac_key=mac_key, held=held, after=after)
     finding = verifier.begin() or _run(verifier, iter(records))
     state = verifier.state
-    entries = state.size - (after.size if after else 0)
-    return Report(finding, entries, verifier.proved, verifier.checkpoints, state)
+    entries = state.size - verifier.start.size
+    return Report(
+        finding, entries, verifier.proved, verifier.checkpoints, state, verifier.prunes, verifier.held_compared
+    )
 
 
 def _run(verifier: Verifier, records: Iterator[Record]) -> Finding | None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from common.auditlog import Checkpoint, Entry, Mac, Record, decode
+from common.auditlines import Record, decode
+from common.auditlog import Checkpoint, Entry, Mac
 from common.auditverify import Report, verify
 from ctl.exits import NOT_INTACT, USAGE, fail
 

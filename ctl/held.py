@@ -3,7 +3,8 @@
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from solward.audit.v1 import audit_pb2
 
-from common.auditlog import Checkpoint, decode, encode
+from common.auditlines import decode, encode
+from common.auditlog import Checkpoint
 from common.merkle import verify_consistency
 from ctl import contexts, exits
 from ctl.client import Client

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from common import auditlog
-from common.auditlog import Checkpoint, Entry, Record
+from common.auditlines import Record
+from common.auditlog import Checkpoint, Entry
 from common.auditverify import Finding, Kind, State, Verifier
 from common.errors import SolwardError
 from common.merkle import Tree, consistency_proof, leaf_hash

@@ -12,7 +12,8 @@ from solward.operations.v1 import operations_pb2
 from solward.rpc.v1 import rpc_pb2
 from solward.validator.v1 import validator_pb2
 
-from common.auditlog import Entry, Record, encode
+from common.auditlines import Record, encode
+from common.auditlog import Entry
 from common.auditverify import Report
 from ctl import contexts, exits
 from ctl.client import Client, run, run_with

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from common.auditlog import Record
+from common.auditlines import Record
 from common.auditverify import verify
 from controlplane.audit.log import AuditLog
 from controlplane.store.audit import AuditRepository

@@ -14,7 +14,7 @@ from solward.auth.v1 import auth_pb2
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from common import auditlog
+from common import auditlines, auditlog
 from common.auditlog import Checkpoint
 from common.auditverify import Kind, verify
 from common.errors import SolwardError
@@ -70,9 +70,9 @@ async def write(log: AuditLog, count: int) -> None:
 
 async def found(log: AuditLog, held: Checkpoint | None = None, mac: bool = False) -> tuple[Kind, int] | None:
     """Export as a client would, line by line, and verify offline."""
-    lines = [auditlog.encode(record) async for record in log.export()]
+    lines = [auditlines.encode(record) async for record in log.export()]
     report = verify(
-        (auditlog.decode(line) for line in lines),
+        (auditlines.decode(line) for line in lines),
         public_key=SIGNING.public_key(),
         held=held,
         mac_key=KEY if mac else None,
@@ -307,7 +307,7 @@ async def test_case_35_hostile_text_stays_inside_its_field(tmp_path: Path, hosti
         assert len(entry.body) < auditlog.MAX_BODY
         body = json.loads(entry.body)
         assert (body["sequence"], body["principal"]) == (1, "user:alice")
-        line = auditlog.encode(entry)
+        line = auditlines.encode(entry)
         assert line.isascii()
         assert line.isprintable()
 
@@ -329,5 +329,5 @@ async def test_case_36_no_secret_reaches_the_store(tmp_path: Path) -> None:
         stored = b"".join(files)
         assert b"[redacted]" in stored
         assert canary.encode() not in stored
-        lines = [auditlog.encode(record) async for record in log.export()]
+        lines = [auditlines.encode(record) async for record in log.export()]
         assert canary not in "".join(lines)

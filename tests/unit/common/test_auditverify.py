@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import auditlog
-from common.auditlog import GENESIS, Checkpoint, Entry, Record
+from common.auditlines import Record
+from common.auditlog import GENESIS, Checkpoint, Entry
 from common.auditverify import Kind, Report, State, verify
 from common.merkle import Tree, leaf_hash
 
