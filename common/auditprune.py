@@ -46,7 +46,7 @@ class Prune(NamedTuple):
     public_key: bytes
 
     @property
-    def count(self) -> int:
+    def removed(self) -> int:
         """How many entries this record took out."""
         return self.size - self.first + 1
 

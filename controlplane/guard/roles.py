@@ -20,7 +20,7 @@ OPERATOR = VIEWER | {
     "alerts.act",
 }  # fmt: skip
 
-ADMIN = OPERATOR | {"hosts.enroll", "hosts.revoke", "audit.export", "reflection.read"}
+ADMIN = OPERATOR | {"hosts.enroll", "hosts.revoke", "audit.export", "audit.prune", "audit.report", "reflection.read"}
 
 ROLES: dict[str, frozenset[str]] = {"admin": ADMIN, "operator": OPERATOR, "viewer": VIEWER}
 
