@@ -139,6 +139,10 @@ class AuditLog:
         """The key that verifies the log's signatures, 32 bytes."""
         return self._raw_public_key
 
+    def verifier(self) -> Verifier:
+        """Give a verifier of this log, with the key of its codes."""
+        return Verifier(public_key=self._public_key, mac_key=self._mac_key)
+
     async def start(self) -> None:
         """Read the stored log, check it against its last checkpoint, and begin to write.
 
@@ -353,7 +357,7 @@ class AuditLog:
         return [row[0] for row in itertools.islice(reversed(self._recent), missed)][::-1]
 
     async def _load(self, last: Checkpoint | None) -> None:
-        verifier = Verifier(public_key=self._public_key, mac_key=self._mac_key)
+        verifier = self.verifier()
         prunes = await self._repository.prunes(self._origin, self._raw_public_key)
         finding = None
         records: tuple[Record, ...] = (*prunes, last) if last is not None else (*prunes,)

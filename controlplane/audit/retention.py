@@ -1,4 +1,4 @@
-"""Retention: entries older than the policy keeps are pruned, whole checkpoints at a time, each cut signed and recorded."""
+"""Retention: entries older than is kept are pruned, up to a checkpoint, each cut signed and recorded."""
 
 import asyncio
 

@@ -12,14 +12,14 @@ from solward.operations.v1 import operations_pb2
 from solward.rpc.v1 import rpc_pb2
 from solward.validator.v1 import validator_pb2
 
-from common.auditlines import Record, encode
-from common.auditlog import Entry
+from common.auditlines import encode
 from common.auditverify import Report
+from common.auditwire import record_of
 from ctl import contexts, exits
 from ctl.client import Client, run, run_with
 from ctl.exported import check, public_key
 from ctl.files import private_file
-from ctl.held import from_wire, held_checkpoint, hold
+from ctl.held import held_checkpoint, hold
 from ctl.output import Form, cell, found_nothing, output_option, print_data, print_messages
 
 SERVICE = "solward.audit.v1.AuditService"
@@ -66,7 +66,7 @@ def export(context: str | None, out: Path, force: bool) -> None:
         held = held_checkpoint(client.context)
         request = pb.ExportEntriesRequest(held_size=held.size if held else 0)
         async for record in client.stream(f"{SERVICE}/ExportEntries", request, pb.ExportRecord):
-            file.write(encode(_record(record)) + "\n")
+            file.write(encode(record_of(record)) + "\n")
             count += record.HasField("entry")
             if record.HasField("checkpoint"):
                 head = record.checkpoint
@@ -126,13 +126,6 @@ def _print_report(report: Report, file: Path, form: Form) -> None:
         exits.fail(
             f"{file} is not intact: entry {finding.sequence}: {finding.kind}: {finding.message}", exits.NOT_INTACT
         )
-
-
-def _record(record: pb.ExportRecord) -> Record:
-    if record.HasField("checkpoint"):
-        return from_wire(record.checkpoint)
-    entry = record.entry
-    return Entry(entry.sequence, entry.body, entry.hash, entry.mac)
 
 
 def _row(entry: pb.Entry) -> list[str]:
