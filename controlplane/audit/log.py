@@ -351,7 +351,7 @@ class AuditLog:
 
     def _remembered(self, after: int) -> Sequence[Entry]:
         """Give the entries after one from memory, where all of them are there."""
-        if not self._recent or self._recent[0][0].sequence > after + 1:
+        if after + 1 < self.first or not self._recent or self._recent[0][0].sequence > after + 1:
             return []
         missed = self._recent[-1][0].sequence - after
         return [row[0] for row in itertools.islice(reversed(self._recent), missed)][::-1]

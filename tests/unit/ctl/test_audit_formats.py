@@ -53,7 +53,8 @@ def parse_cef(line: str) -> tuple[list[str], dict[str, str]]:
 def test_cef_of_a_restart() -> None:
     heads, extension = parse_cef(LINES["cef"](entry()))
     assert heads == [
-        "CEF:0", "Solward", "controlplane", "0.1.0", "solward.validator.v1.ValidatorService/Restart", "Restart outcome", "3",
+        "CEF:0", "Solward", "controlplane", "0.1.0", "solward.validator.v1.ValidatorService/Restart",
+        "Restart outcome", "3",
     ]  # fmt: skip
     wanted = ("rt", "externalId", "suser", "src", "spt", "outcome", "cs1", "cs1Label")
     assert {key: extension[key] for key in wanted} == {
