@@ -32,7 +32,7 @@ td { border-bottom: 1px solid #e3e8ee; padding: 4px 8px; vertical-align: top; ov
 tr { break-inside: avoid; }
 .none, .more { color: #566373; font-style: italic; }
 footer { margin-top: 36px; border-top: 1px solid #d5dce4; padding-top: 8px; color: #566373; font-size: 12px; }
-@media print { body { padding: 0; max-width: none; } }
+@media print { body { padding: 0; max-width: none; } table { font-size: 10px; } h2 { font-size: 15px; } }
 """
 
 

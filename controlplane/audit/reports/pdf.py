@@ -10,7 +10,7 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Spacer, Table
 
 from controlplane.audit.reports.content import Content, Integrity, Section
 
@@ -22,16 +22,19 @@ _CELL = ParagraphStyle("cell", fontName="Helvetica", fontSize=7.5, leading=9.5, 
 _HEAD = ParagraphStyle("head", parent=_CELL, fontName="Helvetica-Bold")
 _CODE = ParagraphStyle("code", parent=_CELL, fontName="Courier", fontSize=7)
 _TEXT = ParagraphStyle("text", fontName="Helvetica", fontSize=9, leading=12)
-_ABOUT = ParagraphStyle("about", parent=_TEXT, textColor=_GREY, spaceAfter=4, keepWithNext=1)
+_ABOUT = ParagraphStyle("about", parent=_TEXT, textColor=_GREY, spaceAfter=4)
 _NONE = ParagraphStyle("none", parent=_TEXT, textColor=_GREY, fontName="Helvetica-Oblique")
 _TITLE = ParagraphStyle("title", fontName="Helvetica-Bold", fontSize=20, leading=24, textColor=_BLUE)
 _SECTION = ParagraphStyle(
-    "section", fontName="Helvetica-Bold", fontSize=12, leading=15, textColor=_BLUE, spaceBefore=14, keepWithNext=1
+    "section", fontName="Helvetica-Bold", fontSize=12, leading=15, textColor=_BLUE, spaceBefore=14
 )
 _FIGURE = ParagraphStyle("figure", fontName="Helvetica-Bold", fontSize=15, leading=18)
 _NAME = ParagraphStyle("name", parent=_CELL, textColor=_GREY)
-# Columns that hold figures and need little room.
-_NARROW = frozenset({"Times", "Succeeded", "Failed", "Count"})
+# How much room columns need that are not of the usual width.
+_WEIGHTS = {
+    "Times": 0.6, "Succeeded": 0.75, "Failed": 0.6, "Count": 0.6, "Operation": 1.8, "Method": 1.8, "Change": 1.6,
+    "On": 1.4, "Root": 2.0,
+}  # fmt: skip
 
 
 def render_pdf(content: Content) -> bytes:
@@ -100,7 +103,9 @@ def _figures(figures: dict[str, int]) -> Table:
 
 
 def _section(section: Section) -> list[Flowable]:
-    story: list[Flowable] = [_paragraph(section.title, _SECTION), _paragraph(section.about, _ABOUT)]
+    story: list[Flowable] = [
+        CondPageBreak(35 * mm), _paragraph(section.title, _SECTION), _paragraph(section.about, _ABOUT),
+    ]  # fmt: skip
     if not section.rows:
         return [*story, Paragraph("None.", _NONE)]
     rows = [[_paragraph(name, _HEAD) for name in section.columns]]
@@ -122,7 +127,7 @@ def _section(section: Section) -> list[Flowable]:
 
 
 def _widths(columns: Sequence[str]) -> list[float]:
-    weights = [0.55 if name in _NARROW else 1.0 for name in columns]
+    weights = [_WEIGHTS.get(name, 1.0) for name in columns]
     return [_WIDTH * weight / sum(weights) for weight in weights]
 
 
