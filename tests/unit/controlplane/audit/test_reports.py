@@ -85,12 +85,13 @@ async def test_report_counts_what_was_done_and_refused(plane: Plane) -> None:
 
 async def test_report_of_a_log_that_was_tampered_with_says_so(plane: Plane) -> None:
     admin = await plane.sign_in()
-    await plane.app.audit.append({"principal": "alice", "reason": "x"})
+    number = await plane.app.audit.append({"principal": "alice", "reason": "x"})
     async with plane.app.engine.begin() as connection:
-        await connection.execute(text("UPDATE audit_entries SET body = replace(body, 'x', 'y') WHERE sequence = 2"))
+        edit = text("UPDATE audit_entries SET body = replace(body, 'alice', 'bob') WHERE sequence = :number")
+        await connection.execute(edit, {"number": number})
     report = await plane.call(f"{AUDIT}/CreateReport", period(1), pb.Report, admin)
     assert not report.intact
-    assert "entry 2: edited" in json.loads(report.content)["integrity"]["finding"]
+    assert f"entry {number}: edited" in json.loads(report.content)["integrity"]["finding"]
 
 
 async def test_reports_are_for_administrators_and_of_true_periods(plane: Plane) -> None:
