@@ -109,7 +109,7 @@ class Verifier:
         self._start = after or State()
         if held is not None and held.size < self._start.size:
             raise ValueError("the held checkpoint is older than where the verification begins")
-        self._begun = after is not None
+        self._goes_on = after is not None
         self.prunes: tuple[Prune, ...] = ()
         self._key = public_key
         self._raw_key = public_key.public_bytes_raw()
@@ -157,11 +157,8 @@ class Verifier:
             record: an entry or checkpoint.
             rest: the records after it; read only to name exactly what is wrong with an entry.
         """
-        if isinstance(record, Checkpoint):
-            return self._feed_checkpoint(record)
-        if isinstance(record, Prune):
-            return self._feed_prune(record)
-        self._begun = True
+        if not isinstance(record, Entry):
+            return self._feed_prune(record) if isinstance(record, Prune) else self._feed_checkpoint(record)
         number = self._tree.size + 1
         body = _encoded(record)
         if not self._fits(record, body, number):
@@ -244,7 +241,7 @@ class Verifier:
             return Finding(Kind.FOREIGN_KEY, size + 1, f"the record of the cut at {prune.size} has another key")
         if tree is None or not prune.signed_by(self._key) or prune.origin != (self._origin or prune.origin):
             return Finding(Kind.FORGED_PRUNE, size + 1, f"the record of the cut at {prune.size} is false")
-        if self._begun or prune.first != size + 1:
+        if self._goes_on or size > self._start.size or prune.first != size + 1:
             return Finding(Kind.FORGED_PRUNE, size + 1, f"the record of the cut at {prune.size} does not belong here")
         self._origin = prune.origin
         self._tree, self._chain, self.proved = tree, prune.chain, prune.size
