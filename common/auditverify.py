@@ -4,88 +4,19 @@ Anyone who can write to the store can recompute the hash chain. So the verifier 
 checkpoints, and the keyed code where it may know the key; the chain serves to name the place.
 """
 
-import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from common.auditfindings import Finding as Finding
+from common.auditfindings import Kind as Kind
+from common.auditfindings import Report as Report
+from common.auditfindings import State as State
 from common.auditlines import Record
-from common.auditlog import GENESIS, Checkpoint, Entry, Mac, previous_of, sequence_of
+from common.auditlog import Checkpoint, Entry, Mac, previous_of, sequence_of
 from common.auditprune import Prune
 from common.merkle import Tree, leaf_hash
-
-
-class Kind(enum.StrEnum):
-    """What is wrong with a log."""
-
-    EDITED = "edited"
-    MISSING = "missing"
-    INSERTED = "inserted"
-    REORDERED = "reordered"
-    TRUNCATED = "truncated"
-    FORGED_CHECKPOINT = "forged_checkpoint"
-    FORGED_PRUNE = "forged_prune"
-    FOREIGN_KEY = "foreign_key"
-    FORKED = "forked"
-
-
-class Finding(NamedTuple):
-    """The first thing wrong with a log.
-
-    Args:
-        kind: what is wrong.
-        sequence: the first entry that it concerns.
-        message: the same for a person.
-    """
-
-    kind: Kind
-    sequence: int
-    message: str
-
-
-class State(NamedTuple):
-    """Where a verification ended; the next one may go on from here.
-
-    Args:
-        size: entries verified.
-        chain: the hash of the last of them.
-        peaks: the Merkle tree over them, as `common.merkle.Tree` takes it.
-    """
-
-    size: int = 0
-    chain: bytes = GENESIS
-    peaks: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a verification found.
-
-    Args:
-        finding: the first thing wrong, or None.
-        entries: entries read and found to be in order.
-        proved: the size of the log that the last good checkpoint covers.
-        checkpoints: good checkpoints read.
-        prunes: the signed records of what was taken out on purpose.
-        held_compared: whether the held checkpoint could be compared; not where what it covers was taken out since.
-        state: where the next verification may go on; meaningful when nothing is wrong.
-    """
-
-    finding: Finding | None
-    entries: int
-    proved: int
-    checkpoints: int
-    state: State
-    prunes: tuple[Prune, ...] = ()
-    held_compared: bool = True
-
-    @property
-    def ok(self) -> bool:
-        """Say whether nothing is wrong."""
-        return self.finding is None
 
 
 class Verifier:

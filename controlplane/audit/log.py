@@ -1,12 +1,9 @@
 """The audit log as the control plane writes it: durable when `append` returns, one chain, signed heads."""
 
 import asyncio
-import builtins
-import collections
 import contextlib
-import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,13 +21,11 @@ from common.merkle import Tree, leaf_hash
 from common.merkletiles import TILE
 from controlplane.audit import faults
 from controlplane.audit.proofs import Proofs
-from controlplane.audit.pulse import Pulse
+from controlplane.audit.reader import AuditReader
 from controlplane.store.audit import AuditRepository
 
 _PAGE = 2000
 _COLUMN = 256
-# How many entries a follower is given at once.
-_FOLLOWED = 500
 # How many of the newest entries are kept in memory.
 _RECENT = 500
 _log = structlog.get_logger(__name__)
@@ -55,24 +50,12 @@ class AuditSettings:
     checkpoint_interval_s: float = 60.0
 
 
-class Page(NamedTuple):
-    """One page of the log, the newest first.
-
-    Args:
-        entries: the entries.
-        before: where the next page begins, for `AuditLog.list`; None on the last page.
-    """
-
-    entries: list[Entry]
-    before: int | None
-
-
 class _Waiting(NamedTuple):
     fields: dict[str, Any]
     written: asyncio.Future[int]
 
 
-class AuditLog:
+class AuditLog(AuditReader):
     """The one writer of the audit log, and its reader.
 
     Args:
@@ -94,50 +77,21 @@ class AuditLog:
         settings: AuditSettings | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._repository = repository
+        super().__init__(repository, origin, signing_key.public_key())
         self._mac_key = mac_key
         self._mac = auditlog.Mac(mac_key)
         self._signing_key = signing_key
-        self._origin = origin
         self._settings = settings or AuditSettings()
         self._clock_ms = clock_ms
-        self._public_key = signing_key.public_key()
-        self._raw_public_key = self._public_key.public_bytes_raw()
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(self._settings.queue_entries)
         self._lock = asyncio.Lock()
         self._checkpoint_due = asyncio.Event()
-        self._tree = Tree()
         self._chain = auditlog.GENESIS
         self._checkpointed = -1
-        self.proofs = Proofs(repository)
-        self.prunes: builtins.list[Prune] = []
-        self.head: Checkpoint | None = None
-        self.grown, self.signed = Pulse(), Pulse()
         # A write that failed may still have reached the store; the tail tells.
         self._doubtful = False
-        self._recent: collections.deque[tuple[Entry, str, str]] = collections.deque(maxlen=_RECENT)
         self._open = False
         self._tasks: list[asyncio.Task[None]] = []
-
-    @property
-    def size(self) -> int:
-        """How many entries are durable, those that were pruned among them."""
-        return self._tree.size
-
-    @property
-    def first(self) -> int:
-        """The first entry that was not pruned."""
-        return self.prunes[-1].size + 1 if self.prunes else 1
-
-    @property
-    def origin(self) -> str:
-        """What names the log."""
-        return self._origin
-
-    @property
-    def public_key(self) -> bytes:
-        """The key that verifies the log's signatures, 32 bytes."""
-        return self._raw_public_key
 
     def verifier(self) -> Verifier:
         """Give a verifier of this log, with the key of its codes."""
@@ -226,18 +180,6 @@ class AuditLog:
                 self.signed.beat()
             return point
 
-    async def growth(self, held_size: int, point: Checkpoint) -> builtins.list[bytes]:
-        """Prove that the log only grew from an earlier size to a checkpoint.
-
-        Args:
-            held_size: how many entries the earlier checkpoint covered; 0 needs no proof.
-            point: the later checkpoint.
-
-        Returns:
-            The RFC 6962 consistency proof; none where the earlier size is not below the later one.
-        """
-        return await self.proofs.consistency(held_size, point.size) if 0 < held_size < point.size else []
-
     async def cut(self, size: int, by: str) -> Prune:
         """Take out every entry up to a size under a signed record; a crash leaves all of them or none.
 
@@ -263,99 +205,6 @@ class AuditLog:
         self.proofs.cut(prune)
         return prune
 
-    async def list(self, *, limit: int = 50, before: int | None = None, principal: str = "", method: str = "") -> Page:
-        """Read entries, the newest first.
-
-        Args:
-            limit: how many at the most.
-            before: the `before` of the page before; None for the first page.
-            principal: only entries of this principal.
-            method: only entries of this method.
-
-        Raises:
-            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: the store cannot be read.
-        """
-        entries = self._newest(limit + 1, principal, method) if before is None else []
-        if len(entries) <= limit:
-            async with faults.store("read"):
-                entries = await self._repository.backward(before, limit + 1, principal, method)
-        more = len(entries) > limit
-        entries = entries[:limit]
-        return Page(entries, entries[-1].sequence if more and entries else None)
-
-    def _newest(self, limit: int, principal: str, method: str) -> builtins.list[Entry]:
-        """Read the newest entries from memory: they are what consoles ask for, again and again."""
-        first = self.first
-        wanted = (
-            entry
-            for entry, by, called in reversed(self._recent)
-            if entry.sequence >= first and principal in ("", by) and method in ("", called)
-        )
-        return [*itertools.islice(wanted, limit)]
-
-    async def export(self, from_sequence: int = 1) -> AsyncIterator[Record]:
-        """Read the log in order, each checkpoint after the entries it covers, a fresh one at the end.
-
-        Args:
-            from_sequence: the first entry wanted; 0 or 1 for all, with the records of what was pruned before them.
-
-        Raises:
-            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: the store cannot be read or written; OUT_OF_RANGE,
-                ENTRIES_PRUNED: what is wanted is gone.
-        """
-        head = await self.checkpoint()
-        first = max(from_sequence, 1)
-        if 1 < first < self.first:
-            raise faults.pruned(self.first, first)
-        if first == 1:
-            for prune in tuple(self.prunes):
-                yield prune
-                first = prune.size + 1
-        while first <= head.size:
-            async with faults.store("read"):
-                entries = await self._repository.forward(first, min(_PAGE, head.size - first + 1))
-                last = entries[-1].sequence if entries else head.size
-                points = await self._repository.checkpoints(
-                    first, min(last, head.size - 1), self._origin, self._raw_public_key
-                )
-            if first < self.first:
-                raise faults.pruned(self.first, first)
-            for record in _merge(entries, points):
-                yield record
-            first = last + 1
-        yield head
-
-    async def follow(self, after: int) -> AsyncIterator[Sequence[Entry]]:
-        """Give every entry after a sequence number, as it becomes durable, in order and without a gap.
-
-        Args:
-            after: the last entry that the caller has; 0 for none.
-
-        Raises:
-            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: the store cannot be read; OUT_OF_RANGE, ENTRIES_PRUNED: what
-                is wanted is gone.
-        """
-        while True:
-            while after >= self.size:
-                await self.grown.wait()
-            entries = self._remembered(after)
-            if not entries:
-                async with faults.store("read"):
-                    entries = await self._repository.forward(after + 1, _FOLLOWED)
-            if not entries or entries[0].sequence != after + 1:
-                raise faults.pruned(self.first, after + 1)
-            # What another writer has just added is not in our chain yet.
-            entries = entries[: self.size - after]
-            after += len(entries)
-            yield entries
-
-    def _remembered(self, after: int) -> Sequence[Entry]:
-        """Give the entries after one from memory, where all of them are there."""
-        if after + 1 < self.first or not self._recent or self._recent[0][0].sequence > after + 1:
-            return []
-        missed = self._recent[-1][0].sequence - after
-        return [row[0] for row in itertools.islice(reversed(self._recent), missed)][::-1]
-
     async def _load(self, last: Checkpoint | None) -> None:
         verifier = self.verifier()
         prunes = await self._repository.prunes(self._origin, self._raw_public_key)
@@ -378,7 +227,7 @@ class AuditLog:
         if stored < state.size:
             message = f"the store lost entries {stored + 1} to {state.size}"
             finding = Finding(Kind.TRUNCATED, stored + 1, message)
-        added: builtins.list[bytes] = []
+        added: list[bytes] = []
         await self._take_over(verifier, state.size + 1, finding, added.extend)
         self.proofs.grow(added)
         self._doubtful = False
@@ -483,14 +332,6 @@ def _feed(verifier: Verifier, entries: Sequence[Entry], grow: Callable[[Sequence
             return finding
     grow([leaf_hash(entry.body.encode()) for entry in entries])
     return None
-
-
-def _merge(entries: Sequence[Entry], points: Sequence[Checkpoint]) -> Iterator[Record]:
-    after = {point.size: point for point in points}
-    for entry in entries:
-        yield entry
-        if entry.sequence in after:
-            yield after[entry.sequence]
 
 
 def _column(fields: Mapping[str, Any], name: str) -> str:
