@@ -30,6 +30,7 @@ class Identity:
         uid: the host's uid.
         permit_keys: public keys (32 bytes each) whose permits the agent may act on.
         exchange_token: the token of the last Welcome, to be shown in the next Hello.
+        audit_key: the public key (32 bytes) of the audit log; empty for a host that joined before it was told of it.
     """
 
     host: str
@@ -39,6 +40,7 @@ class Identity:
     ca: x509.Certificate
     permit_keys: tuple[bytes, ...]
     exchange_token: str = ""
+    audit_key: bytes = b""
 
     @property
     def serial(self) -> str:
@@ -94,6 +96,7 @@ class IdentityStore:
                 ca=x509.load_pem_x509_certificate(content["ca_pem"].encode()),
                 permit_keys=tuple(bytes.fromhex(key) for key in content["permit_keys"]),
                 exchange_token=content["exchange_token"],
+                audit_key=bytes.fromhex(content.get("audit_key", "")),
             )
         except FileNotFoundError:
             raise IdentityError(f"{self._path} is not there: run solward-agent enroll first") from None
@@ -110,6 +113,7 @@ class IdentityStore:
             "ca_pem": identity.ca_pem.decode(),
             "permit_keys": [key.hex() for key in identity.permit_keys],
             "exchange_token": identity.exchange_token,
+            "audit_key": identity.audit_key.hex(),
         }
         write_private(self._path, json.dumps(content).encode())
 

@@ -38,6 +38,10 @@ from controlplane.api.services import SERVICES
 from controlplane.api.snapshots import Snapshots
 from controlplane.api.validator import ValidatorApi
 from controlplane.audit.log import AuditLog, AuditSettings
+from controlplane.audit.publish import Publisher
+from controlplane.audit.reports.maker import ReportMaker
+from controlplane.audit.retention import Retention
+from controlplane.audit.witness import Witnesses
 from controlplane.guard.audit import Audit, Refusals
 from controlplane.guard.break_glass import BreakGlass
 from controlplane.guard.chain import GuardChain
@@ -124,13 +128,18 @@ class App:
         self._leadership = Leadership(LeaseRepository(self.engine), own_folder)
         stored_operations = OperationRepository(self.engine, lambda: self._leadership.term)
 
+        stored_audit = AuditRepository(self.engine)
         self.audit = AuditLog(
-            AuditRepository(self.engine),
+            stored_audit,
             mac_key=installation.audit_key,
             signing_key=installation.checkpoint_key,
             origin=settings.trust_domain,
             settings=AuditSettings(checkpoint_interval_s=settings.checkpoint_seconds),
         )
+        self._retention = Retention(self.audit, stored_audit, settings.audit_retention_days)
+        reports = settings.reports.folder or settings.data_dir / "reports"
+        self._reports = ReportMaker(self.audit, table, settings.reports, reports)
+        self._publisher = Publisher(self.audit, self._redis)
         self._factors = factors = SecondFactors(
             users, stored_sessions, installation.seed_key, installation.old_seed_key
         )
@@ -171,6 +180,7 @@ class App:
         self._alerts = AlertEngine(rules, hosts, self.links, ingest, alert_book, board.busy_hosts)
         self._findings = Findings(found, stored_alerts, self._alerts)
 
+        self._witnesses = Witnesses(self.audit, self.links, self._alerts.take)
         places = Places(hosts, stored_operations, stored_alerts)
         explainer = Explainer(table, places, roles)
         glass = BreakGlass(Notices(alert_book))
@@ -197,8 +207,10 @@ class App:
         auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain)
         access_api = AccessApi(people, roles, stored_access, sessions, principals, hosts, explainer, approvals)
         hosts_api = HostsApi(hosts, enrollment, installation.ca, self.links, ingest, principals)
-        enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch)
-        link_api = LinkApi(LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings))
+        enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch, self.audit.public_key)
+        link_api = LinkApi(
+            LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings, self._witnesses)
+        )
         rpc_api = RpcApi(hosts, ingest)
         operating = Operating(hosts, self.operations, gating)
         validator_api = ValidatorApi(hosts, self.links, dispatch, operating)
@@ -209,7 +221,7 @@ class App:
         approvers = Approvers(users, roles)
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts, approvers)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
-        audit_api = AuditApi(self.audit)
+        audit_api = AuditApi(self.audit, self._retention, self._witnesses, hosts, self._reports)
         self.servers = Servers(
             settings,
             installation,
@@ -274,7 +286,10 @@ class App:
             else:
                 gateway = gateway_site(self.settings, keys, f"127.0.0.1:{self.servers.tls_port}")
                 self.gateway_port = await stack.enter_async_context(gateway)
-            for background in (self._sweeper.run(), self._alerts.run(), self._findings.run(), sdnotify.watchdog()):
+            for background in (
+                self._sweeper.run(), self._alerts.run(), self._findings.run(), self._retention.run(),
+                self._witnesses.run(), self._reports.run(), self._publisher.run(), sdnotify.watchdog(),
+            ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))
             yield
 

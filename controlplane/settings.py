@@ -84,6 +84,14 @@ class GateLimits(BaseModel, extra="forbid"):
     free_gigabytes: Annotated[float, Field(ge=0)] = 20
 
 
+class ReportSettings(BaseModel, extra="forbid"):
+    """When compliance reports are made by themselves, and where they are kept."""
+
+    every_days: Annotated[int, Field(ge=0, le=366)] = 0
+    keep: Annotated[int, Field(ge=1, le=1000)] = 12
+    folder: Path | None = None
+
+
 def _range(text: str) -> str:
     return str(network(text))
 
@@ -147,6 +155,12 @@ class Settings(BaseSettings):
     command_expire_seconds: int = Field(120, ge=5, le=3600, description="a command not begun by then is void")
     drain_seconds: float = Field(10, ge=0, le=120, description="how long calls may go on after SIGTERM")
     checkpoint_seconds: float = Field(60, gt=0, le=3600, description="between signed audit checkpoints")
+    audit_retention_days: int = Field(
+        0, ge=0, le=36_500, description="audit entries older than this are pruned, each cut signed; 0: kept for ever"
+    )
+    reports: ReportSettings = Field(
+        ReportSettings(), description="compliance reports: every so many days (0: never), into data_dir/reports"
+    )
     rate_limits: RateLimits = Field(
         RateLimits(), description="calls of one caller by rate class or method, and of one address"
     )

@@ -16,6 +16,7 @@ from agent.allowlist import Allowlist
 from agent.identity import Identity
 from agent.link.spool import Spool
 from agent.probes.unit import UnitWatch
+from agent.witness import Witness
 from common.clock import now_ms
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ class DirectLink:
         executor: Executor,
         units: UnitWatch,
         allowlist: Allowlist,
+        witness: Witness,
         about: link_pb2.Hello | None = None,
     ) -> None:
         self._spool = spool
@@ -49,6 +51,7 @@ class DirectLink:
         self._executor = executor
         self._units = units
         self._allowlist = allowlist
+        self._witness = witness
         # What the settings say of this host, for every Hello.
         self._about = about or link_pb2.Hello()
         self._spooled = asyncio.Event()
@@ -135,6 +138,7 @@ class DirectLink:
             group=self._about.group,
             labels=self._about.labels,
             has_ledger_tool=self._about.has_ledger_tool,
+            held_checkpoint=self._witness.message(),
         )
 
     async def _upload(self, sent: int) -> None:
@@ -165,6 +169,9 @@ class DirectLink:
                 return
             if message.HasField("ack"):
                 await self._disk(self._spool.acknowledge, message.ack.sequence)
+            elif message.HasField("checkpoint"):
+                report = await self._disk(self._witness.told, message.checkpoint)
+                await self._outgoing.put(link_pb2.ConnectRequest(witness=report))
             elif message.HasField("command"):
                 task = asyncio.create_task(self._command(message.command), name="command")
                 self._commands.add(task)

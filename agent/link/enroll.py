@@ -86,4 +86,5 @@ def _identity(answer: enrollment_pb2.Identity, key: ec.EllipticCurvePrivateKey, 
         certificate=x509.load_pem_x509_certificate(answer.certificate_pem.encode()),
         ca=ca,
         permit_keys=tuple(answer.permit_keys),
+        audit_key=answer.audit_key,
     )

@@ -92,10 +92,11 @@ class HostsApi(HostsServiceServicer):
 class EnrollmentApi(EnrollmentServiceServicer):
     """Serves EnrollmentService."""
 
-    def __init__(self, enrollment: Enrollment, ca: CertificateAuthority, dispatch: Dispatch) -> None:
+    def __init__(self, enrollment: Enrollment, ca: CertificateAuthority, dispatch: Dispatch, audit_key: bytes) -> None:
         self._enrollment = enrollment
         self._ca = ca
         self._dispatch = dispatch
+        self._audit_key = audit_key
 
     async def Enroll(self, request: enrollment_pb2.EnrollRequest, context: Context) -> enrollment_pb2.Identity:
         enrolled = await self._enrollment.enroll(host_id(request.host), request.join_token, request.csr_pem)
@@ -112,6 +113,7 @@ class EnrollmentApi(EnrollmentServiceServicer):
             certificate_pem=certificate_pem(enrolled.certificate),
             ca_pem=self._ca.pem,
             permit_keys=self._dispatch.permit_keys,
+            audit_key=self._audit_key,
             expire_time=timestamp(unix_ms(enrolled.certificate.not_valid_after_utc)),
         )
 

@@ -22,7 +22,7 @@ OPERATOR = VIEWER | {
 }  # fmt: skip
 
 ADMIN = OPERATOR | {
-    "hosts.enroll", "hosts.revoke", "audit.export", "reflection.read",
+    "hosts.enroll", "hosts.revoke", "audit.export", "audit.prune", "audit.report", "reflection.read",
     "access.read", "access.write", "access.approve", "access.break_glass",
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from common.errors import SolwardError
 from common.names import host_name
 from controlplane.alerts.findings import Findings
 from controlplane.audit.log import AuditLog
+from controlplane.audit.witness import Witnesses
 from controlplane.guard.context import Principal
 from controlplane.identity.secrets import token_hash
 from controlplane.links.dispatch import Dispatch
@@ -39,6 +40,7 @@ class LinkSessions:
         dispatch: Dispatch,
         audit: AuditLog,
         findings: Findings,
+        witnesses: Witnesses,
     ) -> None:
         self._hosts = hosts
         self._links = links
@@ -46,6 +48,7 @@ class LinkSessions:
         self._dispatch = dispatch
         self._audit = audit
         self._findings = findings
+        self._witnesses = witnesses
 
     async def serve(
         self, principal: Principal, messages: AsyncIterator[link_pb2.ConnectRequest]
@@ -90,6 +93,7 @@ class LinkSessions:
         if not await self._links.attach(link, successor=successor):
             raise await self._quarantine(host, "its streams take each other's place again and again")
         resume_after = self._ingest.open(host.name, hello)
+        self._witnesses.met(link)
         return link, link_pb2.Welcome(
             acked_sequence=resume_after,
             exchange_token=token,
@@ -177,6 +181,8 @@ class LinkSessions:
             await self._dispatch.receipt(link.host_uid, message.receipt)
         elif kind == "progress":
             self._dispatch.progress(link.host_uid, message.progress)
+        elif kind == "witness":
+            self._witnesses.report(link, message.witness)
         else:
             raise SolwardError(
                 grpc.StatusCode.INVALID_ARGUMENT,

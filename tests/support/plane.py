@@ -27,7 +27,7 @@ from common.names import SpiffeId
 from common.pki import certificate_request, key_pem, new_key, serial_hex, unix_ms
 from controlplane.app import App
 from controlplane.identity.ca import certificate_pem, public_der
-from controlplane.identity.installation import Installation, create
+from controlplane.identity.installation import Installation, create, exists, load
 from controlplane.identity.secrets import hash_password, seal
 from controlplane.settings import Settings
 from controlplane.store.hosts import CURRENT, CertificateRow, HostRepository
@@ -217,9 +217,9 @@ def make_settings(folder: Path, **overrides: Any) -> Settings:
 
 @asynccontextmanager
 async def control_plane(folder: Path, **overrides: Any) -> AsyncIterator[Plane]:
-    """Install and run a control plane in this process for the length of a block."""
+    """Install, where that was not done before, and run a control plane in this process for the length of a block."""
     settings = make_settings(folder, **overrides)
-    installation = create(settings)
+    installation = load(settings) if exists(settings) else create(settings)
     try:
         app = App(settings, installation)
         async with app.running():

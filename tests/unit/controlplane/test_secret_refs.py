@@ -57,7 +57,12 @@ def test_a_file_that_everybody_may_read_or_that_is_no_secret_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="must be 0600"):
         resolve(f"file:{kept(tmp_path, 0o644)}")
-    for content, says in ((b"", "empty"), (b" \n", "empty"), (b"\xff\xfe", "no text"), (b"x" * (MOST_BYTES + 1), "large")):
+    for content, says in (
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"\xff\xfe", "no text"),
+        (b"x" * (MOST_BYTES + 1), "large"),
+    ):
         with pytest.raises(ValueError, match=says) as caught:
             resolve(f"file:{kept(tmp_path, content=content)}")
         assert SECRET not in str(caught.value)

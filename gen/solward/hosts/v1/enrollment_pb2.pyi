@@ -27,17 +27,19 @@ class RenewRequest(_message.Message):
     def __init__(self, csr_pem: _Optional[str] = ...) -> None: ...
 
 class Identity(_message.Message):
-    __slots__ = ("host", "uid", "certificate_pem", "ca_pem", "permit_keys", "expire_time")
+    __slots__ = ("host", "uid", "certificate_pem", "ca_pem", "permit_keys", "expire_time", "audit_key")
     HOST_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
     CA_PEM_FIELD_NUMBER: _ClassVar[int]
     PERMIT_KEYS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_KEY_FIELD_NUMBER: _ClassVar[int]
     host: str
     uid: str
     certificate_pem: str
     ca_pem: str
     permit_keys: _containers.RepeatedScalarFieldContainer[bytes]
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, host: _Optional[str] = ..., uid: _Optional[str] = ..., certificate_pem: _Optional[str] = ..., ca_pem: _Optional[str] = ..., permit_keys: _Optional[_Iterable[bytes]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    audit_key: bytes
+    def __init__(self, host: _Optional[str] = ..., uid: _Optional[str] = ..., certificate_pem: _Optional[str] = ..., ca_pem: _Optional[str] = ..., permit_keys: _Optional[_Iterable[bytes]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., audit_key: _Optional[bytes] = ...) -> None: ...
