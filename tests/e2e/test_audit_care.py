@@ -28,7 +28,10 @@ async def test_log_is_witnessed_pruned_exported_and_reported_on(tmp_path: Path) 
         day = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         await asyncio.sleep(1.1)
         await fleet.ctl("audit", "list")
-        assert "are gone" in (await fleet.ctl("audit", "prune", "--before", day, "--yes")).out
+        assert (
+            "are gone"
+            in (await fleet.ctl("--break-glass", "alone tonight", "audit", "prune", "--before", day, "--yes")).out
+        )
         await fleet.ctl("audit", "export", "--out", str(export))
         verified = await fleet.ctl("audit", "verify", str(export), "--witness")
         assert "pruned: entries 1 to" in verified.out

@@ -118,12 +118,14 @@ class Plane:
         except grpc.aio.AioRpcError as error:
             raise Refused(error) from None
 
-    async def confirmed(self, method: str, request: Message, reply: type[Reply], who: Person) -> Reply:
+    async def confirmed(
+        self, method: str, request: Message, reply: type[Reply], who: Person, metadata: tuple[tuple[str, str], ...] = ()
+    ) -> Reply:
         """Call a method that wants a second factor for this very call, where this control plane wants any."""
         if not self.settings.require_second_factor:
-            return await self.call(method, request, reply, who)
+            return await self.call(method, request, reply, who, metadata)
         proof = await self.prove(who, call_digest(method, request))
-        return await self.call(method, request, reply, who, (("solward-second-factor", proof),))
+        return await self.call(method, request, reply, who, (("solward-second-factor", proof), *metadata))
 
     async def prove(self, who: Person, digest: str = "") -> str:
         """Verify a code: for the session, or for one call."""

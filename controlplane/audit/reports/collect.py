@@ -23,10 +23,10 @@ _PAGE = 2000
 # Decisions whose outcome has not come yet.
 _OPEN = 10_000
 _AUTH = "solward.auth.v1.AuthService/"
-_LOGIN, _CODE = f"{_AUTH}Login", f"{_AUTH}VerifySecondFactor"
+_LOGIN, _CODE = (f"{_AUTH}Login", f"{_AUTH}FinishOidcLogin"), f"{_AUTH}VerifySecondFactor"
 # A session's own upkeep is no privileged operation.
-_SESSION = frozenset({_LOGIN, _CODE, f"{_AUTH}RefreshSession", f"{_AUTH}Logout"})
-_APPROVE = "/ApproveOperation"
+_SESSION = frozenset({*_LOGIN, _CODE, f"{_AUTH}RefreshSession", f"{_AUTH}Logout"})
+_APPROVE = ("/ApproveOperation", "/ApproveCall")
 _GOOD = frozenset({"OK", "SUCCEEDED", "DONE"})
 
 
@@ -47,6 +47,7 @@ class Collector:
         self._approvals = Listed()
         self._access = Listed()
         self._logins = Counted(1)
+        self._glass = Listed()
         self._integrity = Listed()
         self._good_logins = 0
 
@@ -56,6 +57,8 @@ class Collector:
         who, code = str(body.get("principal", "")), str(body.get("code", ""))
         if phase == "decision":
             self._remember(body)
+            if body.get("break_glass"):
+                self._glass.add(time, who, _short(method), body.get("resource", ""), body["break_glass"])
         if body.get("allowed") is False:
             self._refused(body, who, method, time)
         elif phase == "outcome" and method in self._table:
@@ -73,7 +76,7 @@ class Collector:
     def _refused(self, body: Mapping[str, Any], who: str, method: str, time: str) -> None:
         reason = str(body.get("reason", ""))
         self._refusals.add((reason, who or "nobody", _short(method)), 0, time)
-        if method == _LOGIN:
+        if method in _LOGIN:
             self._failed_login(body, time)
         if reason == "SECOND_FACTOR_REQUIRED":
             self._factors.add((who,), 3, time)
@@ -81,7 +84,7 @@ class Collector:
     def _done(self, body: Mapping[str, Any], who: str, method: str, time: str) -> None:
         code = str(body.get("code", ""))
         good, policy = code in _GOOD, self._table[method].policy
-        if method == _LOGIN:
+        if method in _LOGIN:
             if good:
                 self._good_logins += 1
             else:
@@ -104,7 +107,9 @@ class Collector:
         if policy.risk == policy_pb2.RISK_DESTRUCTIVE:
             self._grave.add(time, who, _short(method), body.get("resource", ""), result)
         if method.endswith(_APPROVE):
-            self._approvals.add(time, who, body.get("resource", "") or body.get("operation", ""), result)
+            self._approvals.add(
+                time, who, body.get("approved") or body.get("resource", "") or body.get("operation", ""), result
+            )
 
     def _happened(self, body: Mapping[str, Any], who: str, method: str, time: str, code: str) -> None:
         if method.startswith("hosts."):
@@ -127,6 +132,7 @@ class Collector:
             "refused calls": self._refusals.total(0) + self._refusals.left_out,
             "codes verified": self._factors.total(0),
             "approvals": self._approvals.count,
+            "done without approval": self._glass.count,
             "changes of access": self._access.count,
             "logins": self._good_logins,
             "failed logins": self._logins.total(0) + self._logins.left_out,
@@ -146,6 +152,10 @@ class Collector:
             self._approvals.section(
                 "approvals", "Approvals", "Who let which operation of another person go on.",
                 ("Time UTC", "Approver", "Operation", "Result"),
+            ),
+            self._glass.section(
+                "break_glass", "Done without approval", "Calls for which somebody broke the glass, and why.",
+                ("Time UTC", "User", "Operation", "On", "Reason"),
             ),
             self._access.section(
                 "access", "Changes of access",
