@@ -15,6 +15,7 @@ from solward.controls.v1.controls_pb2_grpc import add_ControlsServiceServicer_to
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from solward.hosts.v1.hosts_pb2_grpc import add_HostsServiceServicer_to_server
 from solward.hosts.v1.link_pb2_grpc import add_LinkServiceServicer_to_server
+from solward.metrics.v1.metrics_pb2_grpc import add_MetricsServiceServicer_to_server
 from solward.operations.v1.operations_pb2_grpc import add_OperationsServiceServicer_to_server
 from solward.rpc.v1.rpc_pb2_grpc import add_RpcServiceServicer_to_server
 from solward.validator.v1.validator_pb2_grpc import add_ValidatorServiceServicer_to_server
@@ -31,6 +32,7 @@ from controlplane.api.auth import AuthApi
 from controlplane.api.controls import ControlsApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
 from controlplane.api.ledger import Ledger
+from controlplane.api.metrics import MetricsApi
 from controlplane.api.operations import OperationsApi
 from controlplane.api.plans import Operating
 from controlplane.api.rpc import RpcApi
@@ -221,6 +223,7 @@ class App:
         approvers = Approvers(users, roles)
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts, approvers)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
+        metrics_api = MetricsApi()
         audit_api = AuditApi(self.audit, self._retention, self._witnesses, hosts, self._reports)
         self.servers = Servers(
             settings,
@@ -238,6 +241,7 @@ class App:
                 lambda server: add_OperationsServiceServicer_to_server(operations_api, server),
                 lambda server: add_AlertsServiceServicer_to_server(alerts_api, server),
                 lambda server: add_AuditServiceServicer_to_server(audit_api, server),
+                lambda server: add_MetricsServiceServicer_to_server(metrics_api, server),
             ),
         )
         self._metrics: web.Application = metrics_app(ingest, self.links, alert_book)

@@ -11,6 +11,7 @@ VIEWER = SELF | frozenset(
         "operations.read",
         "alerts.read",
         "audit.read",
+        "metrics.read",
     }
 )
 

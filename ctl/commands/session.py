@@ -1,7 +1,8 @@
 """login, logout, status."""
 
 import datetime as dt
-from typing import TextIO
+from collections.abc import Awaitable
+from typing import TextIO, TypeVar
 
 import click
 import grpc
@@ -9,6 +10,7 @@ from cryptography import x509
 from google.protobuf.empty_pb2 import Empty
 from solward.auth.v1 import auth_pb2
 from solward.hosts.v1 import hosts_pb2
+from solward.metrics.v1 import metrics_pb2
 
 from ctl import contexts, exits
 from ctl import names as typed
@@ -20,6 +22,9 @@ from ctl.oidc import by_browser, by_device
 from ctl.output import Form, as_data, cell, output_option, print_data, print_pairs, when
 from ctl.prompts import ask
 from ctl.views.authenticator import show_codes, show_secret
+
+Connections = list[metrics_pb2.Connection]
+Answer = TypeVar("Answer")
 
 
 @click.command()
@@ -96,24 +101,23 @@ def logout(context_name: str | None) -> None:
 def status(context_name: str | None, form: Form) -> None:
     """Say who you are, on which control plane, and whether all is well."""
 
-    async def work(client: Client) -> tuple[auth_pb2.Caller, list[hosts_pb2.Host] | None, str]:
+    async def work(client: Client) -> tuple[auth_pb2.Caller, list[hosts_pb2.Host] | None, Connections, str]:
         caller = await client.call(f"{AUTH}/GetCaller", auth_pb2.GetCallerRequest(), auth_pb2.Caller)
-        try:
-            fleet = await all_hosts(client)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
-                raise
-            fleet = None
-        return caller, fleet, client.context.server
+        fleet = await _if_allowed(all_hosts(client))
+        connections = await _if_allowed(_connections(client))
+        return caller, fleet, connections or [], client.context.server
 
-    caller, fleet, server = run(context_name, work)
-    wrong = troubles(fleet or [], dt.datetime.now(dt.UTC))
+    caller, fleet, connections, server = run(context_name, work)
+    wrong = troubles(fleet or [], dt.datetime.now(dt.UTC)) + _failing(connections)
     counts = {
         "active": sum(host.state == hosts_pb2.HOST_STATE_ACTIVE for host in fleet or []),
         "connected": sum(host.connected for host in fleet or []),
     }
     if form != "table":
-        seen = {"server": server, "hosts": counts if fleet is not None else None, "troubles": wrong}
+        seen = {
+            "server": server, "hosts": counts if fleet is not None else None, "troubles": wrong,
+            "connections": [as_data(one) for one in connections],
+        }  # fmt: skip
         print_data(as_data(caller) | seen, form)
         return
     pairs = [
@@ -127,7 +131,37 @@ def status(context_name: str | None, form: Form) -> None:
         offline = counts["active"] - counts["connected"]
         pairs.append(("hosts", f"{counts['connected']} connected, {offline} offline"))
         pairs += [("not well", f"[red]{cell(what)}[/]") for what in wrong] or [("all well", "[green]yes[/]")]
+    if connections:
+        pairs.append(("connections", cell(", ".join(f"{one.name} {_state(one)}" for one in connections))))
     print_pairs(pairs)
+
+
+async def _if_allowed(asked: Awaitable[Answer]) -> Answer | None:
+    """Give what the caller may see; None where it may not."""
+    try:
+        return await asked
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
+            raise
+        return None
+
+
+async def _connections(client: Client) -> Connections:
+    request = metrics_pb2.ListConnectionsRequest()
+    method = "solward.metrics.v1.MetricsService/ListConnections"
+    return list((await client.call(method, request, metrics_pb2.ListConnectionsResponse)).connections)
+
+
+def _failing(connections: Connections) -> list[str]:
+    return [
+        f"{one.name} does not answer: {one.failures} calls failed in a row, tried again in {one.retry_seconds:.0f} s"
+        for one in connections
+        if one.state != metrics_pb2.BREAKER_STATE_CLOSED
+    ]
+
+
+def _state(one: metrics_pb2.Connection) -> str:
+    return metrics_pb2.BreakerState.Name(one.state).removeprefix("BREAKER_STATE_").lower().replace("_", "-")
 
 
 async def _redeem(client: Client) -> str:

@@ -10,15 +10,17 @@ from ctl.formats.event import Event, read
 SCHEMA = "1.3.0"
 API_ACTIVITY, AUTHENTICATION, ACCOUNT_CHANGE = 6003, 3002, 3001
 OTHER = 99
-_AUTH = "solward.auth.v1.AuthService"
+_AUTH, _ACCESS = "solward.auth.v1.AuthService", "solward.auth.v1.AccessService"
 _SEVERITIES = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
-_SESSION = {"Login": (1, "Logon"), "Logout": (2, "Logoff")}
-_SESSION_OTHER = frozenset({"RefreshSession", "VerifySecondFactor", "GetCaller"})
+_SESSION = {
+    "Login": (1, "Logon"), "FinishOidcLogin": (1, "Logon"), "PollDeviceLogin": (1, "Logon"), "Logout": (2, "Logoff"),
+    "EndSession": (2, "Logoff"), "EndOidcSession": (2, "Logoff"), "BackChannelLogout": (2, "Logoff"),
+}  # fmt: skip
 _ACCOUNT = {
-    "Create": (1, "Create"), "Invite": (1, "Create"), "Accept": (1, "Create"), "Enable": (2, "Enable"),
-    "Change": (3, "Password Change"), "Reset": (4, "Password Reset"), "Disable": (5, "Disable"),
-    "Delete": (6, "Delete"), "Grant": (7, "Attach Policy"), "SetRole": (7, "Attach Policy"),
-    "Revoke": (8, "Detach Policy"),
+    "InviteUser": (1, "Create"), "AcceptInvitation": (3, "Password Change"),
+    "ConfirmInvitation": (10, "MFA Factor Enable"), "SetUpSecondFactor": (10, "MFA Factor Enable"),
+    "ConfirmSecondFactor": (10, "MFA Factor Enable"), "RenewRecoveryCodes": (10, "MFA Factor Enable"),
+    "ResetSecondFactor": (4, "Password Reset"), "CreateGrant": (7, "Attach Policy"), "EndGrant": (8, "Detach Policy"),
 }  # fmt: skip
 _API = {
     "Create": (1, "Create"), "Get": (2, "Read"), "List": (2, "Read"), "Watch": (2, "Read"), "Export": (2, "Read"),
@@ -84,12 +86,15 @@ def _particulars(kind: int, event: Event) -> dict[str, Any]:
 
 
 def _classify(event: Event) -> tuple[int, int, str]:
-    if event.service == _AUTH:
+    if event.service in (_AUTH, _ACCESS):
         if event.verb in _SESSION:
             return AUTHENTICATION, *_SESSION[event.verb]
-        if event.verb in _SESSION_OTHER:
+        if event.verb in _ACCOUNT:
+            return ACCOUNT_CHANGE, *_ACCOUNT[event.verb]
+        if event.service == _AUTH:
             return AUTHENTICATION, OTHER, event.verb
-        return ACCOUNT_CHANGE, *_by_verb(_ACCOUNT, event.verb)
+        if not event.verb.startswith(("List", "Explain")):
+            return ACCOUNT_CHANGE, OTHER, event.verb
     return API_ACTIVITY, *_by_verb(_API, event.verb)
 
 

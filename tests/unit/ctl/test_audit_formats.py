@@ -86,15 +86,19 @@ def test_escapes_of_cef_leave_no_bare_mark(text: str) -> None:
     assert re.fullmatch(r"(?:[^\\=]|\\[\\=nr])*", escape_value(text), re.DOTALL)
 
 
+def whole(text: str) -> str:
+    """Give a text as the log keeps it: half a character becomes U+FFFD."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
 @given(texts, texts)
 def test_ocsf_is_one_line_of_json_that_says_the_same(who: str, message: str) -> None:
     line = LINES["ocsf"](entry(principal=who, message=message))
     assert line.isascii()
     assert line.isprintable()
     event = json.loads(line)
-    expected = message.encode("utf-8", "replace").decode()
-    assert event.get("message", "") == expected
-    assert event["actor"]["user"]["name"] == (who or "nobody")
+    assert event.get("message", "") == whole(message)
+    assert event["actor"]["user"]["name"] == (whole(who) or "nobody")
 
 
 @pytest.mark.parametrize(
@@ -106,8 +110,8 @@ def test_ocsf_is_one_line_of_json_that_says_the_same(who: str, message: str) -> 
         ({"method": "solward.auth.v1.AuthService/Login"}, 3002, 1, 1, 1),
         ({"method": "solward.auth.v1.AuthService/Login", "code": "UNAUTHENTICATED"}, 3002, 1, 2, 3),
         ({"method": "solward.auth.v1.AuthService/Logout"}, 3002, 2, 1, 1),
-        ({"method": "solward.auth.v1.AuthService/DisableUser"}, 3001, 5, 1, 1),
-        ({"method": "solward.auth.v1.AuthService/CreateInvitation"}, 3001, 1, 1, 1),
+        ({"method": "solward.auth.v1.AccessService/ResetSecondFactor"}, 3001, 4, 1, 1),
+        ({"method": "solward.auth.v1.AccessService/InviteUser"}, 3001, 1, 1, 1),
         ({"allowed": False, "code": "PERMISSION_DENIED", "reason": "PERMISSION_MISSING"}, 6003, 99, 2, 3),
         ({"allowed": False, "reason": "SECOND_FACTOR_REQUIRED"}, 6003, 99, 2, 2),
         ({"method": "hosts.quarantine", "phase": "event", "code": "QUARANTINED"}, 6003, 99, 2, 5),
