@@ -6,7 +6,6 @@ import grpc
 from solward.operations.v1 import operations_pb2
 
 from common.errors import SolwardError
-from common.names import host_name
 from controlplane.guard.context import caller, current_call
 from controlplane.guard.decision import Place
 from controlplane.guard.places import hosts_of, place_of
@@ -39,14 +38,28 @@ class Reach:
         return self._places is None or all(host in self._places for host in hosts_of(operation))
 
 
-def must_reach(names: Iterable[str], reach: Reach) -> None:
-    """Refuse to act on hosts that the caller does not reach: PERMISSION_MISSING, which names them."""
-    outside = [host_name(name) for name in names if not reach.sees(host_name(name))]
+def must_reach_named(names: Iterable[str], reach: Reach) -> None:
+    """Refuse hosts that the caller named and does not reach: PERMISSION_MISSING, whether they are there or not."""
+    outside = [name for name in names if not reach.sees(name)][:10]
     if outside:
-        permission = current_call().rule.policy.permission
-        raise SolwardError(
-            grpc.StatusCode.PERMISSION_DENIED,
-            "PERMISSION_MISSING",
-            f"{caller().name} lacks {permission} on {', '.join(outside[:10])}: name only hosts that your grants reach",
-            {"permission": permission, "at": ",".join(outside[:10])},
-        )
+        raise _missing(", ".join(outside), "name only hosts that your grants reach")
+
+
+def must_reach(names: Iterable[str], reach: Reach) -> None:
+    """Refuse to act on hosts of which one is out of the caller's reach: PERMISSION_MISSING, which does not tell which.
+
+    Args:
+        names: hosts, by resource name, that a group, a label or an operation stands for.
+    """
+    if not all(map(reach.sees, names)):
+        raise _missing("some of the hosts that are meant", "name the ones that your grants reach")
+
+
+def _missing(where: str, advice: str) -> SolwardError:
+    permission = current_call().rule.policy.permission
+    return SolwardError(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "PERMISSION_MISSING",
+        f"{caller().name} lacks {permission} on {where}: {advice}",
+        {"permission": permission, "at": where},
+    )

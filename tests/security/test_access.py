@@ -17,14 +17,23 @@ from solward.validator.v1 import validator_pb2
 from sqlalchemy import update
 
 from controlplane.store.tables import users
-from tests.support.codes import Authenticator
-from tests.support.plane import PASSWORD, Person, Plane, control_plane
+from tests.support.access import (
+    ACCESS,
+    AUTH,
+    HOSTS,
+    accepted,
+    approve,
+    get_host,
+    grant,
+    hosts_of,
+    invite,
+    joined,
+    recover,
+    reset,
+)  # fmt: skip
+from tests.support.plane import PASSWORD, Plane, control_plane
 from tests.support.redis import redis
 from tests.support.stream import refused
-
-AUTH = "solward.auth.v1.AuthService"
-ACCESS = "solward.auth.v1.AccessService"
-HOSTS = "solward.hosts.v1.HostsService"
 
 
 @pytest.fixture
@@ -39,49 +48,6 @@ async def strict(tmp_path: Path) -> AsyncIterator[Plane]:
     """One as it is in production."""
     async with control_plane(tmp_path) as made:
         yield made
-
-
-async def invite(plane: Plane, admin: Person, name: str = "carol", role: str = "viewer") -> pb.Invitation:
-    request = pb.InviteUserRequest(user=f"users/{name}", role=f"roles/{role}")
-    return await plane.confirmed(f"{ACCESS}/InviteUser", request, pb.Invitation, admin)
-
-
-async def accepted(plane: Plane, invitation: str) -> pyotp.TOTP:
-    request = auth_pb2.AcceptInvitationRequest(invitation=invitation, password=PASSWORD)
-    secret = await plane.call(f"{AUTH}/AcceptInvitation", request, auth_pb2.AuthenticatorSecret)
-    assert "<svg" in secret.qr_svg
-    parsed = pyotp.parse_uri(secret.otpauth_uri)
-    assert isinstance(parsed, pyotp.TOTP)
-    return parsed
-
-
-async def joined(plane: Plane, admin: Person, name: str = "carol", role: str = "viewer") -> tuple[Person, list[str]]:
-    """Invite somebody who sets all up and signs in by a recovery code; gives the rest of these codes."""
-    invitation = (await invite(plane, admin, name, role)).invitation
-    totp = await accepted(plane, invitation)
-    confirm = auth_pb2.ConfirmInvitationRequest(invitation=invitation, totp_code=totp.now())
-    codes = list((await plane.call(f"{AUTH}/ConfirmInvitation", confirm, auth_pb2.RecoveryCodes)).codes)
-    session = await recover(plane, name, codes.pop())
-    return Person(name, "", Authenticator(totp.secret), session.access_token, session.refresh_token), codes
-
-
-async def recover(plane: Plane, name: str, code: str) -> auth_pb2.Session:
-    request = auth_pb2.LoginRequest(username=name, password=PASSWORD, recovery_code=code)
-    return await plane.call(f"{AUTH}/Login", request, auth_pb2.Session)
-
-
-async def grant(plane: Plane, admin: Person, name: str, role: str, scope: str, seconds: int = 0) -> pb.Grant:
-    request = pb.CreateGrantRequest(user=f"users/{name}", role=f"roles/{role}", scope=scope, seconds=seconds)
-    return await plane.confirmed(f"{ACCESS}/CreateGrant", request, pb.Grant, admin)
-
-
-async def hosts_of(plane: Plane, who: Person) -> list[str]:
-    listed = await plane.call(f"{HOSTS}/ListHosts", hosts_pb2.ListHostsRequest(), hosts_pb2.ListHostsResponse, who)
-    return [host.name for host in listed.hosts]
-
-
-async def get_host(plane: Plane, who: Person, name: str) -> hosts_pb2.Host:
-    return await plane.call(f"{HOSTS}/GetHost", hosts_pb2.GetHostRequest(name=name), hosts_pb2.Host, who)
 
 
 async def test_an_invitation_is_good_once_and_only_for_who_proves_the_authenticator(plane: Plane) -> None:
@@ -256,16 +222,6 @@ async def test_case_32_a_mask_reaches_no_field_that_is_not_to_be_changed(plane: 
         request = pb.UpdateUserRequest(user=f"users/{admin.name}", update_mask=FieldMask(paths=["disabled", path]))
         refusal = await refused(plane.confirmed(f"{ACCESS}/UpdateUser", request, pb.User, admin))
         assert (refusal.reason, refusal.info.metadata["field"]) == ("INVALID_FIELD", "update_mask"), path
-
-
-async def reset(plane: Plane, admin: Person, name: str, *metadata: tuple[str, str]) -> pb.Invitation:
-    request = pb.ResetSecondFactorRequest(user=f"users/{name}")
-    return await plane.call(f"{ACCESS}/ResetSecondFactor", request, pb.Invitation, admin, metadata)
-
-
-async def approve(plane: Plane, who: Person, name: str, digest: str) -> pb.CallApproval:
-    request = pb.ApproveCallRequest(name=name, call_digest=digest)
-    return await plane.confirmed(f"{ACCESS}/ApproveCall", request, pb.CallApproval, who)
 
 
 async def test_case_29_nobody_approves_ones_own_call_by_a_second_account_and_who_left_counts_no_more(
