@@ -194,7 +194,7 @@ class AccessApi(AccessServiceServicer):
         return pb.Invitation(
             user=await self._user(invited.user),
             invitation=invited.invitation,
-            expire_time=timestamp(invited.expires_ms),
+            expire_time=timestamp(invited.expires_ms or None),
         )
 
     async def _approval(self, row: ApprovalRow) -> pb.CallApproval:

@@ -8,7 +8,7 @@ from solward.auth.v1.auth_pb2_grpc import AuthServiceServicer
 from common.clock import timestamp
 from common.errors import SolwardError
 from controlplane.guard.context import Context, caller, current_call
-from controlplane.guard.second_factor import second_factor_required
+from controlplane.guard.second_factor import PROOF_KEY, second_factor_required
 from controlplane.identity.authenticators import otpauth_uri, qr_svg
 from controlplane.identity.oidc.logins import OidcLogins
 from controlplane.identity.people import People
@@ -90,15 +90,21 @@ class AuthApi(AuthServiceServicer):
         return pb.RecoveryCodes(username=user.name, codes=codes)
 
     async def SetUpSecondFactor(self, request: pb.SetUpSecondFactorRequest, context: Context) -> pb.AuthenticatorSecret:
-        who = caller()
+        who, call = caller(), current_call()
         user = await self._people.by_uid(who.uid)
-        # Who has an authenticator already proves it first: a stolen session must not bring its own.
-        if user and user.has_second_factor and not await self._factors.is_recent(who.session):
-            raise second_factor_required("RECENT", "", "a code verified within the last 5 minutes")
+        # Who has an authenticator proves it for this very call: a stolen session, however fresh, brings none of its own.
+        if user and user.has_second_factor and not await self._factors.spend(
+            call.metadata.get(PROOF_KEY, ""), who.session, call.digest
+        ):  # fmt: skip
+            raise second_factor_required("PER_CALL", call.digest, "a code of the authenticator before")
         return self._secret(*await self._people.set_up(who.uid))
 
     async def ConfirmSecondFactor(self, request: pb.ConfirmSecondFactorRequest, context: Context) -> pb.RecoveryCodes:
-        user, codes = await self._people.confirm_set_up(caller().uid, request.totp_code)
+        who = caller()
+        user, codes = await self._people.confirm_set_up(who.uid, request.totp_code)
+        # Whoever signed in by the authenticator before signs in anew.
+        current_call().notes.update(ended=await self._sessions.end_others(who.uid, who.session))
+        self._principals.forget()
         return pb.RecoveryCodes(username=user.name, codes=codes)
 
     async def RenewRecoveryCodes(self, request: pb.RenewRecoveryCodesRequest, context: Context) -> pb.RecoveryCodes:

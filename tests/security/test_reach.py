@@ -117,7 +117,7 @@ async def fire(plane: Plane, host: str, rule: str) -> None:
     alert = alerts_pb2.Alert(
         name=f"alerts/{uuid.uuid4().hex}", rule=rule, host=host, state=alerts_pb2.ALERT_STATE_FIRING
     )
-    await plane.app._alerts._book.put([alert])  # noqa: SLF001 - as the alert engine does
+    await plane.app._alerts._book.put([alert])
 
 
 async def test_case_26_a_watch_of_alerts_shows_no_host_whose_grant_has_ended(plane: Plane) -> None:

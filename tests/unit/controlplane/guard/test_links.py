@@ -378,10 +378,10 @@ class Told:
     """In place of Notices: what was raised."""
 
     def __init__(self) -> None:
-        self.notices: list[tuple[str, str]] = []
+        self.notices: list[tuple[str, str, str]] = []
 
-    async def give(self, name: str, evidence: str) -> None:
-        self.notices.append((name, evidence))
+    async def give(self, name: str, evidence: str, by: str) -> None:
+        self.notices.append((name, evidence, by))
 
 
 def factor(
@@ -450,7 +450,9 @@ async def test_glass_is_broken_for_a_reason_and_everybody_hears_of_it() -> None:
     assert [(line["log_level"], line["event"], line["reason"]) for line in logs] == [
         ("critical", "glass broken", "the cluster is down")
     ]
-    assert told.notices == [("break_glass", "alice called toy.v1.Toys/Play without approval: the cluster is down")]
+    assert told.notices == [
+        ("break_glass", "alice called toy.v1.Toys/Play without approval: the cluster is down", "alice")
+    ]
 
 
 async def test_glass_stays_whole_for_a_poor_reason_and_for_who_may_not() -> None:
