@@ -154,7 +154,6 @@ class App:
         )  # fmt: skip
         people = People(users, factors, principals.forget)
         approvals = CallApprovals(ApprovalRepository(self.engine), users, roles)
-        power = Power(users, roles)
         enrollment = Enrollment(hosts, installation.ca, settings.trust_domain)
 
         self.links = Links()
@@ -199,7 +198,7 @@ class App:
                 Authenticate(principals, rate),
                 rate,
                 Policy(places),
-                SecondFactor(factors, approvals, power, glass, required=settings.require_second_factor),
+                SecondFactor(factors, approvals, Power(users, roles), glass, required=settings.require_second_factor),
                 Validation(),
                 Audit(self.audit),
             ),
@@ -207,6 +206,7 @@ class App:
         self._provider = Provider(settings.oidc, Outbound("the identity provider", private=settings.oidc.allow_private))
         self.oidc = oidc = OidcLogins(settings.oidc, self._provider, Accounts(users, roles, settings.oidc), sessions)
         auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain)
+        power = Power(users, roles)
         access_api = AccessApi(people, roles, power, stored_access, sessions, principals, hosts, explainer, approvals)
         hosts_api = HostsApi(hosts, enrollment, installation.ca, self.links, ingest, principals)
         enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch, self.audit.public_key)

@@ -92,7 +92,7 @@ class AuthApi(AuthServiceServicer):
     async def SetUpSecondFactor(self, request: pb.SetUpSecondFactorRequest, context: Context) -> pb.AuthenticatorSecret:
         who, call = caller(), current_call()
         user = await self._people.by_uid(who.uid)
-        # Who has an authenticator proves it for this very call: a stolen session, however fresh, brings none of its own.
+        # Who has an authenticator proves it for this very call: a stolen session, however fresh, brings none.
         if user and user.has_second_factor and not await self._factors.spend(
             call.metadata.get(PROOF_KEY, ""), who.session, call.digest
         ):  # fmt: skip

@@ -14,6 +14,8 @@ from controlplane.store.access import ApprovalRepository, ApprovalRow
 from controlplane.store.users import User, UserRepository
 
 APPROVE_WITHIN_MS = 24 * 3_600_000
+# What was approved, or was not, is in the audit log; here it is kept a while longer.
+KEPT_MS = 7 * 24 * 3_600_000
 PERMISSION = "access.approve"
 # Calls of one requester that wait.
 MOST_WAITING = 20
@@ -38,6 +40,7 @@ class CallApprovals:
         found = await self._approvals.open(now, requester_uid, digest)
         if not found:
             await self._keep_few(requester_uid, now)
+            await self._approvals.prune(now - KEPT_MS)
             shown = json.dumps(redact(request), ensure_ascii=False)
             row = ApprovalRow(
                 uuid.uuid4().hex, method, digest, shown, requester_uid, wanted, now, now + APPROVE_WITHIN_MS
@@ -109,7 +112,7 @@ class CallApprovals:
             raise SolwardError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 "TOO_MANY_WAIT",
-                f"{MOST_WAITING} of your calls wait for approval already: have them approved, or wait until they are void",
+                f"{MOST_WAITING} of your calls wait for approval already: have them approved, or wait for their end",
             )
 
     async def _people(self, uids: list[str]) -> list[User]:

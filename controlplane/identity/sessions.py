@@ -17,6 +17,9 @@ from controlplane.store.sessions import Session, SessionStore
 from controlplane.store.users import User, UserRepository
 
 _AUDIENCE = "solward"
+# A session that is over is kept for a day, so that its refresh token is still known for used.
+KEPT_MS = 24 * 3_600_000
+PRUNE_EVERY_MS = 3_600_000
 # Of one user; the oldest ends where there would be more.
 MOST_SESSIONS = 50
 
@@ -52,6 +55,7 @@ class Sessions:
         self._issuer = settings.trust_domain
         self._access_ms = settings.access_token_seconds * 1000
         self._session_ms = settings.session_hours * 3_600_000
+        self._prune_ms = 0
         self._idle_ms = settings.refresh_idle_minutes * 60_000
 
     async def login(
@@ -97,6 +101,9 @@ class Sessions:
 
     async def _open(self, user: User, peer: str, second_factor_ms: int, idp_sid: str) -> tuple[Tokens, str]:
         now = now_ms()
+        if now >= self._prune_ms:
+            self._prune_ms = now + PRUNE_EVERY_MS
+            await self._sessions.prune(now - KEPT_MS)
         for oldest in (await self.of_user(user.uid))[MOST_SESSIONS - 1 :]:
             await self._sessions.end(oldest.id, now)
         session = Session(

@@ -105,6 +105,9 @@ class RedisSessions:
         of_session, of_call, expires_ms = json.loads(stored)
         return (of_session, of_call) == (session_id, call_digest) and expires_ms > now and await self._take(key)
 
+    async def prune(self, before_ms: int) -> None:
+        """Do nothing: what is over ends in Redis by itself."""
+
     async def _listed(self, key: str, now: int) -> list[Session]:
         ids: list[Any] = await self._redis.call(lambda redis: redis.zrevrange(key, 0, -1))
         found = [await self.get(one.decode()) for one in ids]
