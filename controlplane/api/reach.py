@@ -11,7 +11,8 @@ from controlplane.guard.decision import Place
 from controlplane.guard.places import hosts_of, place_of
 from controlplane.store.hosts import HostRepository
 
-_MANY = 100_000
+# More than any fleet has.
+MANY = 100_000
 
 
 class Reach:
@@ -26,8 +27,13 @@ class Reach:
         permission, who = current_call().rule.policy.permission, caller()
         if who.sees_all(permission):
             return cls(None)
-        places = [place_of(row) for row in await hosts.page("", _MANY)]
+        places = [place_of(row) for row in await hosts.page("", MANY)]
         return cls({place.host: place for place in places if who.sees(permission, place)})
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is every host, those to come included."""
+        return self._places is None
 
     def sees(self, host: str) -> bool:
         """Whether it reaches a host, by resource name; the empty name is what is about no host in particular."""

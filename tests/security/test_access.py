@@ -138,6 +138,13 @@ async def test_case_28_lists_show_what_a_grant_reaches_and_a_page_token_of_anoth
     assert [
         host.name for host in (await plane.call(f"{HOSTS}/ListHosts", second, hosts_pb2.ListHostsResponse, carol)).hosts
     ] == ["hosts/sol-2"]
+    # Her own tokens name no host that she does not see.
+    await grant(plane, admin, "carol", "viewer", "hosts/sol-1")
+    own = await plane.call(f"{HOSTS}/ListHosts", first, hosts_pb2.ListHostsResponse, carol)
+    assert [host.name for host in own.hosts] == ["hosts/sol-1"]
+    rest = hosts_pb2.ListHostsRequest(page_size=1, page_token=own.next_page_token)
+    last = await plane.call(f"{HOSTS}/ListHosts", rest, hosts_pb2.ListHostsResponse, carol)
+    assert ([host.name for host in last.hosts], last.next_page_token) == (["hosts/sol-2"], "")
     third = hosts_pb2.ListHostsRequest(page_size=2, page_token=page.next_page_token)
     shown = await plane.call(f"{HOSTS}/ListHosts", third, hosts_pb2.ListHostsResponse, carol)
     assert [host.name for host in shown.hosts] == ["hosts/sol-2"]
@@ -204,6 +211,9 @@ async def test_explain_says_which_rule_decides_and_what_is_missing(plane: Plane)
     elsewhere = await explain("")
     assert not elsewhere.allowed
     assert "lacks validator.restart on every host" in elsewhere.missing
+    out = pb.UpdateUserRequest(user="users/carol", disabled=True, update_mask=FieldMask(paths=["disabled"]))
+    await plane.call(f"{ACCESS}/UpdateUser", out, pb.User, admin)
+    assert "kept out" in (await explain("hosts/sol-1")).missing
     unknown = pb.ExplainAccessRequest(method="Nothing/There")
     assert (await refused(plane.call(f"{ACCESS}/ExplainAccess", unknown, Empty, admin))).reason == "METHOD_UNKNOWN"
 
