@@ -163,6 +163,24 @@ async def test_a_database_lets_a_session_go_with_all_that_is_its_own(sessions: l
     assert (await sessions[0].use_refresh("r", NOW) is not None) is kept
 
 
+async def test_all_sessions_end_though_redis_has_let_their_list_go(redis_server: RedisServer) -> None:
+    store = RedisStore(redis_server.url)
+    stored = RedisSessions(store)
+    try:
+        await stored.open(Session("unlisted", "u2", END, None, 0), NOW)
+        assert await store.call(lambda client: client.delete("solward:sessions:u2")) == 1
+        await stored.end_all("u2", NOW + 5)
+        # Another control plane was about to open this one.
+        await stored.open(Session("opening", "u2", END, None, 0), NOW + 5)
+        await stored.open(Session("anew", "u2", END, None, 0), NOW + 6)
+        found = {name: await stored.get(name) for name in ("unlisted", "opening", "anew")}
+        assert {name: one and one.ended_ms for name, one in found.items()} == {
+            "unlisted": NOW + 5, "opening": NOW + 5, "anew": None,
+        }  # fmt: skip
+    finally:
+        await store.close()
+
+
 async def test_without_redis_nobody_is_let_in(redis_server: RedisServer) -> None:
     store = RedisStore(redis_server.url)
     await asyncio.to_thread(redis_server.kill)
