@@ -51,10 +51,10 @@ class RoleBook:
         wanted = sorted(set(permissions))
         unknown = [one for one in wanted if one not in PERMISSIONS]
         if unknown:
-            what = f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(PERMISSIONS))}"
+            what = f"unknown: {', '.join(unknown[:10])}; known are {', '.join(sorted(PERMISSIONS))}"
             raise SolwardError(
                 grpc.StatusCode.INVALID_ARGUMENT, "PERMISSION_UNKNOWN", f"permissions: {what}",
-                {"field": "permissions", "unknown": ",".join(unknown)}, (("permissions", what),),
+                {"field": "permissions", "unknown": ",".join(unknown[:10])}, (("permissions", what),),
             )  # fmt: skip
         if role in ROLES or not await self._access.add_role(role, wanted, creator, now_ms()):
             raise SolwardError(

@@ -96,6 +96,13 @@ async def test_who_must_have_an_authenticator_and_has_none_may_do_nothing_but_se
     strict.app.principals.forget()
     assert (await refused(hosts_of(strict, operator))).reason == "PERMISSION_MISSING"
     asked = auth_pb2.SetUpSecondFactorRequest()
+    async with strict.app.engine.begin() as connection:
+        # A session that lies about since this morning brings none.
+        await connection.exec_driver_sql("UPDATE sessions SET created_ms = created_ms - 3600000")
+    late = await refused(strict.call(f"{AUTH}/SetUpSecondFactor", asked, auth_pb2.AuthenticatorSecret, operator))
+    assert late.reason == "SESSION_TOO_OLD"
+    async with strict.app.engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE sessions SET created_ms = created_ms + 3600000")
     secret = await strict.call(f"{AUTH}/SetUpSecondFactor", asked, auth_pb2.AuthenticatorSecret, operator)
     totp = pyotp.parse_uri(secret.otpauth_uri)
     assert isinstance(totp, pyotp.TOTP)
