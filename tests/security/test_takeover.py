@@ -113,9 +113,7 @@ async def test_a_reset_account_of_the_provider_gets_no_password_of_ours(plane: P
     assert (await refused(hosts_of(plane, vera))).reason == "SESSION_OVER"
 
 
-async def test_one_user_has_so_many_sessions_and_the_oldest_ends(
-    plane: Plane, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_user_has_so_many_sessions_and_the_oldest_ends(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions_module, "MOST_SESSIONS", 1)
     first = await plane.sign_in("viewer")
     again = Person(first.name, first.uid, first.authenticator, (await plane.login(first)).access_token)
