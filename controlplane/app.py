@@ -68,6 +68,7 @@ from controlplane.identity.oidc.logins import OidcLogins
 from controlplane.identity.oidc.outbound import Outbound
 from controlplane.identity.oidc.provider import Provider
 from controlplane.identity.people import People
+from controlplane.identity.power import Power
 from controlplane.identity.principals import Principals
 from controlplane.identity.role_book import RoleBook
 from controlplane.identity.second_factors import SecondFactors
@@ -199,7 +200,7 @@ class App:
                 Authenticate(principals, rate),
                 rate,
                 Policy(places),
-                SecondFactor(factors, approvals, glass, required=settings.require_second_factor),
+                SecondFactor(factors, approvals, Power(users, roles), glass, required=settings.require_second_factor),
                 Validation(),
                 Audit(self.audit),
             ),
@@ -207,7 +208,8 @@ class App:
         self._provider = Provider(settings.oidc, Outbound("the identity provider", private=settings.oidc.allow_private))
         self.oidc = oidc = OidcLogins(settings.oidc, self._provider, Accounts(users, roles, settings.oidc), sessions)
         auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain)
-        access_api = AccessApi(people, roles, stored_access, sessions, principals, hosts, explainer, approvals)
+        power = Power(users, roles)
+        access_api = AccessApi(people, roles, power, stored_access, sessions, principals, hosts, explainer, approvals)
         hosts_api = HostsApi(hosts, enrollment, installation.ca, self.links, ingest, principals)
         enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch, self.audit.public_key)
         link_api = LinkApi(

@@ -36,10 +36,10 @@ def _credential(name: str) -> Path:
 
 def _read(path: Path) -> str:
     try:
-        mode = path.stat().st_mode & 0o777
-        if mode & 0o007:
-            raise ValueError(f"names {path}, which everybody may read (mode {mode:04o}): it must be 0600")
         with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            if mode & 0o007:
+                raise ValueError(f"names {path}, which everybody may read (mode {mode:04o}): it must be 0600")
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise ValueError(f"names {path}, which cannot be read: {error.strerror}") from None

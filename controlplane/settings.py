@@ -146,7 +146,8 @@ class Settings(BaseSettings):
     reflection: bool = Field(True, description="offer gRPC reflection to signed-in callers, and OpenAPI to all")
     require_second_factor: bool = Field(True, description="off only for a laboratory; the start says so loudly")
     second_factor_roles: list[str] = Field(
-        ["admin", "operator"], description="who has one of these may do nothing until an authenticator is set up"
+        ["admin", "operator"],
+        description="who has one of these, or a role of your own beyond viewing, first sets an authenticator up",
     )
     access_token_seconds: int = Field(600, ge=60, le=3600, description="life of a bearer token")
     session_hours: int = Field(12, ge=1, le=168, description="life of a session, however much it is used")

@@ -24,6 +24,7 @@ async def by_browser(client: Client, *, show_only: bool) -> auth_pb2.Session:
     Args:
         show_only: print the address, and open no browser.
     """
+    states: list[str] = []
     back: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,8 +36,10 @@ async def by_browser(client: Client, *, show_only: bool) -> auth_pb2.Session:
             head = f"HTTP/1.1 {answer}\r\nContent-Type: text/html\r\nContent-Length: {len(_PAGE)}\r\n"
             writer.write(f"{head}Cache-Control: no-store\r\nConnection: close\r\n\r\n{_PAGE}".encode())
             await writer.drain()
-            if found.path == "/callback" and not back.done():
-                back.set_result({name: values[0] for name, values in parse_qs(found.query).items()})
+            said = {name: values[0] for name, values in parse_qs(found.query).items()}
+            # Any page, and anybody on this machine, can knock here: only our own login ends the wait.
+            if found.path == "/callback" and said.get("state") in states and not back.done():
+                back.set_result(said)
         except (TimeoutError, ConnectionError, ValueError):
             # A browser asks for more than the page, or goes away; the login goes on.
             return
@@ -48,6 +51,7 @@ async def by_browser(client: Client, *, show_only: bool) -> auth_pb2.Session:
         port = server.sockets[0].getsockname()[1]
         asked = auth_pb2.BeginOidcLoginRequest(loopback_uri=f"http://127.0.0.1:{port}/callback")
         begun = await client.attempt(f"{AUTH}/BeginOidcLogin", asked, auth_pb2.OidcLogin)
+        states.append(begun.state)
         click.echo(f"Sign in at: {safe(begun.authorization_url)}", err=True)
         if not show_only:
             await asyncio.to_thread(webbrowser.open, begun.authorization_url)
@@ -55,8 +59,6 @@ async def by_browser(client: Client, *, show_only: bool) -> auth_pb2.Session:
             answer = await asyncio.wait_for(back, WAIT_SECONDS)
         except TimeoutError:
             exits.fail("nobody signed in within five minutes", exits.FAILED, "ctl login --oidc, or --device")
-    if answer.get("state") != begun.state:
-        exits.fail("the browser came back from another login than this one", exits.NOT_ALLOWED, "begin again")
     request = auth_pb2.FinishOidcLoginRequest(
         state=begun.state, binding=begun.binding, code=answer.get("code", ""), issuer=answer.get("iss", ""),
         error=answer.get("error", ""),

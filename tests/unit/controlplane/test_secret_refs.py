@@ -44,7 +44,7 @@ def test_what_is_no_reference_stays_as_it_is() -> None:
         ("env:NOT_SET_AT_ALL", "which is not set"),
         ("credential:x", "the unit has none"),
         ("file:/nonexistent/x", "cannot be read"),
-        ("file:/dev", "everybody may read"),
+        ("file:/etc/passwd", "everybody may read"),
     ],
 )
 def test_what_cannot_be_read_is_said_so(named: str, says: str) -> None:
