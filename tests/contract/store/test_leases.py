@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.store.leases import LeaseRepository
 
-LONG_MS, SHORT_MS = 60_000, 50
+LONG_MS, SHORT_MS = 60_000, 400
 
 
 @pytest.fixture
