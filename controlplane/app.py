@@ -11,6 +11,7 @@ from solward.alerts.v1.alerts_pb2_grpc import add_AlertsServiceServicer_to_serve
 from solward.audit.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from solward.auth.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from solward.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
+from solward.auth.v1.certificates_pb2_grpc import add_CertificatesServiceServicer_to_server
 from solward.controls.v1.controls_pb2_grpc import add_ControlsServiceServicer_to_server
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from solward.hosts.v1.hosts_pb2_grpc import add_HostsServiceServicer_to_server
@@ -28,6 +29,7 @@ from controlplane.api.access import AccessApi
 from controlplane.api.alerts import AlertsApi
 from controlplane.api.audit import AuditApi
 from controlplane.api.auth import AuthApi
+from controlplane.api.certificates import CertificatesApi
 from controlplane.api.controls import ControlsApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
 from controlplane.api.ledger import Ledger
@@ -54,15 +56,18 @@ from controlplane.guard.validation import Validation
 from controlplane.guard.whence import Whence
 from controlplane.identity.approvers import Approvers
 from controlplane.identity.call_approvals import CallApprovals
+from controlplane.identity.client_certificates import ClientCertificates
 from controlplane.identity.enrollment import Enrollment
 from controlplane.identity.explain import Explainer
 from controlplane.identity.installation import Installation
+from controlplane.identity.life import PkiLife
 from controlplane.identity.oidc.accounts import Accounts
 from controlplane.identity.oidc.logins import OidcLogins
 from controlplane.identity.oidc.outbound import Outbound
 from controlplane.identity.oidc.provider import Provider
 from controlplane.identity.people import People
 from controlplane.identity.principals import Principals
+from controlplane.identity.recovery import Recovery
 from controlplane.identity.role_book import RoleBook
 from controlplane.identity.second_factors import SecondFactors
 from controlplane.identity.sessions import Sessions
@@ -87,6 +92,7 @@ from controlplane.store.access import AccessRepository, ApprovalRepository
 from controlplane.store.alerts import AlertRepository
 from controlplane.store.audit import AuditRepository
 from controlplane.store.budgets import open_budgets
+from controlplane.store.certificates import CertificateRepository, ServiceRepository
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
@@ -96,10 +102,11 @@ from controlplane.store.redis import RedisStore
 from controlplane.store.redis_sessions import RedisSessions
 from controlplane.store.sessions import SessionRepository, SessionStore
 from controlplane.store.users import UserRepository
+from controlplane.telemetry.expiries import Expiries
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.prometheus import metrics_app
 from controlplane.telemetry.tracing import tracing
-from controlplane.web import GatewayKeys, gateway_site, serve_site
+from controlplane.web import GatewayDoor, GatewayKeys, gateway_site, serve_site
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +127,8 @@ class App:
         stored_sessions: SessionStore = RedisSessions(self._redis) if self._redis else SessionRepository(self.engine)
         stored_access = AccessRepository(self.engine)
         hosts = HostRepository(self.engine)
+        stored_certificates, services = CertificateRepository(self.engine), ServiceRepository(self.engine)
+        pki = installation.pki
         own_folder = None if settings.shares_store else settings.data_dir
         self._leadership = Leadership(LeaseRepository(self.engine), own_folder)
         stored_operations = OperationRepository(self.engine, lambda: self._leadership.term)
@@ -131,16 +140,16 @@ class App:
             origin=settings.trust_domain,
             settings=AuditSettings(checkpoint_interval_s=settings.checkpoint_seconds),
         )
-        factors = SecondFactors(users, stored_sessions, installation.seed_key)
+        factors = SecondFactors(users, stored_sessions, stored_certificates, installation.seed_key)
         sessions = Sessions(users, stored_sessions, factors, installation.token_key, settings)
         roles = RoleBook(stored_access, users)
         self.principals = principals = Principals(
-            users, hosts, sessions, roles, settings.trust_domain,
+            users, hosts, sessions, roles, settings.trust_domain, services, pki,
             second_factor_roles=frozenset(settings.second_factor_roles if settings.require_second_factor else ()),
         )  # fmt: skip
         people = People(users, factors, principals.forget)
         approvals = CallApprovals(ApprovalRepository(self.engine), users, roles)
-        enrollment = Enrollment(hosts, installation.ca, settings.trust_domain)
+        enrollment = Enrollment(hosts, pki, settings.trust_domain)
 
         self.links = Links()
         ingest = Ingest(settings.live_seconds)
@@ -169,7 +178,8 @@ class App:
 
         places = Places(hosts, stored_operations, stored_alerts)
         explainer = Explainer(table, places, roles)
-        glass = BreakGlass(Notices(alert_book))
+        notices = Notices(alert_book)
+        glass = BreakGlass(notices)
         self._budgets = open_budgets(self._redis)
         rate = RateLimit(settings.rate_limits, self._budgets)
         admission = Admission.of(settings.allow_networks, settings.deny_networks)
@@ -190,11 +200,17 @@ class App:
         )
         self._provider = Provider(settings.oidc, Outbound("the identity provider", private=settings.oidc.allow_private))
         self.oidc = oidc = OidcLogins(settings.oidc, self._provider, Accounts(users, roles, settings.oidc), sessions)
-        auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain)
-        access_api = AccessApi(people, roles, stored_access, sessions, principals, hosts, explainer, approvals)
-        hosts_api = HostsApi(hosts, enrollment, installation.ca, self.links, ingest, principals)
-        enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch)
-        link_api = LinkApi(LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings))
+        auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain, pki)
+        certificates = ClientCertificates(stored_certificates, services, people, roles, pki, settings.trust_domain)
+        certificates_api = CertificatesApi(certificates, pki, principals)
+        access_api = AccessApi(
+            people, roles, stored_access, sessions, principals, hosts, explainer, approvals, certificates
+        )
+        recovery = Recovery(enrollment, principals, self.links, stored_operations, board, notices)
+        hosts_api = HostsApi(hosts, enrollment, recovery, pki, self.links, ingest, principals)
+        enrollment_api = EnrollmentApi(enrollment, recovery, pki, dispatch)
+        link_sessions = LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings, pki)
+        link_api = LinkApi(link_sessions)
         rpc_api = RpcApi(hosts, ingest)
         operating = Operating(hosts, self.operations, gating)
         validator_api = ValidatorApi(hosts, self.links, dispatch, operating)
@@ -213,6 +229,7 @@ class App:
             (
                 lambda server: add_AuthServiceServicer_to_server(auth_api, server),
                 lambda server: add_AccessServiceServicer_to_server(access_api, server),
+                lambda server: add_CertificatesServiceServicer_to_server(certificates_api, server),
                 lambda server: add_HostsServiceServicer_to_server(hosts_api, server),
                 lambda server: add_EnrollmentServiceServicer_to_server(enrollment_api, server),
                 lambda server: add_LinkServiceServicer_to_server(link_api, server),
@@ -224,8 +241,10 @@ class App:
                 lambda server: add_AuditServiceServicer_to_server(audit_api, server),
             ),
         )
-        self._metrics: web.Application = metrics_app(ingest, self.links, alert_book)
+        self._metrics: web.Application = metrics_app(ingest, self.links, alert_book, Expiries(stored_certificates, pki))
         self.metrics_port = self.gateway_port = 0
+        self._gateway: GatewayDoor | None = None
+        self.pki_life = PkiLife(pki, self.audit, (self._forget, link_sessions.tell_trust, self._renew_gateway))
 
     async def serve(self) -> None:
         """Run until SIGTERM or SIGINT, then drain: calls under way end, and the audit log is closed last."""
@@ -233,6 +252,7 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.pki_life.renew_now)
         async with self.running():
             sdnotify.notify("READY=1")
             log.info("serving", mtls=self.servers.mtls_port, tls=self.servers.tls_port, rest=self.gateway_port)
@@ -268,10 +288,23 @@ class App:
                 keys.hand_over(self.settings.gateway_dir)
             else:
                 gateway = gateway_site(self.settings, keys, f"127.0.0.1:{self.servers.tls_port}")
-                self.gateway_port = await stack.enter_async_context(gateway)
-            for background in (self._sweeper.run(), self._alerts.run(), self._findings.run(), sdnotify.watchdog()):
+                self._gateway = await stack.enter_async_context(gateway)
+                self.gateway_port = self._gateway.port
+            for background in (
+                self._sweeper.run(), self._alerts.run(), self._findings.run(), self.pki_life.run(), sdnotify.watchdog(),
+            ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))
             yield
+
+    async def _forget(self) -> None:
+        self.principals.forget()
+
+    async def _renew_gateway(self) -> None:
+        keys = GatewayKeys.of(self._installation)
+        if self._gateway:
+            self._gateway.renew(keys)
+        elif self.settings.gateway_dir:
+            await asyncio.to_thread(keys.hand_over, self.settings.gateway_dir)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

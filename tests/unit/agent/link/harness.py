@@ -143,7 +143,7 @@ def identity_of(machine: Machine, plane: Plane) -> Identity:
     """Give an enrolled machine's identity as its agent would hold it."""
     certificate = x509.load_pem_x509_certificate(machine.certificate_pem.encode())
     ca = x509.load_pem_x509_certificate(plane.installation.ca.pem.encode())
-    return Identity(f"hosts/{machine.name}", machine.uid, machine.key, certificate, ca, tuple(machine.permit_keys))
+    return Identity(f"hosts/{machine.name}", machine.uid, machine.key, certificate, (ca,), tuple(machine.permit_keys))
 
 
 def settings_for(folder: Path, port: int) -> Settings:
