@@ -1,6 +1,7 @@
 """Certificates as all three programs handle them: keys, requests, and what a certificate says of itself."""
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -138,7 +139,7 @@ def trouble(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]
             f"the certificate ended at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC "
             f"(this machine's clock says {now:%Y-%m-%d %H:%M:%S} UTC)"
         )
-    linked = all(issued_by(below, above) for below, above in zip(chain, chain[1:], strict=False))
+    linked = all(issued_by(below, above) for below, above in itertools.pairwise(chain))
     if not linked or not any(issued_by(chain[-1], root) for root in roots):
         return "the certificate was not issued by this authority, or by any other that is trusted here"
     return None

@@ -1,4 +1,4 @@
-"""The certificate authorities of an installation: which there are, in which phase, in one file that is never half-new."""
+"""The certificate authorities of an installation, each in its phase, in one file that is never half-new."""
 
 import datetime as dt
 import fcntl

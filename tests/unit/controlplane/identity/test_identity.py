@@ -173,7 +173,7 @@ def test_installation_is_the_owners_alone_and_loads_as_it_was_made(tmp_path: Pat
     assert loaded.pki.server.key_pem != made.pki.server.key_pem
     assert "PRIVATE" not in repr(made)
     files = [path for path in settings.data_dir.rglob("*") if path.is_file()]
-    assert len(files) == 9
+    assert len(files) == 10
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
 
 
