@@ -49,6 +49,7 @@ class LinkSessions:
         self._audit = audit
         self._findings = findings
         self._pki = pki
+        self._told = pki.authorities.version
 
     async def serve(
         self, principal: Principal, messages: AsyncIterator[link_pb2.ConnectRequest]
@@ -127,7 +128,10 @@ class LinkSessions:
         return token, bool(shown) and shown == host.exchange_next
 
     async def tell_trust(self) -> None:
-        """Tell every connected agent whom to trust from now on."""
+        """Tell every connected agent whom to trust from now on, if that has changed."""
+        if self._told == self._pki.authorities.version:
+            return
+        self._told = self._pki.authorities.version
         message = link_pb2.ConnectResponse(trust=self._pki.trust())
         for link in self._links.open_links():
             link.send(message)
