@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     enroll.add_argument(
         "--token-file", default="-", help="file with the join token; '-' (default) reads standard input"
     )
+    enroll.add_argument(
+        "--recover", action="store_true", help="come back as the host that this was, with a recovery token"
+    )
     enroll.set_defaults(run=_enroll)
     commands.add_parser("run", help="run until SIGTERM").set_defaults(run=_run)
     config = commands.add_parser("metrics-config", help="print the SOLANA_METRICS_CONFIG that sends to this agent")
@@ -68,14 +71,16 @@ def _enroll(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         source = sys.stdin.read() if arguments.token_file == "-" else Path(arguments.token_file).read_text()
         ca_pem = arguments.ca_file.read_bytes()
-        identity = asyncio.run(enroll(settings, arguments.host, ca_pem, source.strip()))
+        identity = asyncio.run(enroll(settings, arguments.host, ca_pem, source.strip(), recover=arguments.recover))
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}", USAGE)
     except EnrollError as error:
         _fail(str(error), FAILED)
-    journal = Journal(settings.state_dir)
-    journal.forget_terms()
-    journal.close()
+    if not arguments.recover:
+        # Another control plane may count its terms from the beginning; the one before still counts on.
+        journal = Journal(settings.state_dir)
+        journal.forget_terms()
+        journal.close()
     print(f"joined as {identity.host}; certificate until {identity.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
     return OK
 

@@ -69,7 +69,7 @@ async def _server(settings: Settings) -> str:
         identity = IdentityStore(settings.state_dir).load()
     except IdentityError:
         raise Failed("needs the identity") from None
-    context = ssl.create_default_context(cadata=identity.ca_pem.decode())
+    context = ssl.create_default_context(cadata=identity.roots_pem.decode())
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(settings.server, settings.tls_port, ssl=context)

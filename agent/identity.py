@@ -1,4 +1,4 @@
-"""Who the agent is: key, certificate and authority in one file, so that a renewal is one rename."""
+"""Who the agent is and whom it trusts, in one file, so that a renewal is one rename."""
 
 import datetime as dt
 import json
@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from solward.hosts.v1 import enrollment_pb2
 
 from common.files import write_private
-from common.pki import key_pem, load_key, new_key, serial_hex, trouble
+from common.pki import certificates_pem, key_pem, load_certificates, load_key, new_key, serial_hex, trouble
+from common.trust import open_trust
 
 FILE = "identity.json"
 
@@ -28,19 +29,25 @@ class Identity:
     Attributes:
         host: "hosts/{host}".
         uid: the host's uid.
+        certificate: the agent's certificate.
+        roots: the authorities that are trusted.
         permit_keys: public keys (32 bytes each) whose permits the agent may act on.
         exchange_token: the token of the last Welcome, to be shown in the next Hello.
         audit_key: the public key (32 bytes) of the audit log; empty for a host that joined before it was told of it.
+        between: the authorities between the certificate and a root, which are shown with it.
+        trust_version: of the trust bundle that the roots come from; 0 where they were brought by hand.
     """
 
     host: str
     uid: str
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
-    ca: x509.Certificate
+    roots: tuple[x509.Certificate, ...]
     permit_keys: tuple[bytes, ...]
     exchange_token: str = ""
     audit_key: bytes = b""
+    between: tuple[x509.Certificate, ...] = ()
+    trust_version: int = 0
 
     @property
     def serial(self) -> str:
@@ -54,13 +61,13 @@ class Identity:
 
     @property
     def certificate_pem(self) -> bytes:
-        """The certificate as PEM."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
+        """The certificate as PEM, with the authorities that are shown with it."""
+        return certificates_pem((self.certificate, *self.between))
 
     @property
-    def ca_pem(self) -> bytes:
-        """The authority as PEM."""
-        return self.ca.public_bytes(serialization.Encoding.PEM)
+    def roots_pem(self) -> bytes:
+        """The authorities that are trusted, as PEM."""
+        return certificates_pem(self.roots)
 
     def renew_at(self, jitter: float | None = None) -> dt.datetime:
         """When to renew: at half of the certificate's life, give or take a tenth of it.
@@ -74,7 +81,7 @@ class Identity:
 
     def trouble(self) -> str | None:
         """Say why the control plane would refuse this certificate now, or None."""
-        return trouble(self.certificate, self.ca, dt.datetime.now(dt.UTC))
+        return trouble((self.certificate, *self.between), self.roots, dt.datetime.now(dt.UTC))
 
 
 class IdentityStore:
@@ -88,15 +95,18 @@ class IdentityStore:
         """Load the identity; raise IdentityError when there is none that can be used."""
         try:
             content = json.loads(self._path.read_bytes())
+            certificate, *between = load_certificates(content["certificate_pem"].encode())
             return Identity(
                 host=content["host"],
                 uid=content["uid"],
                 key=load_key(content["key_pem"].encode()),
-                certificate=x509.load_pem_x509_certificate(content["certificate_pem"].encode()),
-                ca=x509.load_pem_x509_certificate(content["ca_pem"].encode()),
+                certificate=certificate,
+                roots=load_certificates(content["ca_pem"].encode()),
                 permit_keys=tuple(bytes.fromhex(key) for key in content["permit_keys"]),
                 exchange_token=content["exchange_token"],
                 audit_key=bytes.fromhex(content.get("audit_key", "")),
+                between=tuple(between),
+                trust_version=int(content.get("trust_version", 0)),
             )
         except FileNotFoundError:
             raise IdentityError(f"{self._path} is not there: run solward-agent enroll first") from None
@@ -110,10 +120,11 @@ class IdentityStore:
             "uid": identity.uid,
             "key_pem": identity.key_pem.decode(),
             "certificate_pem": identity.certificate_pem.decode(),
-            "ca_pem": identity.ca_pem.decode(),
+            "ca_pem": identity.roots_pem.decode(),
             "permit_keys": [key.hex() for key in identity.permit_keys],
             "exchange_token": identity.exchange_token,
             "audit_key": identity.audit_key.hex(),
+            "trust_version": identity.trust_version,
         }
         write_private(self._path, json.dumps(content).encode())
 
@@ -143,6 +154,22 @@ class IdentityStore:
         """Store the first identity; what an earlier one left behind is void."""
         self.save(identity)
         self._pending.unlink(missing_ok=True)
+
+
+def trusting(identity: Identity, signed: enrollment_pb2.SignedTrust) -> Identity:
+    """Give the identity as a trust bundle wants it.
+
+    Only a key that is held already can change whom this host trusts; an older bundle than the one that is kept
+    changes nothing.
+
+    Raises: ValueError where it is not signed by such a key, or names no root.
+    """
+    trust = open_trust(signed, identity.permit_keys)
+    if trust is None:
+        raise ValueError("the trust bundle is not signed by a key of the control plane")
+    if trust.version <= identity.trust_version:
+        return identity
+    return replace(identity, roots=load_certificates(trust.roots_pem.encode()), trust_version=trust.version)
 
 
 def prepare_state(state_dir: Path) -> None:

@@ -3,8 +3,9 @@
 import datetime as dt
 import socket
 import ssl
+from pathlib import Path
 
-from cryptography import x509
+from common.pki import load_certificates, trouble
 
 CONNECT_SECONDS = 5.0
 # X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
@@ -13,20 +14,21 @@ _NAME_MISMATCH = (62, 64)
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING")
 
 
-def diagnose(server: str, ca_pem: str) -> str:
+def diagnose(server: str, ca_pem: str, pair: tuple[str, str] | None = None) -> str:
     """Say what is wrong between here and a server, in one sentence, and what to do about it.
 
     Args:
         server: HOST:PORT.
-        ca_pem: the authority that its certificate must come from.
+        ca_pem: the authorities that its certificate must come from.
+        pair: files of the client certificate and of its key, where one is shown.
     """
     host, _, port = server.rpartition(":")
-    trouble = _authority_trouble(ca_pem)
-    if trouble:
-        return trouble
+    wrong = _authority_trouble(ca_pem) or (_own_trouble(pair[0], ca_pem) if pair else None)
+    if wrong:
+        return wrong
     try:
         with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS) as plain:
-            return _handshake(plain, host.strip("[]"), server, ca_pem)
+            return _handshake(plain, host.strip("[]"), server, ca_pem, pair)
     except socket.gaierror:
         return f"the name {host} cannot be resolved: check it, or your DNS"
     except ConnectionRefusedError:
@@ -37,9 +39,11 @@ def diagnose(server: str, ca_pem: str) -> str:
         return f"{server} cannot be reached: {error.strerror or error}"
 
 
-def _handshake(plain: socket.socket, host: str, server: str, ca_pem: str) -> str:
+def _handshake(plain: socket.socket, host: str, server: str, ca_pem: str, pair: tuple[str, str] | None) -> str:
     context = ssl.create_default_context(cadata=ca_pem)
     try:
+        if pair:
+            context.load_cert_chain(*pair)
         with context.wrap_socket(plain, server_hostname=host):
             return f"{server} answers, but not with gRPC of a control plane: is it the TLS port (7444)?"
     except ssl.SSLCertVerificationError as error:
@@ -63,13 +67,24 @@ def _handshake(plain: socket.socket, host: str, server: str, ca_pem: str) -> str
 
 def _authority_trouble(ca_pem: str) -> str | None:
     try:
-        authority = x509.load_pem_x509_certificate(ca_pem.encode())
+        authorities = load_certificates(ca_pem.encode())
     except ValueError:
         return "the CA file holds no PEM certificate"
     now = dt.datetime.now(dt.UTC)
-    if not authority.not_valid_before_utc <= now < authority.not_valid_after_utc:
-        return (
-            f"the certificate authority holds from {authority.not_valid_before_utc:%Y-%m-%d} to "
-            f"{authority.not_valid_after_utc:%Y-%m-%d}, but this machine's clock says {now:%Y-%m-%d}: check the clock"
-        )
-    return None
+    if any(one.not_valid_before_utc <= now < one.not_valid_after_utc for one in authorities):
+        return None
+    last = max(authorities, key=lambda one: one.not_valid_after_utc)
+    return (
+        f"the certificate authority holds from {last.not_valid_before_utc:%Y-%m-%d} to "
+        f"{last.not_valid_after_utc:%Y-%m-%d}, but this machine's clock says {now:%Y-%m-%d}: check the clock, or get "
+        "the roots of today (pki/ca.pem of the control plane)"
+    )
+
+
+def _own_trouble(certificate: str, ca_pem: str) -> str | None:
+    try:
+        chain = load_certificates(Path(certificate).read_bytes())
+    except ValueError:
+        return f"{certificate} holds no PEM certificate"
+    said = trouble(chain, load_certificates(ca_pem.encode()), dt.datetime.now(dt.UTC))
+    return f"{certificate}: {said}" if said else None

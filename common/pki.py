@@ -1,7 +1,10 @@
 """Certificates as all three programs handle them: keys, requests, and what a certificate says of itself."""
 
 import datetime as dt
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -76,14 +79,56 @@ def certificate_request(key: ec.EllipticCurvePrivateKey) -> str:
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def trouble(certificate: x509.Certificate, ca: x509.Certificate, now: dt.datetime) -> str | None:
+def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """Decode the certificates of a PEM file, in its order; ValueError where there is none."""
+    return tuple(x509.load_pem_x509_certificates(pem))
+
+
+def certificates_pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    """Encode certificates as PEM, one after the other."""
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
+
+
+def subject_key_id(certificate: x509.Certificate) -> bytes:
+    """Give what certificates of this authority name their issuer's key by."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
+
+
+def issuer_key_id(certificate: x509.Certificate) -> bytes:
+    """Give what a certificate names its issuer's key by; empty where it does not."""
+    try:
+        named = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        named = None
+    return named or b""
+
+
+RED_LEFT = dt.timedelta(days=3)
+
+
+def urgency(begin: dt.datetime, end: dt.datetime, now: dt.datetime) -> Literal["", "yellow", "red"]:
+    """Say how pressing a certificate's end is: yellow below a third of its life, red below 3 days.
+
+    Of a certificate that lives shorter than 30 days, red is a tenth of its life.
+    """
+    life, left = end - begin, end - now
+    if left <= min(RED_LEFT, life / 10):
+        return "red"
+    return "yellow" if left < life / 3 else ""
+
+
+def trouble(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now: dt.datetime) -> str | None:
     """Say why a server would refuse this certificate, since a TLS refusal itself is mute; None if all is well.
 
     Args:
-        certificate: the certificate that would be presented.
-        ca: the authority that should have issued it.
+        chain: the certificate that would be presented, then the authorities between it and a root.
+        roots: the authorities of which one should stand above the chain.
         now: the local clock, aware.
     """
+    certificate = chain[0]
     if now < certificate.not_valid_before_utc:
         return (
             f"the certificate holds from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC, "
@@ -94,8 +139,16 @@ def trouble(certificate: x509.Certificate, ca: x509.Certificate, now: dt.datetim
             f"the certificate ended at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC "
             f"(this machine's clock says {now:%Y-%m-%d %H:%M:%S} UTC)"
         )
-    try:
-        certificate.verify_directly_issued_by(ca)
-    except (InvalidSignature, ValueError, TypeError) as error:
-        return f"the certificate was not issued by this authority ({type(error).__name__})"
+    linked = all(issued_by(below, above) for below, above in itertools.pairwise(chain))
+    if not linked or not any(issued_by(chain[-1], root) for root in roots):
+        return "the certificate was not issued by this authority, or by any other that is trusted here"
     return None
+
+
+def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether an authority signed a certificate and is named as its issuer."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""`solward-controlplane`: init, add-user, serve, gateway, keys and policy."""
+"""`solward-controlplane`: init, add-user, serve, gateway, keys, ca and policy."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ import click
 
 from common import logs
 from controlplane import settings as settings_module
+from controlplane.authority_commands import ca
 
 Result = TypeVar("Result")
 
@@ -110,7 +111,7 @@ def gateway() -> None:
     if settings.gateway_dir is None:
         _fail("gateway_dir is not set: the gateway runs within the control plane")
     try:
-        uvloop.run(serve_gateway(settings, GatewayKeys.take_over(settings.gateway_dir)))
+        uvloop.run(serve_gateway(settings, GatewayKeys.take_over(settings.gateway_dir), settings.gateway_dir))
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}: the control plane leaves it there when it starts")
     except StartError as error:
@@ -167,6 +168,9 @@ def policy(form: str) -> None:
     from controlplane.guard.matrix import render
 
     click.echo(render(form))
+
+
+cli.add_command(ca)
 
 
 def _ask_password() -> str:

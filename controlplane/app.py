@@ -11,6 +11,7 @@ from solward.alerts.v1.alerts_pb2_grpc import add_AlertsServiceServicer_to_serve
 from solward.audit.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from solward.auth.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from solward.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
+from solward.auth.v1.certificates_pb2_grpc import add_CertificatesServiceServicer_to_server
 from solward.controls.v1.controls_pb2_grpc import add_ControlsServiceServicer_to_server
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from solward.hosts.v1.hosts_pb2_grpc import add_HostsServiceServicer_to_server
@@ -29,6 +30,7 @@ from controlplane.api.access import AccessApi
 from controlplane.api.alerts import AlertsApi
 from controlplane.api.audit import AuditApi
 from controlplane.api.auth import AuthApi
+from controlplane.api.certificates import CertificatesApi
 from controlplane.api.controls import ControlsApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
 from controlplane.api.ledger import Ledger
@@ -60,9 +62,11 @@ from controlplane.guard.validation import Validation
 from controlplane.guard.whence import Whence
 from controlplane.identity.approvers import Approvers
 from controlplane.identity.call_approvals import CallApprovals
+from controlplane.identity.client_certificates import ClientCertificates
 from controlplane.identity.enrollment import Enrollment
 from controlplane.identity.explain import Explainer
 from controlplane.identity.installation import Installation
+from controlplane.identity.life import PkiLife
 from controlplane.identity.oidc.accounts import Accounts
 from controlplane.identity.oidc.logins import OidcLogins
 from controlplane.identity.oidc.outbound import Outbound
@@ -70,6 +74,7 @@ from controlplane.identity.oidc.provider import Provider
 from controlplane.identity.people import People
 from controlplane.identity.power import Power
 from controlplane.identity.principals import Principals
+from controlplane.identity.recovery import Recovery
 from controlplane.identity.role_book import RoleBook
 from controlplane.identity.second_factors import SecondFactors
 from controlplane.identity.sessions import Sessions
@@ -94,6 +99,7 @@ from controlplane.store.access import AccessRepository, ApprovalRepository
 from controlplane.store.alerts import AlertRepository
 from controlplane.store.audit import AuditRepository
 from controlplane.store.budgets import open_budgets
+from controlplane.store.certificates import CertificateRepository, ServiceRepository
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
@@ -103,10 +109,11 @@ from controlplane.store.redis import RedisStore
 from controlplane.store.redis_sessions import RedisSessions
 from controlplane.store.sessions import SessionRepository, SessionStore
 from controlplane.store.users import UserRepository
+from controlplane.telemetry.expiries import Expiries
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.prometheus import metrics_app
 from controlplane.telemetry.tracing import tracing
-from controlplane.web import GatewayKeys, gateway_site, serve_site
+from controlplane.web import GatewayDoor, GatewayKeys, gateway_site, serve_site
 
 log = structlog.get_logger(__name__)
 
@@ -127,6 +134,8 @@ class App:
         stored_sessions: SessionStore = RedisSessions(self._redis) if self._redis else SessionRepository(self.engine)
         stored_access = AccessRepository(self.engine)
         hosts = HostRepository(self.engine)
+        stored_certificates, services = CertificateRepository(self.engine), ServiceRepository(self.engine)
+        pki = installation.pki
         own_folder = None if settings.shares_store else settings.data_dir
         self._leadership = Leadership(LeaseRepository(self.engine), own_folder)
         stored_operations = OperationRepository(self.engine, lambda: self._leadership.term)
@@ -144,19 +153,19 @@ class App:
         self._reports = ReportMaker(self.audit, table, settings.reports, reports)
         self._publisher = Publisher(self.audit, self._redis)
         self._factors = factors = SecondFactors(
-            users, stored_sessions, installation.seed_key, installation.old_seed_key
+            users, stored_sessions, stored_certificates, installation.seed_key, installation.old_seed_key
         )
         sessions = Sessions(
             users, stored_sessions, factors, installation.token_key, settings, installation.old_token_key
         )
         roles = RoleBook(stored_access, users)
         self.principals = principals = Principals(
-            users, hosts, sessions, roles, settings.trust_domain,
+            users, hosts, sessions, roles, settings.trust_domain, services, pki,
             second_factor_roles=frozenset(settings.second_factor_roles if settings.require_second_factor else ()),
         )  # fmt: skip
         people = People(users, factors, principals.forget)
         approvals = CallApprovals(ApprovalRepository(self.engine), users, roles)
-        enrollment = Enrollment(hosts, installation.ca, settings.trust_domain)
+        enrollment = Enrollment(hosts, pki, settings.trust_domain)
 
         self.links = Links()
         ingest = Ingest(settings.live_seconds)
@@ -186,7 +195,8 @@ class App:
         self._witnesses = Witnesses(self.audit, self.links, self._alerts.take)
         places = Places(hosts, stored_operations, stored_alerts)
         explainer = Explainer(table, places, roles)
-        glass = BreakGlass(Notices(alert_book))
+        notices = Notices(alert_book)
+        glass = BreakGlass(notices)
         self._budgets = open_budgets(self._redis)
         rate = RateLimit(settings.rate_limits, self._budgets)
         admission = Admission.of(settings.allow_networks, settings.deny_networks)
@@ -207,14 +217,20 @@ class App:
         )
         self._provider = Provider(settings.oidc, Outbound("the identity provider", private=settings.oidc.allow_private))
         self.oidc = oidc = OidcLogins(settings.oidc, self._provider, Accounts(users, roles, settings.oidc), sessions)
-        auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain)
+        auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain, pki)
+        certificates = ClientCertificates(stored_certificates, services, people, roles, pki, settings.trust_domain)
+        certificates_api = CertificatesApi(certificates, pki, principals)
         power = Power(users, roles)
-        access_api = AccessApi(people, roles, power, stored_access, sessions, principals, hosts, explainer, approvals)
-        hosts_api = HostsApi(hosts, enrollment, installation.ca, self.links, ingest, principals)
-        enrollment_api = EnrollmentApi(enrollment, installation.ca, dispatch, self.audit.public_key)
-        link_api = LinkApi(
-            LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings, self._witnesses)
+        access_api = AccessApi(
+            people, roles, power, stored_access, sessions, principals, hosts, explainer, approvals, certificates
         )
+        recovery = Recovery(enrollment, principals, self.links, stored_operations, board, notices)
+        hosts_api = HostsApi(hosts, enrollment, recovery, pki, self.links, ingest, principals)
+        enrollment_api = EnrollmentApi(enrollment, recovery, pki, dispatch, self.audit.public_key)
+        link_sessions = LinkSessions(
+            hosts, self.links, ingest, dispatch, self.audit, self._findings, self._witnesses, pki
+        )
+        link_api = LinkApi(link_sessions)
         rpc_api = RpcApi(hosts, ingest)
         operating = Operating(hosts, self.operations, gating)
         validator_api = ValidatorApi(hosts, self.links, dispatch, operating)
@@ -234,6 +250,7 @@ class App:
             (
                 lambda server: add_AuthServiceServicer_to_server(auth_api, server),
                 lambda server: add_AccessServiceServicer_to_server(access_api, server),
+                lambda server: add_CertificatesServiceServicer_to_server(certificates_api, server),
                 lambda server: add_HostsServiceServicer_to_server(hosts_api, server),
                 lambda server: add_EnrollmentServiceServicer_to_server(enrollment_api, server),
                 lambda server: add_LinkServiceServicer_to_server(link_api, server),
@@ -246,8 +263,10 @@ class App:
                 lambda server: add_MetricsServiceServicer_to_server(metrics_api, server),
             ),
         )
-        self._metrics: web.Application = metrics_app(ingest, self.links, alert_book)
+        self._metrics: web.Application = metrics_app(ingest, self.links, alert_book, Expiries(stored_certificates, pki))
         self.metrics_port = self.gateway_port = 0
+        self._gateway: GatewayDoor | None = None
+        self.pki_life = PkiLife(pki, self.audit, (self._forget, link_sessions.tell_trust, self._renew_gateway))
 
     async def serve(self) -> None:
         """Run until SIGTERM or SIGINT, then drain: calls under way end, and the audit log is closed last."""
@@ -255,6 +274,7 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.pki_life.renew_now)
         async with self.running():
             sdnotify.notify("READY=1")
             log.info("serving", mtls=self.servers.mtls_port, tls=self.servers.tls_port, rest=self.gateway_port)
@@ -291,13 +311,25 @@ class App:
                 keys.hand_over(self.settings.gateway_dir)
             else:
                 gateway = gateway_site(self.settings, keys, f"127.0.0.1:{self.servers.tls_port}")
-                self.gateway_port = await stack.enter_async_context(gateway)
+                self._gateway = await stack.enter_async_context(gateway)
+                self.gateway_port = self._gateway.port
             for background in (
                 self._sweeper.run(), self._alerts.run(), self._findings.run(), self._retention.run(),
-                self._witnesses.run(), self._reports.run(), self._publisher.run(), sdnotify.watchdog(),
+                self._witnesses.run(), self._reports.run(), self._publisher.run(), self.pki_life.run(),
+                sdnotify.watchdog(),
             ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))
             yield
+
+    async def _forget(self) -> None:
+        self.principals.forget()
+
+    async def _renew_gateway(self) -> None:
+        keys = GatewayKeys.of(self._installation)
+        if self._gateway:
+            self._gateway.renew(keys)
+        elif self.settings.gateway_dir:
+            await asyncio.to_thread(keys.hand_over, self.settings.gateway_dir)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from controlplane.api.services import SERVICES
 from controlplane.guard.chain import GuardChain
 from controlplane.identity.installation import Installation
+from controlplane.identity.live import LivePki
 from controlplane.settings import Settings
 
 Register = Callable[[grpc.aio.Server], None]
@@ -54,9 +55,9 @@ class Servers:
         self._health = HealthServicer()
         self._mtls = self._server(chain, register, _options(MTLS_MESSAGE, MTLS_STREAMS))
         self._tls = self._server(chain, register, _options(TLS_MESSAGE, TLS_STREAMS))
-        root = installation.ca.pem.encode()
-        self.mtls_port = _listen(self._mtls, "mtls_listen", settings.mtls_listen, _credentials(installation, root))
-        self.tls_port = _listen(self._tls, "tls_listen", settings.tls_listen, _credentials(installation, None))
+        pki = installation.pki
+        self.mtls_port = _listen(self._mtls, "mtls_listen", settings.mtls_listen, _credentials(pki, verify=True))
+        self.tls_port = _listen(self._tls, "tls_listen", settings.tls_listen, _credentials(pki, verify=False))
 
     async def start(self) -> None:
         """Open both doors and report healthy."""
@@ -84,11 +85,34 @@ class Servers:
         return server
 
 
-def _credentials(installation: Installation, client_root: bytes | None) -> grpc.ServerCredentials:
-    return grpc.ssl_server_credentials(
-        [(installation.server_key_pem, installation.server_chain_pem)],
-        root_certificates=client_root,
-        require_client_auth=client_root is not None,
+def _credentials(pki: LivePki, *, verify: bool) -> grpc.ServerCredentials:
+    """Give credentials that show, at each handshake, the certificate of that moment.
+
+    Args:
+        pki: where certificate and roots come from.
+        verify: want a client certificate, of an authority that is trusted at that moment.
+    """
+    shown = (pki.server, pki.roots_pem)
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        server, roots_pem = shown
+        return grpc.ssl_server_certificate_configuration(
+            [(server.key_pem, server.chain_pem)], roots_pem if verify else None
+        )
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        # Called by gRPC's own threads; None leaves what is shown as it is.
+        nonlocal shown
+        latest = (pki.server, pki.roots_pem)
+        if latest == shown:
+            return None
+        shown = latest
+        return configuration()
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(),
+        fetch,  # type: ignore[arg-type] # its documentation lets None say that nothing is new
+        require_client_authentication=verify,
     )
 
 

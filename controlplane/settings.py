@@ -124,6 +124,7 @@ class Settings(BaseSettings):
     server_names: list[str] = Field(
         ["localhost", "127.0.0.1", "::1"], min_length=1, description="DNS names and addresses of this server"
     )
+    server_certificate_days: float = Field(90, gt=0, le=825, description="life of the server's own certificate")
     mtls_listen: Address = Field("0.0.0.0:7443", description="gRPC for holders of a client certificate")
     tls_listen: Address = Field("0.0.0.0:7444", description="gRPC with bearer tokens, and enrollment")
     gateway_listen: Address = Field("127.0.0.1:3000", description="REST over HTTPS")

@@ -4,14 +4,11 @@ import asyncio
 import os
 import signal
 import ssl
-import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import grpc
-import grpc.aio
 import structlog
 from aiohttp import web
 
@@ -19,6 +16,8 @@ from common import sdnotify
 from controlplane.api.services import SERVICES
 from controlplane.gateway.server import Trust, build_app
 from controlplane.gateway.site import Caps, listening, make_runner
+from controlplane.gateway.upstream import Upstream
+from controlplane.identity.external import load_pair
 from controlplane.identity.installation import Installation
 from controlplane.networks import Admission, network
 from controlplane.servers import StartError
@@ -26,6 +25,7 @@ from controlplane.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+FOLLOW_SECONDS = 5.0
 _FILES = ("ca.pem", "server.key", "server.pem", "secret", "csrf")
 
 
@@ -47,7 +47,7 @@ async def serve_site(
 
 
 class GatewayKeys(NamedTuple):
-    """All that a gateway needs to know: its own certificate, the authority's, and what shows who it is."""
+    """All that a gateway needs to know: its own certificate, the roots, and what shows who it is."""
 
     ca_pem: bytes
     server_key_pem: bytes
@@ -59,7 +59,7 @@ class GatewayKeys(NamedTuple):
     def of(cls, installation: Installation) -> "GatewayKeys":
         """Take them out of an installation."""
         return cls(
-            installation.ca.pem.encode(), installation.server_key_pem, installation.server_chain_pem,
+            installation.pki.roots_pem, installation.pki.server.key_pem, installation.pki.server.chain_pem,
             installation.gateway_secret, installation.csrf_secret,
         )  # fmt: skip
 
@@ -77,36 +77,75 @@ class GatewayKeys(NamedTuple):
         return cls(ca_pem, key, chain, secret.decode(), csrf.decode())
 
 
+class GatewayDoor(NamedTuple):
+    """A gateway that serves: its port, and what is renewed while it does."""
+
+    port: int
+    tls: ssl.SSLContext
+    upstream: Upstream
+
+    def renew(self, keys: GatewayKeys) -> None:
+        """Show another certificate, and trust other roots, from the next connection on."""
+        load_pair(self.tls, keys.server_key_pem, keys.server_chain_pem)
+        self.upstream.trust(keys.ca_pem)
+
+
 @asynccontextmanager
-async def gateway_site(settings: Settings, keys: GatewayKeys, target: str) -> AsyncIterator[int]:
+async def gateway_site(settings: Settings, keys: GatewayKeys, target: str) -> AsyncIterator[GatewayDoor]:
     """Serve the REST gateway, which calls the gRPC server at `target` like any other client."""
-    credentials = grpc.ssl_channel_credentials(keys.ca_pem)
     # The gateway dials loopback; the certificate is issued for the first of the server's names.
-    options = (("grpc.ssl_target_name_override", settings.server_names[0]),)
-    async with grpc.aio.secure_channel(target, credentials, options=options) as channel:
+    upstream = Upstream(target, settings.server_names[0], keys.ca_pem)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(upstream.close)
         proxies = tuple(map(network, settings.trusted_proxies))
         admission = Admission.of(settings.allow_networks, settings.deny_networks)
         trust = Trust(keys.secret, keys.csrf_secret, proxies, admission, tuple(settings.cors_origins))
         caps = Caps(settings.gateway_connections, settings.gateway_connections_per_ip, proxies)
-        runner = make_runner(build_app(channel, list(SERVICES), trust, describe=settings.reflection))
-        async with serve_site(runner, settings.gateway_listen, _tls(keys), caps) as port:
-            yield port
+        runner = make_runner(build_app(upstream, list(SERVICES), trust, describe=settings.reflection))
+        tls = _tls(keys)
+        port = await stack.enter_async_context(serve_site(runner, settings.gateway_listen, tls, caps))
+        yield GatewayDoor(port, tls, upstream)
 
 
-async def serve_gateway(settings: Settings, keys: GatewayKeys) -> None:
+async def serve_gateway(settings: Settings, keys: GatewayKeys, folder: Path) -> None:
     """Serve the gateway apart from the control plane, until SIGTERM or SIGINT; raises StartError."""
-    stop = asyncio.Event()
+    stop, renew = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, renew.set)
     target = settings.gateway_target or f"127.0.0.1:{settings.tls_listen.rpartition(':')[2]}"
-    async with gateway_site(settings, keys, target) as port:
-        watchdog = asyncio.create_task(sdnotify.watchdog())
+    async with gateway_site(settings, keys, target) as door:
+        background = [
+            asyncio.create_task(sdnotify.watchdog()),
+            asyncio.create_task(follow_keys(door, keys, folder, renew)),
+        ]
         sdnotify.notify("READY=1")
-        log.info("gateway serves", rest=port, target=target)
+        log.info("gateway serves", rest=door.port, target=target)
         await stop.wait()
         sdnotify.notify("STOPPING=1")
-        watchdog.cancel()
-        await asyncio.gather(watchdog, return_exceptions=True)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+
+
+async def follow_keys(door: GatewayDoor, keys: GatewayKeys, folder: Path, hurry: asyncio.Event) -> None:
+    """Take over what the control plane leaves anew, for ever; half of it, while it is written, is left alone."""
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FOLLOW_SECONDS):
+                await hurry.wait()
+        hurry.clear()
+        try:
+            latest = await asyncio.to_thread(GatewayKeys.take_over, folder)
+            if latest == keys:
+                continue
+            door.renew(latest)
+            keys = latest
+            log.info("the gateway's certificate is new")
+        except OSError as error:
+            # ssl.SSLError is one too: key and certificate do not belong together yet.
+            log.warning("the gateway's certificate cannot be renewed; trying again", why=str(error))
 
 
 def _write_for_group(path: Path, content: bytes) -> None:
@@ -123,8 +162,5 @@ def _write_for_group(path: Path, content: bytes) -> None:
 def _tls(keys: GatewayKeys) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # OpenSSL's Python interface loads from files only; this one is 0600 and gone at once.
-    with tempfile.NamedTemporaryFile() as file:
-        Path(file.name).write_bytes(keys.server_key_pem + keys.server_chain_pem)
-        context.load_cert_chain(file.name)
+    load_pair(context, keys.server_key_pem, keys.server_chain_pem)
     return context

@@ -20,6 +20,7 @@ COMMANDS = {
     "alerts": ("alerts", "What is wrong, and what the logs said."),
     "operations": ("operations", "What was asked, how far it has come; pause, abort, retry."),
     "access": ("access", "Who may do what: users, roles, grants, calls to approve."),
+    "certs": ("certs", "Client certificates of people and services, and the authorities."),
     "audit": ("audit", "Read, follow, export, verify and prune the audit log."),
     "completion": ("completion", "Print a completion script for your shell."),
 }

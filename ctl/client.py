@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -67,7 +68,7 @@ class Client:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        credentials = grpc.ssl_channel_credentials(context.ca_pem.encode())
+        credentials = grpc.ssl_channel_credentials(context.ca_pem.encode(), *_pair(context))
         self._channel = grpc.aio.secure_channel(
             context.server, credentials, options=(("grpc.max_receive_message_length", 16 * 1024 * 1024),)
         )
@@ -128,6 +129,8 @@ class Client:
         if method in _OPEN:
             return []
         context = self.context
+        if context.certificate:
+            return []
         if not context.access_token:
             exits.fail("not signed in", exits.NOT_SIGNED_IN, _login(context))
         if _is_over(context):
@@ -153,6 +156,7 @@ class Client:
         self.context.access_token = session.access_token
         self.context.access_expires_ms = session.access_expire_time.ToMilliseconds()
         self.context.refresh_token = session.refresh_token
+        self.context.ca_pem = session.roots_pem or self.context.ca_pem
         contexts.save(self.context)
 
     async def _prove(self, method: str, request: Message, info: error_details_pb2.ErrorInfo) -> str:
@@ -168,6 +172,16 @@ class Client:
         verify = auth_pb2.VerifySecondFactorRequest(totp_code=code, call_digest=digest)
         verified = await self.attempt(f"{AUTH}/VerifySecondFactor", verify, auth_pb2.SecondFactorProof)
         return str(verified.proof)
+
+
+def _pair(context: Context) -> tuple[bytes, bytes] | tuple[()]:
+    """Read the client certificate of a context, as gRPC takes it: the key first."""
+    if not context.certificate:
+        return ()
+    try:
+        return Path(context.key).read_bytes(), Path(context.certificate).read_bytes()
+    except OSError as error:
+        exits.fail(f"{error.filename}: {error.strerror}", exits.NOT_SIGNED_IN, "ctl certs issue")
 
 
 def _break_glass() -> str:
@@ -213,7 +227,8 @@ def _failure(error: grpc.aio.AioRpcError, context: Context) -> exits.Failure:
     code = _EXIT_BY_CODE.get(error.code(), exits.FAILED)
     if error.code() is grpc.StatusCode.UNAVAILABLE and not info.reason:
         # TLS refusals are mute: look for ourselves.
-        return exits.Failure(diagnose(context.server, context.ca_pem), code)
+        pair = (context.certificate, context.key) if context.certificate else None
+        return exits.Failure(diagnose(context.server, context.ca_pem, pair), code)
     reason = info.reason or error.code().name
     if reason == "CODE_REFUSED":
         code = exits.NOT_ALLOWED
@@ -227,6 +242,8 @@ def _in_options(message: str) -> str:
 
 
 def _login(context: Context) -> str:
+    if context.certificate:
+        return f"have a new certificate issued (ctl certs issue), in place of {context.certificate}"
     return f"ctl --context {context.name} login"
 
 

@@ -23,9 +23,11 @@ class Context:
     """One control plane.
 
     Attributes:
-        server: HOST:PORT of its TLS door.
-        ca_pem: the authority that its certificate must come from.
+        server: HOST:PORT of its TLS door; of its mTLS door, where a client certificate stands in for a session.
+        ca_pem: the roots that its certificate must come from; each session brings those of today.
         log_key: the audit log's public key (hexadecimal), pinned at the first login.
+        certificate: file of the client certificate; empty: people sign in.
+        key: file of its private key.
         held_checkpoint: the last signed checkpoint that was seen, as a line of an export.
     """
 
@@ -38,6 +40,8 @@ class Context:
     refresh_token: str = ""
     log_key: str = ""
     held_checkpoint: str = ""
+    certificate: str = ""
+    key: str = ""
 
 
 def home() -> Path:

@@ -6,7 +6,7 @@ from common.names import HOST_ID, UID, host_name, operation_name
 from ctl.exits import USAGE, fail
 
 DEFAULT_PORT = 7444
-_PREFIX = re.compile(r"[0-9a-f]{4,32}")
+_PREFIX = re.compile(r"[0-9a-f]{4,40}")
 
 
 def host(text: str) -> str:
@@ -60,19 +60,19 @@ def _refuse_odd(collection: str, text: str, hint: str = "ctl operations list") -
     if not _PREFIX.fullmatch(text.removeprefix(f"{collection}/")):
         one = collection.removesuffix("s")
         article = "an" if one[0] in "ao" else "a"
-        fail(f"{text!r} is not {article} {one}'s id (4 to 32 hexadecimal digits)", USAGE, hint)
+        fail(f"{text!r} is not {article} {one}'s id (4 to 40 hexadecimal digits)", USAGE, hint)
 
 
-def server(text: str) -> str:
+def server(text: str, default_port: int = DEFAULT_PORT) -> str:
     """Read HOST or HOST:PORT as HOST:PORT; an IPv6 address with a port stands in brackets."""
     bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
     if bare_ipv6:
         text = f"[{text}]"
     name, colon, port = (text, "", "") if text.endswith("]") else text.rpartition(":")
     if not colon:
-        name, port = text, str(DEFAULT_PORT)
+        name, port = text, str(default_port)
     if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]", name) or not _is_port(port):
-        fail(f"{text!r} is not HOST or HOST:PORT", USAGE, f"for example cp.example.net:{DEFAULT_PORT}")
+        fail(f"{text!r} is not HOST or HOST:PORT", USAGE, f"for example cp.example.net:{default_port}")
     return f"{name}:{port}"
 
 

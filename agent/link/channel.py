@@ -20,11 +20,11 @@ _OPTIONS = (
 
 def mtls_channel(settings: Settings, identity: Identity) -> grpc.aio.Channel:
     """Open a fresh channel as this agent."""
-    credentials = grpc.ssl_channel_credentials(identity.ca_pem, identity.key_pem, identity.certificate_pem)
+    credentials = grpc.ssl_channel_credentials(identity.roots_pem, identity.key_pem, identity.certificate_pem)
     return grpc.aio.secure_channel(f"{settings.server}:{settings.mtls_port}", credentials, options=_OPTIONS)
 
 
-def tls_channel(settings: Settings, ca_pem: bytes) -> grpc.aio.Channel:
+def tls_channel(settings: Settings, roots_pem: bytes) -> grpc.aio.Channel:
     """Open a fresh channel as nobody yet, to enroll."""
-    credentials = grpc.ssl_channel_credentials(ca_pem)
+    credentials = grpc.ssl_channel_credentials(roots_pem)
     return grpc.aio.secure_channel(f"{settings.server}:{settings.tls_port}", credentials, options=_OPTIONS)

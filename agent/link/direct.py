@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import grpc.aio
 import structlog
-from solward.hosts.v1 import link_pb2
+from solward.hosts.v1 import enrollment_pb2, link_pb2
 from solward.hosts.v1.link_pb2_grpc import LinkServiceStub
 
 from agent import PROTOCOL, VERSION
@@ -57,6 +57,7 @@ class DirectLink:
         self._spooled = asyncio.Event()
         self._outgoing: asyncio.Queue[link_pb2.ConnectRequest] = asyncio.Queue(QUEUE)
         self._commands: set[asyncio.Task[None]] = set()
+        self._trusted: Callable[[enrollment_pb2.SignedTrust], int] | None = None
 
     async def finish(self, timeout_s: float) -> None:
         """Let commands that are under way end; what is not done by then is cancelled."""
@@ -71,18 +72,21 @@ class DirectLink:
         self._spooled.set()
 
     async def run(
-        self, channel: grpc.aio.Channel, identity: Identity, welcomed: Callable[[link_pb2.Welcome], None]
-    ) -> None:
+        self, channel: grpc.aio.Channel, identity: Identity, welcomed: Callable[[link_pb2.Welcome], None],
+        trusted: Callable[[enrollment_pb2.SignedTrust], int] | None = None,
+    ) -> None:  # fmt: skip
         """Run one stream until the server ends it in peace.
 
         Args:
             channel: a fresh channel.
             identity: who we are.
             welcomed: called with the server's Welcome.
+            trusted: called with each trust bundle; gives the version that is kept then.
 
         Raises: grpc.aio.AioRpcError when it ends otherwise.
         """
         self._outgoing = asyncio.Queue(QUEUE)
+        self._trusted = trusted
         call = LinkServiceStub(channel).Connect(self._messages(identity))
         try:
             async with asyncio.timeout(WELCOME_SECONDS):
@@ -139,6 +143,7 @@ class DirectLink:
             labels=self._about.labels,
             has_ledger_tool=self._about.has_ledger_tool,
             held_checkpoint=self._witness.message(),
+            trust_version=identity.trust_version,
         )
 
     async def _upload(self, sent: int) -> None:
@@ -172,6 +177,9 @@ class DirectLink:
             elif message.HasField("checkpoint"):
                 report = await self._disk(self._witness.told, message.checkpoint)
                 await self._outgoing.put(link_pb2.ConnectRequest(witness=report))
+            elif message.HasField("trust") and self._trusted:
+                kept = link_pb2.TrustKept(version=self._trusted(message.trust))
+                await self._outgoing.put(link_pb2.ConnectRequest(trust_kept=kept))
             elif message.HasField("command"):
                 task = asyncio.create_task(self._command(message.command), name="command")
                 self._commands.add(task)

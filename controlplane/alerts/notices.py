@@ -23,6 +23,11 @@ NOTICES = {
         "somebody did without the approval of others",
         "ask who did it whether it was needed; ctl audit list shows what was done; acknowledge it then",
     ),
+    "host_recovery": Notice(
+        "a host may join anew, or has joined anew, with a recovery token",
+        "make sure that it was meant, and that it is the right machine; ctl audit list shows who did it; "
+        "ctl hosts revoke keeps it out; acknowledge it then",
+    ),
 }
 
 

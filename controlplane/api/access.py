@@ -14,6 +14,7 @@ from controlplane.api.auth import open_session
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.guard.roles import PERMISSIONS, ROLES
 from controlplane.identity.call_approvals import CallApprovals
+from controlplane.identity.client_certificates import ClientCertificates
 from controlplane.identity.explain import Explainer
 from controlplane.identity.people import Invited, People
 from controlplane.identity.power import Power, must_hold
@@ -33,6 +34,7 @@ class AccessApi(AccessServiceServicer):
     def __init__(
         self, people: People, roles: RoleBook, power: Power, stored: AccessRepository, sessions: Sessions,
         principals: Principals, hosts: HostRepository, explainer: Explainer, approvals: CallApprovals,
+        certificates: ClientCertificates,
     ) -> None:  # fmt: skip
         self._people = people
         self._roles = roles
@@ -43,6 +45,7 @@ class AccessApi(AccessServiceServicer):
         self._hosts = hosts
         self._explainer = explainer
         self._approvals = approvals
+        self._certificates = certificates
 
     async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
         return pb.ListUsersResponse(users=[await self._user(user) for user in await self._people.all()])
@@ -77,6 +80,7 @@ class AccessApi(AccessServiceServicer):
         await self._power.must_hold_all_of(caller().rules, user)
         invited = await self._people.reset(user)
         await self._sessions.end_all(user.uid)
+        await self._certificates.revoke_all(user.uid)
         self._principals.forget()
         return await self._invitation(invited)
 

@@ -10,6 +10,7 @@ from common.errors import SolwardError
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.guard.second_factor import PROOF_KEY, second_factor_required
 from controlplane.identity.authenticators import otpauth_uri, qr_svg
+from controlplane.identity.live import LivePki
 from controlplane.identity.oidc.logins import OidcLogins
 from controlplane.identity.people import People
 from controlplane.identity.principals import Principals
@@ -27,7 +28,7 @@ class AuthApi(AuthServiceServicer):
 
     def __init__(
         self, sessions: Sessions, factors: SecondFactors, stored: SessionStore, principals: Principals, people: People,
-        oidc: OidcLogins, trust_domain: str,
+        oidc: OidcLogins, trust_domain: str, pki: LivePki,
     ) -> None:  # fmt: skip
         self._sessions = sessions
         self._factors = factors
@@ -36,6 +37,7 @@ class AuthApi(AuthServiceServicer):
         self._people = people
         self._oidc = oidc
         self._trust_domain = trust_domain
+        self._pki = pki
 
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.Session:
         if bool(request.totp_code) == bool(request.recovery_code):
@@ -50,11 +52,11 @@ class AuthApi(AuthServiceServicer):
         )
         if request.recovery_code:
             current_call().notes.update(recovery_code=True)
-        return session_message(tokens)
+        return self._session(tokens)
 
     async def RefreshSession(self, request: pb.RefreshSessionRequest, context: Context) -> pb.Session:
         try:
-            return session_message(await self._sessions.refresh(request.refresh_token))
+            return self._session(await self._sessions.refresh(request.refresh_token))
         finally:
             # A reused token has just ended its session.
             self._principals.forget()
@@ -137,7 +139,7 @@ class AuthApi(AuthServiceServicer):
         )  # fmt: skip
         self._principals.forget()
         current_call().notes.update(user=f"users/{tokens.username}")
-        return pb.OidcSession(session=session_message(tokens), next=page)
+        return pb.OidcSession(session=self._session(tokens), next=page)
 
     async def BeginDeviceLogin(self, request: pb.BeginDeviceLoginRequest, context: Context) -> pb.DeviceLogin:
         device = await self._oidc.begin_device()
@@ -150,7 +152,7 @@ class AuthApi(AuthServiceServicer):
         tokens = await self._oidc.poll(request.handle_token, current_call().peer)
         self._principals.forget()
         current_call().notes.update(user=f"users/{tokens.username}")
-        return session_message(tokens)
+        return self._session(tokens)
 
     async def EndOidcSession(self, request: pb.EndOidcSessionRequest, context: Context) -> pb.OidcLogout:
         await self._sessions.end(caller().session)
@@ -172,6 +174,16 @@ class AuthApi(AuthServiceServicer):
                 "a first authenticator is set up right after a sign-in: sign in again first",
             )
 
+    def _session(self, tokens: Tokens) -> pb.Session:
+        return pb.Session(
+            username=tokens.username,
+            access_token=tokens.access,
+            access_expire_time=timestamp(tokens.access_expires_ms),
+            refresh_token=tokens.refresh,
+            session_expire_time=timestamp(tokens.session_expires_ms),
+            roots_pem=self._pki.roots_pem.decode(),
+        )
+
     def _secret(self, user: User, seed: str) -> pb.AuthenticatorSecret:
         current_call().notes.update(user=f"users/{user.name}")
         uri = otpauth_uri(seed, user.name, self._trust_domain)
@@ -188,15 +200,4 @@ def open_session(session: Session, username: str) -> pb.OpenSession:
         expire_time=timestamp(session.expires_ms),
         peer=session.peer,
         current=session.id == caller().session,
-    )
-
-
-def session_message(tokens: Tokens) -> pb.Session:
-    """Give tokens as the caller gets them."""
-    return pb.Session(
-        username=tokens.username,
-        access_token=tokens.access,
-        access_expire_time=timestamp(tokens.access_expires_ms),
-        refresh_token=tokens.refresh,
-        session_expire_time=timestamp(tokens.session_expires_ms),
     )

@@ -14,9 +14,10 @@ from controlplane.api.lookup import find_host
 from controlplane.api.paging import page_position, page_token
 from controlplane.api.reach import MANY, Reach
 from controlplane.guard.context import Context, caller, current_call
-from controlplane.identity.ca import CertificateAuthority, certificate_pem
 from controlplane.identity.enrollment import Enrolled, Enrollment
+from controlplane.identity.live import LivePki
 from controlplane.identity.principals import Principals
+from controlplane.identity.recovery import Recovery
 from controlplane.links.dispatch import Dispatch
 from controlplane.links.registry import Links
 from controlplane.links.session import LinkSessions
@@ -34,14 +35,16 @@ class HostsApi(HostsServiceServicer):
         self,
         hosts: HostRepository,
         enrollment: Enrollment,
-        ca: CertificateAuthority,
+        recovery: Recovery,
+        pki: LivePki,
         links: Links,
         ingest: Ingest,
         principals: Principals,
     ) -> None:
         self._hosts = hosts
         self._enrollment = enrollment
-        self._ca = ca
+        self._recovery = recovery
+        self._pki = pki
         self._links = links
         self._ingest = ingest
         self._principals = principals
@@ -60,8 +63,13 @@ class HostsApi(HostsServiceServicer):
         return await self._host(await find_host(self._hosts, request.name))
 
     async def CreateJoinToken(self, request: hosts_pb2.CreateJoinTokenRequest, context: Context) -> hosts_pb2.JoinToken:
-        token, expires = await self._enrollment.create_token(host_id(request.host))
-        return hosts_pb2.JoinToken(host=request.host, token=token, expire_time=timestamp(expires), ca_pem=self._ca.pem)
+        return self._token(request.host, *await self._enrollment.create_token(host_id(request.host)))
+
+    async def CreateRecoveryToken(
+        self, request: hosts_pb2.CreateRecoveryTokenRequest, context: Context
+    ) -> hosts_pb2.JoinToken:
+        host = await find_host(self._hosts, request.host)
+        return self._token(request.host, *await self._recovery.allow(host, caller().name, request.reason))
 
     async def RevokeHost(self, request: hosts_pb2.RevokeHostRequest, context: Context) -> hosts_pb2.Host:
         row = await find_host(self._hosts, request.name)
@@ -70,6 +78,10 @@ class HostsApi(HostsServiceServicer):
         self._links.cut(row.uid, revoked())
         self._ingest.forget(row.name)
         return await self._host(await find_host(self._hosts, request.name))
+
+    def _token(self, host: str, token: str, expires_ms: int) -> hosts_pb2.JoinToken:
+        roots = self._pki.roots_pem.decode()
+        return hosts_pb2.JoinToken(host=host, token=token, expire_time=timestamp(expires_ms), ca_pem=roots)
 
     async def _host(self, row: HostRow) -> hosts_pb2.Host:
         known = self._links.get(row.uid)
@@ -82,6 +94,8 @@ class HostsApi(HostsServiceServicer):
             agent_version=row.agent_version,
             last_seen_time=timestamp(row.last_seen_ms),
             certificate_expire_time=timestamp(certificate.not_after_ms if certificate else None),
+            certificate_start_time=timestamp(certificate.not_before_ms if certificate else None),
+            certificate_issuer=certificate.issuer if certificate else "",
             clock_skew_seconds=row.clock_skew_s,
             dropped_samples=known.dropped_samples if known else 0,
             create_time=timestamp(row.created_ms),
@@ -93,14 +107,22 @@ class HostsApi(HostsServiceServicer):
 class EnrollmentApi(EnrollmentServiceServicer):
     """Serves EnrollmentService."""
 
-    def __init__(self, enrollment: Enrollment, ca: CertificateAuthority, dispatch: Dispatch, audit_key: bytes) -> None:
+    def __init__(
+        self, enrollment: Enrollment, recovery: Recovery, pki: LivePki, dispatch: Dispatch, audit_key: bytes
+    ) -> None:
         self._enrollment = enrollment
-        self._ca = ca
+        self._recovery = recovery
+        self._pki = pki
         self._dispatch = dispatch
         self._audit_key = audit_key
 
     async def Enroll(self, request: enrollment_pb2.EnrollRequest, context: Context) -> enrollment_pb2.Identity:
-        enrolled = await self._enrollment.enroll(host_id(request.host), request.join_token, request.csr_pem)
+        enrolled = await self._enrollment.enroll(
+            host_id(request.host), request.join_token, request.csr_pem, request.exchange_token
+        )
+        if enrolled.recovered:
+            current_call().notes["recovered"] = True
+            await self._recovery.happened(enrolled.host)
         return self._identity(enrolled)
 
     async def Renew(self, request: enrollment_pb2.RenewRequest, context: Context) -> enrollment_pb2.Identity:
@@ -111,11 +133,12 @@ class EnrollmentApi(EnrollmentServiceServicer):
         return enrollment_pb2.Identity(
             host=host_name(enrolled.host.name),
             uid=enrolled.host.uid,
-            certificate_pem=certificate_pem(enrolled.certificate),
-            ca_pem=self._ca.pem,
+            certificate_pem=enrolled.chain_pem,
+            ca_pem=self._pki.roots_pem.decode(),
             permit_keys=self._dispatch.permit_keys,
             audit_key=self._audit_key,
             expire_time=timestamp(unix_ms(enrolled.certificate.not_valid_after_utc)),
+            trust=self._pki.trust(),
         )
 
 

@@ -12,6 +12,7 @@ from controlplane.gateway import replies
 from controlplane.gateway.browser import BrowserSessions
 from controlplane.gateway.errors import GatewayError, bad_request
 from controlplane.gateway.headers import Metadata
+from controlplane.gateway.upstream import Upstream
 
 # Lax, since the browser comes back from another site; it is worth one login, for ten minutes.
 BINDING = "__Host-solward-login"
@@ -33,7 +34,10 @@ class OidcPages:
     """
 
     def __init__(
-        self, channel: grpc.aio.Channel, metadata: Callable[[web.Request], Metadata], sessions: BrowserSessions
+        self,
+        channel: grpc.aio.Channel | Upstream,
+        metadata: Callable[[web.Request], Metadata],
+        sessions: BrowserSessions,
     ) -> None:
         self._metadata = metadata
         self._sessions = sessions
@@ -80,7 +84,7 @@ class OidcPages:
         return web.Response(status=200)
 
 
-def _unary(channel: grpc.aio.Channel, method: str, reply: Any) -> Any:
+def _unary(channel: grpc.aio.Channel | Upstream, method: str, reply: Any) -> Any:
     read = reply.FromString if reply else None
     return channel.unary_unary(f"{_AUTH}/{method}", lambda message: message.SerializeToString(), read)
 

@@ -23,6 +23,7 @@ from controlplane.gateway.origins import Origins
 from controlplane.gateway.routes import Match, Route, Routes
 from controlplane.gateway.site import Limits
 from controlplane.gateway.templates import PathError
+from controlplane.gateway.upstream import Upstream
 from controlplane.networks import EVERYWHERE, Admission, Network
 
 _HEALTH = "/grpc.health.v1.Health/Check"
@@ -51,7 +52,7 @@ class Trust:
 
 
 def build_app(
-    channel: grpc.aio.Channel,
+    channel: grpc.aio.Channel | Upstream,
     services: Sequence[ServiceDescriptor],
     trust: Trust,
     limits: Limits | None = None,
@@ -91,7 +92,7 @@ def build_app(
 class _Gateway:
     def __init__(
         self,
-        channel: grpc.aio.Channel,
+        channel: grpc.aio.Channel | Upstream,
         routes: Routes,
         trust: Trust,
         listed: Origins,
@@ -253,7 +254,7 @@ class _Gateway:
         return GatewayError(code, "BODY_TOO_LARGE", words, http_status=413, closes=True)
 
 
-def _callable(channel: grpc.aio.Channel, route: Route) -> Any:
+def _callable(channel: grpc.aio.Channel | Upstream, route: Route) -> Any:
     make = channel.unary_stream if route.streams else channel.unary_unary
     return make(
         route.rpc,

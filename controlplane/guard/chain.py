@@ -30,7 +30,9 @@ class Link:
         """Look at one message of a client's stream; raise SolwardError to end the call."""
 
 
-async def _none() -> AsyncIterator[Any]:
+async def _written(answers: Awaitable[None]) -> AsyncIterator[Any]:
+    """Stand in for a handler that writes its answers itself, so that its caller's standing is looked at, too."""
+    await answers
     return
     yield
 
@@ -85,8 +87,7 @@ class GuardChain(AsyncServerInterceptor):
             answers = method(source, call.context)
             if not hasattr(answers, "__aiter__"):
                 # A handler that writes its answers itself (the health service's Watch).
-                await answers
-                answers = _none()
+                answers = _written(answers)
             async with aclosing(while_standing(answers, lambda: self._recheck(call))) as responses:
                 async for response in responses:
                     yield response

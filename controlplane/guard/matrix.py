@@ -26,7 +26,7 @@ def _row(rule: MethodRule) -> tuple[str, ...]:
     service, _, method = rule.name.rpartition("/")
     return (
         f"{service.split('.')[-1]}/{method}",
-        policy.permission,
+        policy.permission + (f"; of others: {policy.others_permission}" if policy.others_permission else ""),
         ", ".join(_holders(policy)),
         _word(policy_pb2.Risk.Name(policy.risk), "RISK_"),
         _word(policy_pb2.SecondFactor.Name(policy.second_factor), "SECOND_FACTOR_"),

@@ -22,7 +22,7 @@ class Policy(Link):
         policy, principal = call.rule.policy, call.principal
         if principal.kind not in policy.principals:
             raise _wrong_kind(call)
-        permission = policy.permission
+        permission = asked_permission(call)
         if principal.sees_all(permission):
             return
         if not principal.may(permission):
@@ -37,9 +37,17 @@ class Policy(Link):
         await self.enter(call)
 
 
+def asked_permission(call: Call) -> str:
+    """Give the permission that a call asks for: another one where it is about what is not the caller's own."""
+    policy, principal = call.rule.policy, call.principal
+    user = principal.kind == policy_pb2.PRINCIPAL_KIND_USER
+    own = ("", f"users/{principal.name}" if user else principal.name)
+    return policy.others_permission if policy.others_permission and call.resource not in own else policy.permission
+
+
 def missing(call: Call, decision: Decision) -> SolwardError:
     """Say which permission is missing, where, and which roles have it."""
-    permission, principal = call.rule.policy.permission, call.principal
+    permission, principal = asked_permission(call), call.principal
     roles = roles_with(permission)
     where = decision.missing_at
     scopes = [rule.words() for rule in principal.rules if permission in rule.permissions]

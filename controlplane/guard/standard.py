@@ -14,6 +14,7 @@ _HEALTH = policy_pb2.MethodPolicy(
     principals=[
         policy_pb2.PRINCIPAL_KIND_ANONYMOUS,
         policy_pb2.PRINCIPAL_KIND_USER,
+        policy_pb2.PRINCIPAL_KIND_SERVICE,
         policy_pb2.PRINCIPAL_KIND_AGENT,
     ],
     audit=policy_pb2.AUDIT_LEVEL_NONE,
@@ -24,7 +25,7 @@ _REFLECTION = policy_pb2.MethodPolicy(
     permission="reflection.read",
     risk=policy_pb2.RISK_READ,
     second_factor=policy_pb2.SECOND_FACTOR_NONE,
-    principals=[policy_pb2.PRINCIPAL_KIND_USER],
+    principals=[policy_pb2.PRINCIPAL_KIND_USER, policy_pb2.PRINCIPAL_KIND_SERVICE],
     audit=policy_pb2.AUDIT_LEVEL_REFUSED,
     rate=policy_pb2.RATE_CLASS_STREAM,
 )

@@ -60,4 +60,6 @@ def _rule(method: MethodDescriptor) -> MethodRule:
         raise PolicyMissing(f"the policy of {name} names {policy.resource_field}, which its request has not")
     if policy.power_approvals and not {"user", "role"} <= set(method.input_type.fields_by_name):
         raise PolicyMissing(f"the policy of {name} asks for power_approvals, but its request names no user and role")
+    if policy.others_permission and not policy.resource_field:
+        raise PolicyMissing(f"the policy of {name} tells others' from the caller's own, and names no resource_field")
     return MethodRule(name, policy, method.input_type, method.client_streaming, method.server_streaming)

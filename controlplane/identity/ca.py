@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.names import SpiffeId
+from common.pki import certificates_pem, subject_key_id
 
 AGENT_LIFE = dt.timedelta(hours=24)
-SERVER_LIFE = dt.timedelta(days=365)
+SERVER_LIFE = dt.timedelta(days=90)
 CA_LIFE = dt.timedelta(days=3650)
 # A host whose clock is a little behind must not find its new certificate "not yet valid".
 BACKDATE = dt.timedelta(minutes=5)
@@ -24,14 +25,23 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CertificateAuthority:
-    """The authority's certificate and key."""
+    """An authority that can issue.
+
+    Attributes:
+        certificate: its own.
+        key: its private key.
+        id: what the installation calls it.
+        above: the certificates above it, up to the root; none where it is the root itself.
+    """
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+    id: str = "ca"
+    above: tuple[x509.Certificate, ...] = ()
 
     @classmethod
-    def create(cls, trust_domain: str, now: dt.datetime) -> "CertificateAuthority":
-        """Make a new authority for a trust domain."""
+    def create(cls, trust_domain: str, now: dt.datetime, ident: str = "ca") -> "CertificateAuthority":
+        """Make a new authority for a trust domain; it is its own root."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(f"Solward CA {trust_domain}")
         certificate = (
@@ -41,12 +51,17 @@ class CertificateAuthority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        return cls(certificate, key)
+        return cls(certificate, key, ident)
 
     @property
     def pem(self) -> str:
         """The authority's certificate as PEM."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+        return certificate_pem(self.certificate)
+
+    def chain_pem(self, leaf: x509.Certificate) -> str:
+        """Give a certificate of this authority as it is shown: with all that stands between it and the root."""
+        between = (self.certificate, *self.above[:-1]) if self.above else ()
+        return certificates_pem((leaf, *between)).decode()
 
     def issue_client(
         self, key: ec.EllipticCurvePublicKey, who: SpiffeId, now: dt.datetime, life: dt.timedelta = AGENT_LIFE
@@ -59,10 +74,12 @@ class CertificateAuthority:
             .sign(self.key, hashes.SHA256())
         )
 
-    def issue_server(self, key: ec.EllipticCurvePublicKey, names: list[str], now: dt.datetime) -> x509.Certificate:
+    def issue_server(
+        self, key: ec.EllipticCurvePublicKey, names: list[str], now: dt.datetime, life: dt.timedelta = SERVER_LIFE
+    ) -> x509.Certificate:
         """Certify a server key for DNS names and addresses."""
         return (
-            self._leaf(_name(names[0]), key, now, SERVER_LIFE)
+            self._leaf(_name(names[0]), key, now, life)
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(self.key, hashes.SHA256())
@@ -71,7 +88,10 @@ class CertificateAuthority:
     def _leaf(
         self, name: x509.Name, key: ec.EllipticCurvePublicKey, now: dt.datetime, life: dt.timedelta
     ) -> x509.CertificateBuilder:
-        issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        # The identifier that the authority's own certificate says: TLS libraries compare them.
+        issuer_key = x509.AuthorityKeyIdentifier(subject_key_id(self.certificate), None, None)
+        # No certificate outlives the one that it hangs from.
+        life = min([life, *(one.not_valid_after_utc - now for one in (self.certificate, *self.above))])
         return (
             _builder(name, self.certificate.subject, key, now, life)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -124,6 +144,11 @@ def _builder(
         .not_valid_before(now - BACKDATE)
         .not_valid_after(now + life)
     )
+
+
+def authority_usage() -> x509.KeyUsage:
+    """Say what an authority's key is for."""
+    return _usage(certificates=True)
 
 
 def _usage(*, certificates: bool) -> x509.KeyUsage:

@@ -5,13 +5,14 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.files import write_private
-from common.pki import key_pem, load_key, new_key
-from controlplane.identity.ca import CertificateAuthority, certificate_pem
+from controlplane.identity.authorities import AuthorityStore
+from controlplane.identity.authorities import private as _read
+from controlplane.identity.ca import CertificateAuthority
+from controlplane.identity.live import LivePki
 from controlplane.settings import Settings
 
 
@@ -23,9 +24,7 @@ class InstallationError(Exception):
 class Installation:
     """Everything secret of one control plane; it never leaves the process or the 0600 files."""
 
-    ca: CertificateAuthority
-    server_key_pem: bytes = field(repr=False)
-    server_chain_pem: bytes
+    pki: LivePki
     permit_key: Ed25519PrivateKey
     token_key: Ed25519PrivateKey
     checkpoint_key: Ed25519PrivateKey
@@ -37,6 +36,11 @@ class Installation:
     # What was signed and sealed before a rotation still holds.
     old_token_key: Ed25519PrivateKey | None = None
     old_seed_key: bytes | None = field(default=None, repr=False)
+
+    @property
+    def ca(self) -> CertificateAuthority:
+        """The authority that issues now."""
+        return self.pki.issuing
 
 
 def exists(settings: Settings) -> bool:
@@ -54,9 +58,7 @@ def create(settings: Settings) -> Installation:
     for folder in (settings.data_dir, settings.data_dir / "pki", settings.data_dir / "keys"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-    authority = CertificateAuthority.create(settings.trust_domain, _now())
-    write_private(_pki(settings, "ca.key"), key_pem(authority.key))
-    write_private(_pki(settings, "ca.pem"), authority.pem.encode())
+    authority_store(settings).create(settings.trust_domain)
     for name in ("permit", "token", "checkpoint"):
         write_private(key_path(settings, name), ed25519_pem(Ed25519PrivateKey.generate()))
     for name in ("audit", "seed", "gateway", "csrf"):
@@ -72,17 +74,13 @@ def load(settings: Settings) -> Installation:
     if not exists(settings):
         raise InstallationError(f"{settings.data_dir} holds no installation: run solward-controlplane init first")
     try:
-        ca_key = load_key(_read(_pki(settings, "ca.key")))
-        authority = CertificateAuthority(x509.load_pem_x509_certificate(_read(_pki(settings, "ca.pem"))), ca_key)
-        server_key = new_key()
-        server = authority.issue_server(server_key.public_key(), settings.server_names, _now())
+        permit_key = _ed25519(_read(key_path(settings, "permit")))
+        server_life = dt.timedelta(days=settings.server_certificate_days)
         given = settings.audit_signing_key
         csrf = settings.csrf_secret
         return Installation(
-            ca=authority,
-            server_key_pem=key_pem(server_key),
-            server_chain_pem=(certificate_pem(server) + authority.pem).encode(),
-            permit_key=_ed25519(_read(key_path(settings, "permit"))),
+            pki=LivePki(authority_store(settings), settings.server_names, permit_key, server_life),
+            permit_key=permit_key,
             token_key=_ed25519(_read(key_path(settings, "token"))),
             checkpoint_key=_ed25519(_read(key_path(settings, "checkpoint"))),
             audit_key=given.get_secret_value().encode() if given else _read(key_path(settings, "audit")),
@@ -109,20 +107,14 @@ def _old(settings: Settings, name: str) -> bytes | None:
     return _read(path) if path.exists() else None
 
 
-def _pki(settings: Settings, name: str) -> Path:
-    return settings.data_dir / "pki" / name
+def authority_store(settings: Settings) -> AuthorityStore:
+    """Give the installation's authorities on disk."""
+    return AuthorityStore(settings.data_dir / "pki")
 
 
 def key_path(settings: Settings, name: str) -> Path:
     """Say where a key is kept."""
     return settings.data_dir / "keys" / f"{name}.key"
-
-
-def _read(path: Path) -> bytes:
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise ValueError(f"{path} has mode {mode:04o}; it must be 0600")
-    return path.read_bytes()
 
 
 def ed25519_pem(key: Ed25519PrivateKey) -> bytes:
@@ -137,7 +129,3 @@ def _ed25519(pem: bytes) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("a signing key is not Ed25519")
     return key
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)

@@ -2,6 +2,7 @@
 
 import grpc
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from solward.policy.v1 import policy_pb2
 
 from common.clock import now_ms
@@ -12,8 +13,10 @@ from controlplane.guard.context import Principal
 from controlplane.guard.decision import Held
 from controlplane.guard.roles import AGENT, ROLES, SELF, VIEWER
 from controlplane.identity.cache import ShortCache
+from controlplane.identity.live import LivePki
 from controlplane.identity.role_book import RoleBook
 from controlplane.identity.sessions import Sessions
+from controlplane.store.certificates import ServiceRepository
 from controlplane.store.hosts import ACTIVE, ENDED, NEXT, CertificateRow, HostRepository
 from controlplane.store.users import User, UserRepository
 
@@ -26,8 +29,10 @@ class Principals:
 
     def __init__(
         self, users: UserRepository, hosts: HostRepository, sessions: Sessions, roles: RoleBook, trust_domain: str,
-        *, second_factor_roles: frozenset[str] = frozenset(),
+        services: ServiceRepository, pki: LivePki, *, second_factor_roles: frozenset[str] = frozenset(),
     ) -> None:  # fmt: skip
+        self._services = services
+        self._pki = pki
         self._users = users
         self._roles = roles
         self._second_factor_roles = second_factor_roles
@@ -60,17 +65,26 @@ class Principals:
 
     async def _load_certificate(self, pem: bytes) -> Principal:
         try:
-            info = CertificateInfo.of(x509.load_pem_x509_certificate(pem))
+            certificate = x509.load_pem_x509_certificate(pem)
+            info = CertificateInfo.of(certificate)
         except ValueError as error:
             raise _refused("CERTIFICATE_REFUSED", f"the certificate cannot be used: {error}") from None
         row = await self._hosts.certificate(info.serial)
         who = info.spiffe_id
         if who.trust_domain != self._trust_domain or row is None or (row.kind, row.subject_uid) != (who.kind, who.uid):
             raise _refused("CERTIFICATE_UNKNOWN", "the certificate was not issued by this control plane")
+        if _public_der(certificate) != row.public_key_der:
+            # Below a root that is not ours alone, another authority may repeat serial and name.
+            raise _refused("CERTIFICATE_UNKNOWN", "the certificate was not issued by this control plane")
+        if not self._pki.trusts(row.issuer):
+            # TLS checked it when the connection began; a connection may be older than that.
+            raise _refused("AUTHORITY_RETIRED", "the authority that issued the certificate is trusted no more")
         if row.state == ENDED:
             raise _refused("CERTIFICATE_REVOKED", "the certificate was revoked or replaced: enroll the host again")
         if now_ms() < info.not_before_ms:
             raise _refused("CERTIFICATE_NOT_YET_VALID", "the certificate does not hold yet: check the clocks")
+        if who.kind == "service":
+            return await self._service(row)
         return await self._agent(row) if who.kind == "agent" else await self._person(row)
 
     async def _agent(self, row: CertificateRow) -> Principal:
@@ -96,6 +110,22 @@ class Principals:
             raise _refused("USER_DISABLED", "the certificate's user may not sign in")
         return await self._user(user, f"cert:{row.serial}", row.not_after_ms)
 
+    async def _service(self, row: CertificateRow) -> Principal:
+        service = await self._services.by_uid(row.subject_uid)
+        if service is None or service.disabled:
+            raise _refused("SERVICE_DISABLED", "the certificate's service is kept out")
+        own = await self._roles.permissions(service.role) or SELF
+        return Principal(
+            kind=policy_pb2.PRINCIPAL_KIND_SERVICE,
+            uid=service.uid,
+            name=f"services/{service.name}",
+            permissions=own,
+            role=service.role,
+            session=f"cert:{row.serial}",
+            expires_ms=row.not_after_ms,
+            held=(Held(service.role, own),),
+        )
+
     async def _user(self, user: User, session: str, expires_ms: int) -> Principal:
         held = await self._roles.rules_of(user)
         if not user.has_second_factor and any(map(self._wants_factor, held)):
@@ -117,6 +147,11 @@ class Principals:
         if rule.role in ROLES:
             return rule.role in self._second_factor_roles
         return bool(self._second_factor_roles) and not rule.permissions <= VIEWER
+
+
+def _public_der(certificate: x509.Certificate) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return certificate.public_key().public_bytes(serialization.Encoding.DER, form)
 
 
 def _refused(reason: str, message: str) -> SolwardError:

@@ -8,9 +8,12 @@ import pyotp
 from common.clock import now_ms
 from common.errors import SolwardError
 from controlplane.identity.secrets import new_token, seal, token_hash, unseal
+from controlplane.store.certificates import CertificateRepository
 from controlplane.store.sessions import SessionStore
 from controlplane.store.users import User, UserRepository
 
+# What a certificate that stands for a session is named by, before its serial.
+CERTIFICATE = "cert:"
 RECENT_MS = 5 * 60 * 1000
 STEP_SECONDS = 30
 # Accepted steps either side of now, for clocks that differ.
@@ -25,8 +28,14 @@ class SecondFactors:
     """Verifies authenticator codes (RFC 6238) and keeps what they proved."""
 
     def __init__(
-        self, users: UserRepository, sessions: SessionStore, seed_key: bytes, old_seed_key: bytes | None = None
+        self,
+        users: UserRepository,
+        sessions: SessionStore,
+        certificates: CertificateRepository,
+        seed_key: bytes,
+        old_seed_key: bytes | None = None,
     ) -> None:
+        self._certificates = certificates
         self._users = users
         self._sessions = sessions
         self._seed_key = seed_key
@@ -83,16 +92,23 @@ class SecondFactors:
         await self._users.set_failures(user.uid, 0, 0)
         now = now_ms()
         if not call_digest:
-            await self._sessions.confirm(session_id, now)
+            if session_id.startswith(CERTIFICATE):
+                await self._certificates.confirm(session_id.removeprefix(CERTIFICATE), now)
+            else:
+                await self._sessions.confirm(session_id, now)
             return "", now + RECENT_MS
         proof = new_token("proof")
         await self._sessions.add_proof(token_hash(proof), session_id, call_digest, now + RECENT_MS)
         return proof, now + RECENT_MS
 
     async def is_recent(self, session_id: str) -> bool:
-        """Whether the session proved its second factor within 5 minutes."""
-        session = await self._sessions.get(session_id)
-        return session is not None and 0 <= now_ms() - session.second_factor_ms < RECENT_MS
+        """Whether the session, or the certificate that stands for one, proved its second factor within 5 minutes."""
+        if session_id.startswith(CERTIFICATE):
+            proved_ms = await self._certificates.confirmed_ms(session_id.removeprefix(CERTIFICATE))
+        else:
+            session = await self._sessions.get(session_id)
+            proved_ms = session.second_factor_ms if session else 0
+        return 0 <= now_ms() - proved_ms < RECENT_MS
 
     async def spend(self, proof: str, session_id: str, call_digest: str) -> bool:
         """Use up a proof for the call it was made for."""

@@ -16,6 +16,7 @@ from controlplane.alerts.findings import Findings
 from controlplane.audit.log import AuditLog
 from controlplane.audit.witness import Witnesses
 from controlplane.guard.context import Principal
+from controlplane.identity.live import LivePki
 from controlplane.identity.secrets import token_hash
 from controlplane.links.dispatch import Dispatch
 from controlplane.links.registry import AgentLink, Links
@@ -41,6 +42,7 @@ class LinkSessions:
         audit: AuditLog,
         findings: Findings,
         witnesses: Witnesses,
+        pki: LivePki,
     ) -> None:
         self._hosts = hosts
         self._links = links
@@ -49,6 +51,8 @@ class LinkSessions:
         self._audit = audit
         self._findings = findings
         self._witnesses = witnesses
+        self._pki = pki
+        self._told = pki.authorities.version
 
     async def serve(
         self, principal: Principal, messages: AsyncIterator[link_pb2.ConnectRequest]
@@ -94,6 +98,8 @@ class LinkSessions:
             raise await self._quarantine(host, "its streams take each other's place again and again")
         resume_after = self._ingest.open(host.name, hello)
         self._witnesses.met(link)
+        if hello.trust_version < self._pki.authorities.version:
+            link.send(link_pb2.ConnectResponse(trust=self._pki.trust()))
         return link, link_pb2.Welcome(
             acked_sequence=resume_after,
             exchange_token=token,
@@ -119,10 +125,24 @@ class LinkSessions:
             exchange_next=token_hash(token),
             agent_version=hello.agent_version,
             host_group=hello.group,
+            trust_version=self._believed(hello.trust_version),
             labels=json.dumps(dict(hello.labels), sort_keys=True),
             clock_skew_s=(hello.unix_ms - now_ms()) / 1000,
         )
         return token, bool(shown) and shown == host.exchange_next
+
+    async def tell_trust(self) -> None:
+        """Tell every connected agent whom to trust from now on, if that has changed."""
+        if self._told == self._pki.authorities.version:
+            return
+        self._told = self._pki.authorities.version
+        message = link_pb2.ConnectResponse(trust=self._pki.trust())
+        for link in self._links.open_links():
+            link.send(message)
+
+    def _believed(self, version: int) -> int:
+        # No agent can keep a bundle that was not made yet; one that says so must not pass for told.
+        return version if version <= self._pki.authorities.version else 0
 
     async def _quarantine(self, host: HostRow, why: str) -> SolwardError:
         error = SolwardError(
@@ -179,6 +199,8 @@ class LinkSessions:
                 await self._links.changed()
         elif kind == "receipt":
             await self._dispatch.receipt(link.host_uid, message.receipt)
+        elif kind == "trust_kept":
+            await self._hosts.seen(link.host_uid, now_ms(), trust_version=self._believed(message.trust_kept.version))
         elif kind == "progress":
             self._dispatch.progress(link.host_uid, message.progress)
         elif kind == "witness":

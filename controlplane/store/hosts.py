@@ -28,6 +28,7 @@ class HostRow(NamedTuple):
     created_ms: int
     host_group: str
     labels: str = "{}"
+    trust_version: int = 0
 
     @property
     def label_map(self) -> dict[str, str]:
@@ -46,6 +47,7 @@ class CertificateRow(NamedTuple):
     not_before_ms: int
     not_after_ms: int
     state: str
+    issuer: str = "ca"
 
 
 class JoinRow(NamedTuple):
@@ -57,6 +59,7 @@ class JoinRow(NamedTuple):
     used_ms: int | None
     used_key_hash: str
     certificate_pem: str
+    recover: bool = False
 
 
 _HOST = [hosts.c[name] for name in HostRow._fields]
@@ -136,13 +139,15 @@ class HostRepository:
                 row.uid: row.state for row in await connection.execute(select(hosts.c.uid, hosts.c.state).where(_LIVE))
             }
 
-    async def add_join_token(self, token_hash: str, host_uid: str, expires_ms: int) -> None:
-        """Store a join token, hashed; tokens made before for the host are void."""
+    async def add_join_token(
+        self, token_hash: str, host_uid: str, expires_ms: int, *, recover: bool = False
+    ) -> None:  # fmt: skip
+        """Store a join or recovery token, hashed; tokens made before for the host are void."""
         async with self._engine.begin() as connection:
             await take_turns(connection, host_uid)
             voided = update(join_tokens).where(join_tokens.c.host_uid == host_uid, join_tokens.c.used_ms.is_(None))
             await connection.execute(voided.values(expires_ms=0))
-            row = {"hash": token_hash, "host_uid": host_uid, "expires_ms": expires_ms}
+            row = {"hash": token_hash, "host_uid": host_uid, "expires_ms": expires_ms, "recover": recover}
             await connection.execute(insert(join_tokens).values(**row))
 
     async def join_token(self, token_hash: str) -> JoinRow | None:
@@ -159,15 +164,19 @@ class HostRepository:
         taken = update(join_tokens).where(
             join_tokens.c.hash == token.hash, join_tokens.c.used_ms.is_(None), join_tokens.c.expires_ms > now
         )
-        joined = update(hosts).where(hosts.c.uid == token.host_uid, hosts.c.state == PENDING, _LIVE)
+        from_state = ACTIVE if token.recover else PENDING
+        joined = update(hosts).where(hosts.c.uid == token.host_uid, hosts.c.state == from_state, _LIVE)
+        mine = update(certificates).where(certificates.c.subject_uid == token.host_uid)
         async with self._engine.connect() as connection:
             await take_turns(connection, token.host_uid)
             values = {"used_ms": now, "used_key_hash": key_hash, "certificate_pem": pem}
             if (await connection.execute(taken.values(**values))).rowcount != 1:
                 return False
-            joining = joined.values(state=ACTIVE, exchange_current="", exchange_next="")
+            joining = joined.values(state=ACTIVE, exchange_current="", exchange_next="", trust_version=0)
             if (await connection.execute(joining)).rowcount != 1:
                 return False
+            # What a host that recovers had before ends with it.
+            await connection.execute(mine.values(state=ENDED))
             await connection.execute(insert(certificates).values(created_ms=now, **certificate._asdict()))
             await connection.commit()
         return True

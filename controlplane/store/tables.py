@@ -163,6 +163,8 @@ hosts = Table(
     Column("host_group", String(63), nullable=False, default=""),
     # A JSON object; as the agent last said.
     Column("labels", Text, nullable=False, default="{}"),
+    # The version of the trust bundle that its agent keeps.
+    Column("trust_version", BigInteger, nullable=False, default=0),
     Column("clock_skew_s", Float, nullable=False, default=0.0),
     Column("last_seen_ms", BigInteger, nullable=False, default=0),
     Column("created_ms", BigInteger, nullable=False),
@@ -185,6 +187,8 @@ join_tokens = Table(
     Column("used_ms", BigInteger),
     # Who used it and what it got: the same key may ask again for a while, in case the reply was lost.
     Column("used_key_hash", String(64), nullable=False, default=""),
+    # Of a recovery: the host has joined before, and stays the same host.
+    Column("recover", Boolean, nullable=False, default=False),
     Column("certificate_pem", Text, nullable=False, default=""),
 )
 
@@ -199,6 +203,22 @@ certificates = Table(
     Column("not_after_ms", BigInteger, nullable=False),
     # "next" until its first use, "current" after it, "ended" when replaced or revoked.
     Column("state", String(8), nullable=False),
+    # The authority that issued it, as the manifest of authorities names it.
+    Column("issuer", String(32), nullable=False, default="ca"),
+    # When its holder last proved a second factor, as sessions have it.
+    Column("second_factor_ms", BigInteger, nullable=False, default=0),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+# Programs that hold client certificates.
+services = Table(
+    "services",
+    metadata,
+    Column("uid", String(32), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("role", String(63), nullable=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("creator", String(128), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
 )
 

@@ -14,6 +14,7 @@ from solward.hosts.v1 import link_pb2
 from common.breaker import breakers
 from controlplane.alerts.book import Book
 from controlplane.links.registry import Links
+from controlplane.telemetry.expiries import Expiries, Expiry
 from controlplane.telemetry.ingest import SHOWN, TOTALLED, Ingest
 from controlplane.telemetry.sums import LATENCY
 
@@ -106,20 +107,29 @@ def _breakers() -> Metric:
     return family
 
 
-def metrics_app(ingest: Ingest, links: Links, alerts: Book) -> web.Application:
+def metrics_app(ingest: Ingest, links: Links, alerts: Book, expiries: Expiries) -> web.Application:
     """Build the application that serves GET /metrics."""
     fleet = CollectorRegistry(auto_describe=False)
     fleet.register(FleetCollector(ingest, links, alerts))
 
     async def page(_request: web.Request) -> web.Response:
         # The fleet's part reads what the loop writes, so it stays on the loop; rendering does not.
-        families = list(fleet.collect())
+        families = [*fleet.collect(), _expiry(await expiries.read())]
         body = await asyncio.to_thread(_render, families)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.router.add_get("/metrics", page)
     return app
+
+
+def _expiry(found: list[Expiry]) -> Metric:
+    left = GaugeMetricFamily(
+        "solward_certificate_expiry_seconds", "Seconds until a certificate ends.", labels=("kind", "name")
+    )
+    for kind, name, seconds in found:
+        left.add_metric((kind, name), seconds)
+    return left
 
 
 def _render(families: list[Metric]) -> bytes:

@@ -56,7 +56,7 @@ def users(context: str | None, form: Form) -> None:
 @click.pass_obj
 def invite(context: str | None, user: str, role: str, email: str, form: Form) -> None:
     """Make a user, and an invitation to hand over; the user redeems it with: ctl login --invitation."""
-    request = pb.InviteUserRequest(user=_user(user), role=_role(role), email=email)
+    request = pb.InviteUserRequest(user=_user(user), role=role_name(role), email=email)
     _show_invitation(call(context, "InviteUser", request, pb.Invitation), form)
 
 
@@ -76,7 +76,7 @@ def set_(
     if not paths:
         exits.fail("nothing to change", exits.USAGE, "give --role, --email, --disabled or --enabled")
     request = pb.UpdateUserRequest(
-        user=_user(user), role=_role(role) if role else "", email=email or "", disabled=bool(disabled),
+        user=_user(user), role=role_name(role) if role else "", email=email or "", disabled=bool(disabled),
         update_mask=FieldMask(paths=paths),
     )  # fmt: skip
     done = call(context, "UpdateUser", request, pb.User)
@@ -133,7 +133,7 @@ def roles(context: str | None, form: Form) -> None:
 @click.pass_obj
 def create_role(context: str | None, role: str, permissions: tuple[str, ...], form: Form) -> None:
     """Make ROLE of PERMISSIONS, for example: hosts.read validator.restart."""
-    request = pb.CreateRoleRequest(role=_role(role), permissions=permissions)
+    request = pb.CreateRoleRequest(role=role_name(role), permissions=permissions)
     made = call(context, "CreateRole", request, pb.Role)
     print_message(made, form, [("role", cell(made.name)), ("permits", cell(", ".join(made.permissions)))])
 
@@ -143,8 +143,8 @@ def create_role(context: str | None, role: str, permissions: tuple[str, ...], fo
 @click.pass_obj
 def delete_role(context: str | None, role: str) -> None:
     """Take away a role of your own that nobody has."""
-    call(context, "DeleteRole", pb.DeleteRoleRequest(role=_role(role)), Empty)
-    click.echo(f"{_role(role)} is gone")
+    call(context, "DeleteRole", pb.DeleteRoleRequest(role=role_name(role)), Empty)
+    click.echo(f"{role_name(role)} is gone")
 
 
 @access.command()
@@ -167,7 +167,7 @@ def grants(context: str | None, user: str, form: Form) -> None:
 @click.pass_obj
 def grant(context: str | None, user: str, role: str, scope: str, hours: float, form: Form) -> None:
     """Give USER the role ROLE somewhere, for a time or until it is ended."""
-    request = pb.CreateGrantRequest(user=_user(user), role=_role(role), scope=scope, seconds=round(hours * 3600))
+    request = pb.CreateGrantRequest(user=_user(user), role=role_name(role), scope=scope, seconds=round(hours * 3600))
     done = call(context, "CreateGrant", request, pb.Grant)
     print_message(done, form, grant_pairs(done))
 
@@ -233,7 +233,8 @@ def _user(text: str) -> str:
     return f"users/{text.removeprefix('users/')}"
 
 
-def _role(text: str) -> str:
+def role_name(text: str) -> str:
+    """Give the resource name of a role."""
     return f"roles/{text.removeprefix('roles/')}"
 
 

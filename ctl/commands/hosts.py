@@ -8,9 +8,11 @@ from solward.hosts.v1 import hosts_pb2 as pb
 
 from ctl import names
 from ctl.client import Client, run
+from ctl.exits import USAGE, fail
 from ctl.files import check_writable
 from ctl.output import Form, as_data, cell, output_option, print_data, print_message, print_messages, when
 from ctl.prompts import confirm
+from ctl.views.expiry import expiry_troubles, time_left
 
 SERVICE = "solward.hosts.v1.HostsService"
 MOST_SKEW_S = 2
@@ -55,8 +57,7 @@ def troubles(fleet: list[pb.Host], now: dt.datetime) -> list[str]:
             continue
         if not host.connected:
             said.append(f"{name} is offline, last seen {when(host.last_seen_time, ' UTC')}")
-        if host.certificate_expire_time.seconds and host.certificate_expire_time.ToDatetime(dt.UTC) <= now:
-            said.append(f"{name}: its certificate is over")
+        said += expiry_troubles(name, host.certificate_start_time, host.certificate_expire_time, now)
         if abs(host.clock_skew_seconds) > MOST_SKEW_S:
             said.append(f"{name}: its clock is {_skew(host)} off")
     return said
@@ -79,15 +80,22 @@ def show(context: str | None, host: str, form: Form) -> None:
 @hosts.command(short_help="Make a token with which HOST joins the fleet.")
 @click.argument("host")
 @click.option("--ca-out", type=click.Path(path_type=Path), help="Also write the certificate authority to this file.")
+@click.option("--recover", is_flag=True, help="HOST has joined and its certificate is over: it stays the same host.")
+@click.option("--reason", default="", help="With --recover: why; everybody is alerted with it.")
 @output_option
 @click.pass_obj
-def enroll(context: str | None, host: str, ca_out: Path | None, form: Form) -> None:
+def enroll(context: str | None, host: str, ca_out: Path | None, recover: bool, reason: str, form: Form) -> None:
     """Make a single-use token with which HOST joins the fleet, within the hour."""
     name = names.some_host(host)
+    if recover and not reason:
+        fail("a recovery must say why", USAGE, f"ctl hosts enroll {names.short(name)} --recover --reason '...'")
     if ca_out:
         check_writable(ca_out)
 
     async def work(client: Client) -> pb.JoinToken:
+        if recover:
+            wish = pb.CreateRecoveryTokenRequest(host=name, reason=reason)
+            return await client.call(f"{SERVICE}/CreateRecoveryToken", wish, pb.JoinToken)
         request = pb.CreateJoinTokenRequest(host=name)
         return await client.call(f"{SERVICE}/CreateJoinToken", request, pb.JoinToken)
 
@@ -98,11 +106,13 @@ def enroll(context: str | None, host: str, ca_out: Path | None, form: Form) -> N
         print_data(as_data(made), form)
         return
     host, authority = names.short(name), ca_out.name if ca_out else "ca.pem"
+    how = " --recover" if recover else ""
     click.echo(made.token)
     click.echo(
         f"\nOn {host}, with the certificate authority as {authority}:\n"
-        f"  solward-agent enroll --host {host} --ca-file {authority}   (then paste the token and press Ctrl-D)\n"
-        f"The token is shown this once and ends at {when(made.expire_time)} UTC.",
+        f"  solward-agent enroll{how} --host {host} --ca-file {authority}   (then paste the token and press Ctrl-D)\n"
+        + ("  systemctl restart solward-agent\n" if recover else "")
+        + f"The token is shown this once and ends at {when(made.expire_time)} UTC.",
         err=True,
     )
 
@@ -134,9 +144,7 @@ def _state(host: pb.Host) -> str:
 def _certificate(host: pb.Host) -> str:
     if not host.certificate_expire_time.seconds:
         return "-"
-    left = host.certificate_expire_time.ToDatetime(dt.UTC) - dt.datetime.now(dt.UTC)
-    hours = left.total_seconds() / 3600
-    return f"{hours:.0f} h left" if hours > 0 else "[red]over[/]"
+    return time_left(host.certificate_start_time, host.certificate_expire_time, dt.datetime.now(dt.UTC))
 
 
 def _skew(host: pb.Host) -> str:

@@ -6,15 +6,16 @@ from typing import TextIO, TypeVar
 
 import click
 import grpc
-from cryptography import x509
 from google.protobuf.empty_pb2 import Empty
 from solward.auth.v1 import auth_pb2
 from solward.hosts.v1 import hosts_pb2
 from solward.metrics.v1 import metrics_pb2
 
+from common.pki import load_certificates
 from ctl import contexts, exits
 from ctl import names as typed
 from ctl.client import AUTH, Client, run, run_with
+from ctl.commands.certs import all_authorities
 from ctl.commands.hosts import all_hosts, troubles
 from ctl.contexts import Context
 from ctl.held import hold_newest
@@ -22,6 +23,7 @@ from ctl.oidc import by_browser, by_device
 from ctl.output import Form, as_data, cell, output_option, print_data, print_pairs, when
 from ctl.prompts import ask
 from ctl.views.authenticator import show_codes, show_secret
+from ctl.views.expiry import authority_troubles
 
 Connections = list[metrics_pb2.Connection]
 Answer = TypeVar("Answer")
@@ -100,15 +102,17 @@ def logout(context_name: str | None) -> None:
 @click.pass_obj
 def status(context_name: str | None, form: Form) -> None:
     """Say who you are, on which control plane, and whether all is well."""
+    now = dt.datetime.now(dt.UTC)
 
-    async def work(client: Client) -> tuple[auth_pb2.Caller, list[hosts_pb2.Host] | None, Connections, str]:
+    async def work(client: Client) -> tuple[auth_pb2.Caller, list[hosts_pb2.Host] | None, list[str], Connections, str]:
         caller = await client.call(f"{AUTH}/GetCaller", auth_pb2.GetCallerRequest(), auth_pb2.Caller)
         fleet = await _if_allowed(all_hosts(client))
+        ending = authority_troubles(await _if_allowed(all_authorities(client)) or [], now)
         connections = await _if_allowed(_connections(client))
-        return caller, fleet, connections or [], client.context.server
+        return caller, fleet, ending, connections or [], client.context.server
 
-    caller, fleet, connections, server = run(context_name, work)
-    wrong = troubles(fleet or [], dt.datetime.now(dt.UTC)) + _failing(connections)
+    caller, fleet, ending, connections, server = run(context_name, work)
+    wrong = ending + troubles(fleet or [], now) + _failing(connections)
     counts = {
         "active": sum(host.state == hosts_pb2.HOST_STATE_ACTIVE for host in fleet or []),
         "connected": sum(host.connected for host in fleet or []),
@@ -195,7 +199,7 @@ def _context(name: str, server: str | None, ca_file: TextIO | None) -> Context:
 def _authority(file: TextIO) -> str:
     try:
         pem = file.read()
-        x509.load_pem_x509_certificate(pem.encode())
+        load_certificates(pem.encode())
     except ValueError:
         exits.fail(
             f"{file.name} holds no PEM certificate", exits.USAGE, "--ca-file takes the control plane's pki/ca.pem"

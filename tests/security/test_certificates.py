@@ -116,7 +116,7 @@ def test_case_07_the_agent_says_which_it_is(shift: dt.timedelta, foreign: bool, 
     ca, other = (CertificateAuthority.create("solward.internal", NOW) for _ in range(2))
     who = SpiffeId("solward.internal", "agent", "0" * 32)
     certificate = (other if foreign else ca).issue_client(new_key().public_key(), who, NOW + shift)
-    found = trouble(certificate, ca.certificate, NOW)
+    found = trouble([certificate], [ca.certificate], NOW)
     assert (found is None) if says is None else (found is not None and says in found)
 
 

@@ -119,7 +119,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     key, permit_key = new_key(), Ed25519PrivateKey.generate()
     certificate = ca.issue_client(key.public_key(), SpiffeId("solward.internal", "agent", UID), dt.datetime.now(dt.UTC))
     permit_keys = (permit_key.public_key().public_bytes_raw(),)
-    identity = Identity("hosts/sol-1", UID, key, certificate, ca.certificate, permit_keys)
+    identity = Identity("hosts/sol-1", UID, key, certificate, (ca.certificate,), permit_keys)
     unit, journal, worker = OneUnit(), Journal(tmp_path), ThreadPoolExecutor(1)
     allowlist = Allowlist({UNIT: frozenset({"validator.restart"})})
     executor = Executor(unit, journal, allowlist, lambda: identity, worker, lambda: None)  # type: ignore[arg-type]

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import message_factory
+from google.protobuf.message import Message
 from solward.policy.v1 import policy_pb2
 
 from common.errors import SolwardError
@@ -43,11 +45,11 @@ def callers() -> dict[str, Principal]:
     return found
 
 
-async def answer(rule: MethodRule, principal: Principal) -> str:
+async def answer(rule: MethodRule, principal: Principal, request: Message | None = None) -> str:
     nowhere: Any = Nowhere()
     context: Any = FakeContext()
     try:
-        await Policy(nowhere).enter(Call(rule, context, None, "192.0.2.1", {}, principal=principal))
+        await Policy(nowhere).enter(Call(rule, context, request, "192.0.2.1", {}, principal=principal))
     except SolwardError as error:
         return WORDS[error.reason]
     return "yes"
@@ -58,6 +60,9 @@ async def test_what_the_guard_says_to_everybody_is_as_it_was_agreed() -> None:
     lines = [" ".join(["method", *(name.replace(" ", "-") for name in columns)])]
     for name, rule in (standard_table() | read_table(SERVICES)).items():
         lines.append(" ".join([name, *[await answer(rule, who) for who in columns.values()]]))
+        if rule.policy.others_permission:
+            request = message_factory.GetMessageClass(rule.request)(**{rule.policy.resource_field: "users/another"})
+            lines.append(" ".join([f"{name}:others", *[await answer(rule, who, request) for who in columns.values()]]))
     if os.environ.get("GOLDEN") == "write":
         GOLDEN.write_text("\n".join(lines) + "\n")
     assert lines == GOLDEN.read_text().splitlines()

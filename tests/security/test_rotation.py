@@ -60,7 +60,7 @@ async def renewed(plane: Plane, machine: Machine) -> Machine:
 def identity(plane: Plane, machine: Machine) -> Identity:
     certificate = x509.load_pem_x509_certificate(machine.certificate_pem.encode())
     ca = plane.installation.ca.certificate
-    return Identity(f"hosts/{machine.name}", machine.uid, machine.key, certificate, ca, tuple(machine.permit_keys))
+    return Identity(f"hosts/{machine.name}", machine.uid, machine.key, certificate, (ca,), tuple(machine.permit_keys))
 
 
 def machine_of(found: Identity) -> Machine:

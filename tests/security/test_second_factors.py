@@ -14,6 +14,7 @@ from common.digest import call_digest
 from controlplane.identity import second_factors
 from controlplane.identity.second_factors import FIRST_LOCK_MS, FREE_FAILURES, RECENT_MS, SecondFactors
 from controlplane.identity.secrets import seal
+from controlplane.store.certificates import CertificateRepository
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.sessions import SessionRepository
 from controlplane.store.users import UserRepository
@@ -61,7 +62,10 @@ async def test_case_18_code_used_on_two_replicas_is_accepted_by_one(tmp_path: Pa
     await users.add(uid="u", name="u", password_hash="", totp_seed=seal(key, "u", "A" * 32), role="admin", now=now_ms())
     user = await users.by_uid("u")
     assert user
-    replicas = [SecondFactors(UserRepository(engine), SessionRepository(engine), key) for engine in engines]
+    replicas = [
+        SecondFactors(UserRepository(engine), SessionRepository(engine), CertificateRepository(engine), key)
+        for engine in engines
+    ]
     for _ in range(2):
         code = await authenticator.code()
         accepted = await asyncio.gather(*(replica.code_is_good(user, code) for replica in replicas * 5))
@@ -259,6 +263,6 @@ async def test_case_17_code_of_a_clock_that_differs(
     noon = 1_700_000_010
     monkeypatch.setattr(second_factors.time, "time", lambda: float(noon))
     code = Authenticator(seed)._totp.generate_otp(noon // 30 + steps)
-    factors = SecondFactors(users, SessionRepository(engine), b"k" * 32)
+    factors = SecondFactors(users, SessionRepository(engine), CertificateRepository(engine), b"k" * 32)
     assert await factors.code_is_good(user, code) is good
     await close_engine(engine)

@@ -87,7 +87,7 @@ class Plane:
 
     def channel(self, machine: Machine | None = None) -> grpc.aio.Channel:
         """Open a channel: as nobody on the TLS port, or as a host on the mTLS port."""
-        ca = self.installation.ca.pem.encode()
+        ca = self.installation.pki.roots_pem
         if machine is None:
             credentials, port = grpc.ssl_channel_credentials(ca), self.app.servers.tls_port
         else:
@@ -199,6 +199,7 @@ class Plane:
             unix_ms(certificate.not_valid_before_utc),
             unix_ms(certificate.not_valid_after_utc),
             CURRENT,
+            self.installation.ca.id,
         )
         await HostRepository(self.app.engine).add_certificate(row, now_ms())
 

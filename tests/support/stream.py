@@ -48,7 +48,8 @@ class Stream:
 
 def hello(token: str = "", **fields: Any) -> link_pb2.Hello:
     """Begin as a fresh agent would, or with the exchange token of its last Welcome."""
-    wanted = {"agent_version": "0.1.0", "protocol": 1, "spool_id": uuid.uuid4().hex} | fields
+    # It says that it keeps a later trust bundle than there is, so that none is sent.
+    wanted = {"agent_version": "0.1.0", "protocol": 1, "spool_id": uuid.uuid4().hex, "trust_version": 2**62} | fields
     return link_pb2.Hello(exchange_token=token, **wanted)
 
 

@@ -86,7 +86,7 @@ async def test_store_keeps_what_it_acknowledged_and_holds_its_keys(engine: Async
     for statement, wanted in durable[engine.dialect.name].items():
         assert await value(engine, statement) == wanted
     with pytest.raises(IntegrityError):
-        await value(engine, "INSERT INTO join_tokens VALUES ('h', 'nobody', 1, NULL, '', '')")
+        await value(engine, "INSERT INTO join_tokens VALUES ('h', 'nobody', 1, NULL, '', '', false)")
 
 
 def shown(error: BaseException) -> str:

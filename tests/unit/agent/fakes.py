@@ -93,7 +93,7 @@ def make_identity(
         .sign(key, hashes.SHA256())
     )
     keys = (permit_key.public_key().public_bytes_raw(),)
-    return Identity("hosts/sol-1", HOST_UID, key, certificate, certificate, keys)
+    return Identity("hosts/sol-1", HOST_UID, key, certificate, (certificate,), keys)
 
 
 def command(

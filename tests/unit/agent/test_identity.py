@@ -48,10 +48,10 @@ def test_it_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     store.save(identity)
     loaded = store.load()
     assert (loaded.host, loaded.uid, loaded.exchange_token) == (identity.host, identity.uid, "token")
-    assert (loaded.key_pem, loaded.certificate_pem, loaded.ca_pem) == (
+    assert (loaded.key_pem, loaded.certificate_pem, loaded.roots_pem) == (
         identity.key_pem,
         identity.certificate_pem,
-        identity.ca_pem,
+        identity.roots_pem,
     )
     assert loaded.permit_keys == identity.permit_keys
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
@@ -144,7 +144,7 @@ def test_renewal_is_due_at_half_of_life_give_or_take_a_tenth() -> None:
 def test_a_certificate_that_does_not_hold_now_is_trouble(begin: dt.timedelta, life: dt.timedelta, words: str) -> None:
     assert words in (make_identity(KEY, begin=begin, life=life).trouble() or "")
     assert make_identity(KEY).trouble() is None
-    assert "authority" in (replace(make_identity(KEY), ca=make_identity(KEY).ca).trouble() or "")
+    assert "authority" in (replace(make_identity(KEY), roots=make_identity(KEY).roots).trouble() or "")
 
 
 def test_the_state_folder_is_its_owners_alone(tmp_path: Path) -> None:

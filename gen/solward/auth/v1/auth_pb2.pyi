@@ -51,18 +51,20 @@ class SecondFactorProof(_message.Message):
     def __init__(self, proof: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("username", "access_token", "access_expire_time", "refresh_token", "session_expire_time")
+    __slots__ = ("username", "access_token", "access_expire_time", "refresh_token", "session_expire_time", "roots_pem")
     USERNAME_FIELD_NUMBER: _ClassVar[int]
     ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACCESS_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     REFRESH_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SESSION_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ROOTS_PEM_FIELD_NUMBER: _ClassVar[int]
     username: str
     access_token: str
     access_expire_time: _timestamp_pb2.Timestamp
     refresh_token: str
     session_expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, username: _Optional[str] = ..., access_token: _Optional[str] = ..., access_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., refresh_token: _Optional[str] = ..., session_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    roots_pem: str
+    def __init__(self, username: _Optional[str] = ..., access_token: _Optional[str] = ..., access_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., refresh_token: _Optional[str] = ..., session_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., roots_pem: _Optional[str] = ...) -> None: ...
 
 class GetCallerRequest(_message.Message):
     __slots__ = ()

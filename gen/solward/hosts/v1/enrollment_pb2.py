@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from solward.policy.v1 import policy_pb2 as solward_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!solward/hosts/v1/enrollment.proto\x12\x10solward.hosts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"\x8b\x01\n\rEnrollRequest\x12=\n\x04host\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12\x1f\n\njoin_token\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07\x08\x01 \x80\x01@\x01\x12\x1a\n\x07\x63sr_pem\x18\x03 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80 \"*\n\x0cRenewRequest\x12\x1a\n\x07\x63sr_pem\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80 \"\xa7\x01\n\x08Identity\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x03 \x01(\t\x12\x0e\n\x06\x63\x61_pem\x18\x04 \x01(\t\x12\x13\n\x0bpermit_keys\x18\x05 \x03(\x0c\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\taudit_key\x18\x07 \x01(\x0c\x32\xe2\x01\n\x11\x45nrollmentService\x12i\n\x06\x45nroll\x12\x1f.solward.hosts.v1.EnrollRequest\x1a\x1a.solward.hosts.v1.Identity\"\"\x8a\xb5\x18\x1e\n\x0blink.enroll\x10\x04\x18\x01*\x01\x01\x30\x03\x38\x01\x42\x04host\x12\x62\n\x05Renew\x12\x1e.solward.hosts.v1.RenewRequest\x1a\x1a.solward.hosts.v1.Identity\"\x1d\x8a\xb5\x18\x19\n\x0clink.connect\x10\x02\x18\x01*\x01\x04\x30\x03\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!solward/hosts/v1/enrollment.proto\x12\x10solward.hosts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"\xad\x01\n\rEnrollRequest\x12=\n\x04host\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12\x1f\n\njoin_token\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07\x08\x01 \x80\x01@\x01\x12\x1a\n\x07\x63sr_pem\x18\x03 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80 \x12 \n\x0e\x65xchange_token\x18\x04 \x01(\tB\x08\x8a\xb5\x18\x04 @@\x01\"*\n\x0cRenewRequest\x12\x1a\n\x07\x63sr_pem\x18\x01 \x01(\tB\t\x8a\xb5\x18\x05\x08\x01 \x80 \"\xd5\x01\n\x08Identity\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x03 \x01(\t\x12\x0e\n\x06\x63\x61_pem\x18\x04 \x01(\t\x12\x13\n\x0bpermit_keys\x18\x05 \x03(\x0c\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\taudit_key\x18\x07 \x01(\x0c\x12,\n\x05trust\x18\x08 \x01(\x0b\x32\x1d.solward.hosts.v1.SignedTrust\"A\n\x0bSignedTrust\x12\x17\n\x05trust\x18\x01 \x01(\x0c\x42\x08\x8a\xb5\x18\x04 \x80\x80\x04\x12\x19\n\tsignature\x18\x02 \x01(\x0c\x42\x06\x8a\xb5\x18\x02 @\"B\n\x05Trust\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x11\n\troots_pem\x18\x02 \x01(\t\x12\x15\n\rissuer_key_id\x18\x03 \x01(\x0c\x32\xe2\x01\n\x11\x45nrollmentService\x12i\n\x06\x45nroll\x12\x1f.solward.hosts.v1.EnrollRequest\x1a\x1a.solward.hosts.v1.Identity\"\"\x8a\xb5\x18\x1e\n\x0blink.enroll\x10\x04\x18\x01*\x01\x01\x30\x03\x38\x01\x42\x04host\x12\x62\n\x05Renew\x12\x1e.solward.hosts.v1.RenewRequest\x1a\x1a.solward.hosts.v1.Identity\"\x1d\x8a\xb5\x18\x19\n\x0clink.connect\x10\x02\x18\x01*\x01\x04\x30\x03\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,18 +39,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENROLLREQUEST'].fields_by_name['join_token']._serialized_options = b'\212\265\030\007\010\001 \200\001@\001'
   _globals['_ENROLLREQUEST'].fields_by_name['csr_pem']._loaded_options = None
   _globals['_ENROLLREQUEST'].fields_by_name['csr_pem']._serialized_options = b'\212\265\030\005\010\001 \200 '
+  _globals['_ENROLLREQUEST'].fields_by_name['exchange_token']._loaded_options = None
+  _globals['_ENROLLREQUEST'].fields_by_name['exchange_token']._serialized_options = b'\212\265\030\004 @@\001'
   _globals['_RENEWREQUEST'].fields_by_name['csr_pem']._loaded_options = None
   _globals['_RENEWREQUEST'].fields_by_name['csr_pem']._serialized_options = b'\212\265\030\005\010\001 \200 '
+  _globals['_SIGNEDTRUST'].fields_by_name['trust']._loaded_options = None
+  _globals['_SIGNEDTRUST'].fields_by_name['trust']._serialized_options = b'\212\265\030\004 \200\200\004'
+  _globals['_SIGNEDTRUST'].fields_by_name['signature']._loaded_options = None
+  _globals['_SIGNEDTRUST'].fields_by_name['signature']._serialized_options = b'\212\265\030\002 @'
   _globals['_ENROLLMENTSERVICE'].methods_by_name['Enroll']._loaded_options = None
   _globals['_ENROLLMENTSERVICE'].methods_by_name['Enroll']._serialized_options = b'\212\265\030\036\n\013link.enroll\020\004\030\001*\001\0010\0038\001B\004host'
   _globals['_ENROLLMENTSERVICE'].methods_by_name['Renew']._loaded_options = None
   _globals['_ENROLLMENTSERVICE'].methods_by_name['Renew']._serialized_options = b'\212\265\030\031\n\014link.connect\020\002\030\001*\001\0040\0038\001'
   _globals['_ENROLLREQUEST']._serialized_start=121
-  _globals['_ENROLLREQUEST']._serialized_end=260
-  _globals['_RENEWREQUEST']._serialized_start=262
-  _globals['_RENEWREQUEST']._serialized_end=304
-  _globals['_IDENTITY']._serialized_start=307
-  _globals['_IDENTITY']._serialized_end=474
-  _globals['_ENROLLMENTSERVICE']._serialized_start=477
-  _globals['_ENROLLMENTSERVICE']._serialized_end=703
+  _globals['_ENROLLREQUEST']._serialized_end=294
+  _globals['_RENEWREQUEST']._serialized_start=296
+  _globals['_RENEWREQUEST']._serialized_end=338
+  _globals['_IDENTITY']._serialized_start=341
+  _globals['_IDENTITY']._serialized_end=554
+  _globals['_SIGNEDTRUST']._serialized_start=556
+  _globals['_SIGNEDTRUST']._serialized_end=621
+  _globals['_TRUST']._serialized_start=623
+  _globals['_TRUST']._serialized_end=689
+  _globals['_ENROLLMENTSERVICE']._serialized_start=692
+  _globals['_ENROLLMENTSERVICE']._serialized_end=918
 # @@protoc_insertion_point(module_scope)

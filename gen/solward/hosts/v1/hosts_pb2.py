@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from solward.policy.v1 import policy_pb2 as solward_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csolward/hosts/v1/hosts.proto\x12\x10solward.hosts.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"\xc0\x03\n\x04Host\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.solward.hosts.v1.HostState\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x15\n\ragent_version\x18\x05 \x01(\t\x12\x32\n\x0elast_seen_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x17\x63\x65rtificate_expire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x63lock_skew_seconds\x18\x08 \x01(\x01\x12\x17\n\x0f\x64ropped_samples\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05group\x18\x0b \x01(\t\x12\x32\n\x06labels\x18\x0c \x03(\x0b\x32\".solward.hosts.v1.Host.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x10ListHostsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\xe8\x07\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\"S\n\x11ListHostsResponse\x12%\n\x05hosts\x18\x01 \x03(\x0b\x32\x16.solward.hosts.v1.Host\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x0eGetHostRequest\x12=\n\x04name\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"W\n\x16\x43reateJoinTokenRequest\x12=\n\x04host\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"q\n\tJoinToken\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x15\n\x05token\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61_pem\x18\x04 \x01(\t\"k\n\x11RevokeHostRequest\x12=\n\x04name\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12\x17\n\x06reason\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \xf4\x03*\x8a\x01\n\tHostState\x12\x1a\n\x16HOST_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12HOST_STATE_PENDING\x10\x01\x12\x15\n\x11HOST_STATE_ACTIVE\x10\x02\x12\x16\n\x12HOST_STATE_REVOKED\x10\x03\x12\x1a\n\x16HOST_STATE_QUARANTINED\x10\x04\x32\xdc\x04\n\x0cHostsService\x12\x85\x01\n\tListHosts\x12\".solward.hosts.v1.ListHostsRequest\x1a#.solward.hosts.v1.ListHostsResponse\"/\x8a\xb5\x18\x1a\n\nhosts.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02H\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/hosts\x12\x81\x01\n\x07GetHost\x12 .solward.hosts.v1.GetHostRequest\x1a\x16.solward.hosts.v1.Host\"<\x8a\xb5\x18\x1e\n\nhosts.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04name\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=hosts/*}\x12\xaa\x01\n\x0f\x43reateJoinToken\x12(.solward.hosts.v1.CreateJoinTokenRequest\x1a\x1b.solward.hosts.v1.JoinToken\"P\x8a\xb5\x18\x1f\n\x0chosts.enroll\x10\x04\x18\x02*\x01\x02\x30\x03\x38\x03\x42\x04host\x82\xd3\xe4\x93\x02\'\"\"/v1/{host=hosts/*}:createJoinToken:\x01*\x12\x92\x01\n\nRevokeHost\x12#.solward.hosts.v1.RevokeHostRequest\x1a\x16.solward.hosts.v1.Host\"G\x8a\xb5\x18\x1f\n\x0chosts.revoke\x10\x04\x18\x02*\x01\x02\x30\x03\x38\x03\x42\x04name\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=hosts/*}:revoke:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csolward/hosts/v1/hosts.proto\x12\x10solward.hosts.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"\x98\x04\n\x04Host\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.solward.hosts.v1.HostState\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x15\n\ragent_version\x18\x05 \x01(\t\x12\x32\n\x0elast_seen_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x17\x63\x65rtificate_expire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x63lock_skew_seconds\x18\x08 \x01(\x01\x12\x17\n\x0f\x64ropped_samples\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05group\x18\x0b \x01(\t\x12\x32\n\x06labels\x18\x0c \x03(\x0b\x32\".solward.hosts.v1.Host.LabelsEntry\x12:\n\x16\x63\x65rtificate_start_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x63\x65rtificate_issuer\x18\x0e \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"M\n\x10ListHostsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\xe8\x07\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\"S\n\x11ListHostsResponse\x12%\n\x05hosts\x18\x01 \x03(\x0b\x32\x16.solward.hosts.v1.Host\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x0eGetHostRequest\x12=\n\x04name\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"W\n\x16\x43reateJoinTokenRequest\x12=\n\x04host\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"x\n\x1a\x43reateRecoveryTokenRequest\x12=\n\x04host\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12\x1b\n\x06reason\x18\x02 \x01(\tB\x0b\x8a\xb5\x18\x07\x08\x01\x18\n \xf4\x03\"q\n\tJoinToken\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x15\n\x05token\x18\x02 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61_pem\x18\x04 \x01(\t\"k\n\x11RevokeHostRequest\x12=\n\x04name\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12\x17\n\x06reason\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \xf4\x03*\x8a\x01\n\tHostState\x12\x1a\n\x16HOST_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12HOST_STATE_PENDING\x10\x01\x12\x15\n\x11HOST_STATE_ACTIVE\x10\x02\x12\x16\n\x12HOST_STATE_REVOKED\x10\x03\x12\x1a\n\x16HOST_STATE_QUARANTINED\x10\x04\x32\x95\x06\n\x0cHostsService\x12\x85\x01\n\tListHosts\x12\".solward.hosts.v1.ListHostsRequest\x1a#.solward.hosts.v1.ListHostsResponse\"/\x8a\xb5\x18\x1a\n\nhosts.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02H\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/hosts\x12\x81\x01\n\x07GetHost\x12 .solward.hosts.v1.GetHostRequest\x1a\x16.solward.hosts.v1.Host\"<\x8a\xb5\x18\x1e\n\nhosts.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04name\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=hosts/*}\x12\xaa\x01\n\x0f\x43reateJoinToken\x12(.solward.hosts.v1.CreateJoinTokenRequest\x1a\x1b.solward.hosts.v1.JoinToken\"P\x8a\xb5\x18\x1f\n\x0chosts.enroll\x10\x04\x18\x02*\x01\x02\x30\x03\x38\x03\x42\x04host\x82\xd3\xe4\x93\x02\'\"\"/v1/{host=hosts/*}:createJoinToken:\x01*\x12\xb6\x01\n\x13\x43reateRecoveryToken\x12,.solward.hosts.v1.CreateRecoveryTokenRequest\x1a\x1b.solward.hosts.v1.JoinToken\"T\x8a\xb5\x18\x1f\n\x0chosts.enroll\x10\x04\x18\x02*\x01\x02\x30\x03\x38\x03\x42\x04host\x82\xd3\xe4\x93\x02+\"&/v1/{host=hosts/*}:createRecoveryToken:\x01*\x12\x92\x01\n\nRevokeHost\x12#.solward.hosts.v1.RevokeHostRequest\x1a\x16.solward.hosts.v1.Host\"G\x8a\xb5\x18\x1f\n\x0chosts.revoke\x10\x04\x18\x02*\x01\x02\x30\x03\x38\x03\x42\x04name\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=hosts/*}:revoke:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHOSTREQUEST'].fields_by_name['name']._serialized_options = b'\212\265\030+\010\001\022%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E'
   _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['host']._loaded_options = None
   _globals['_CREATEJOINTOKENREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030+\010\001\022%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E'
+  _globals['_CREATERECOVERYTOKENREQUEST'].fields_by_name['host']._loaded_options = None
+  _globals['_CREATERECOVERYTOKENREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030+\010\001\022%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E'
+  _globals['_CREATERECOVERYTOKENREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_CREATERECOVERYTOKENREQUEST'].fields_by_name['reason']._serialized_options = b'\212\265\030\007\010\001\030\n \364\003'
   _globals['_JOINTOKEN'].fields_by_name['token']._loaded_options = None
   _globals['_JOINTOKEN'].fields_by_name['token']._serialized_options = b'\212\265\030\002@\001'
   _globals['_REVOKEHOSTREQUEST'].fields_by_name['name']._loaded_options = None
@@ -56,26 +60,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HOSTSSERVICE'].methods_by_name['GetHost']._serialized_options = b'\212\265\030\036\n\nhosts.read\020\001\030\001*\002\002\0030\0028\002B\004name\202\323\344\223\002\024\022\022/v1/{name=hosts/*}'
   _globals['_HOSTSSERVICE'].methods_by_name['CreateJoinToken']._loaded_options = None
   _globals['_HOSTSSERVICE'].methods_by_name['CreateJoinToken']._serialized_options = b'\212\265\030\037\n\014hosts.enroll\020\004\030\002*\001\0020\0038\003B\004host\202\323\344\223\002\'\"\"/v1/{host=hosts/*}:createJoinToken:\001*'
+  _globals['_HOSTSSERVICE'].methods_by_name['CreateRecoveryToken']._loaded_options = None
+  _globals['_HOSTSSERVICE'].methods_by_name['CreateRecoveryToken']._serialized_options = b'\212\265\030\037\n\014hosts.enroll\020\004\030\002*\001\0020\0038\003B\004host\202\323\344\223\002+\"&/v1/{host=hosts/*}:createRecoveryToken:\001*'
   _globals['_HOSTSSERVICE'].methods_by_name['RevokeHost']._loaded_options = None
   _globals['_HOSTSSERVICE'].methods_by_name['RevokeHost']._serialized_options = b'\212\265\030\037\n\014hosts.revoke\020\004\030\002*\001\0020\0038\003B\004name\202\323\344\223\002\036\"\031/v1/{name=hosts/*}:revoke:\001*'
-  _globals['_HOSTSTATE']._serialized_start=1155
-  _globals['_HOSTSTATE']._serialized_end=1293
+  _globals['_HOSTSTATE']._serialized_start=1365
+  _globals['_HOSTSTATE']._serialized_end=1503
   _globals['_HOST']._serialized_start=146
-  _globals['_HOST']._serialized_end=594
-  _globals['_HOST_LABELSENTRY']._serialized_start=549
-  _globals['_HOST_LABELSENTRY']._serialized_end=594
-  _globals['_LISTHOSTSREQUEST']._serialized_start=596
-  _globals['_LISTHOSTSREQUEST']._serialized_end=673
-  _globals['_LISTHOSTSRESPONSE']._serialized_start=675
-  _globals['_LISTHOSTSRESPONSE']._serialized_end=758
-  _globals['_GETHOSTREQUEST']._serialized_start=760
-  _globals['_GETHOSTREQUEST']._serialized_end=839
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=841
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=928
-  _globals['_JOINTOKEN']._serialized_start=930
-  _globals['_JOINTOKEN']._serialized_end=1043
-  _globals['_REVOKEHOSTREQUEST']._serialized_start=1045
-  _globals['_REVOKEHOSTREQUEST']._serialized_end=1152
-  _globals['_HOSTSSERVICE']._serialized_start=1296
-  _globals['_HOSTSSERVICE']._serialized_end=1900
+  _globals['_HOST']._serialized_end=682
+  _globals['_HOST_LABELSENTRY']._serialized_start=637
+  _globals['_HOST_LABELSENTRY']._serialized_end=682
+  _globals['_LISTHOSTSREQUEST']._serialized_start=684
+  _globals['_LISTHOSTSREQUEST']._serialized_end=761
+  _globals['_LISTHOSTSRESPONSE']._serialized_start=763
+  _globals['_LISTHOSTSRESPONSE']._serialized_end=846
+  _globals['_GETHOSTREQUEST']._serialized_start=848
+  _globals['_GETHOSTREQUEST']._serialized_end=927
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=929
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=1016
+  _globals['_CREATERECOVERYTOKENREQUEST']._serialized_start=1018
+  _globals['_CREATERECOVERYTOKENREQUEST']._serialized_end=1138
+  _globals['_JOINTOKEN']._serialized_start=1140
+  _globals['_JOINTOKEN']._serialized_end=1253
+  _globals['_REVOKEHOSTREQUEST']._serialized_start=1255
+  _globals['_REVOKEHOSTREQUEST']._serialized_end=1362
+  _globals['_HOSTSSERVICE']._serialized_start=1506
+  _globals['_HOSTSSERVICE']._serialized_end=2295
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ HOST_STATE_REVOKED: HostState
 HOST_STATE_QUARANTINED: HostState
 
 class Host(_message.Message):
-    __slots__ = ("name", "uid", "state", "connected", "agent_version", "last_seen_time", "certificate_expire_time", "clock_skew_seconds", "dropped_samples", "create_time", "group", "labels")
+    __slots__ = ("name", "uid", "state", "connected", "agent_version", "last_seen_time", "certificate_expire_time", "clock_skew_seconds", "dropped_samples", "create_time", "group", "labels", "certificate_start_time", "certificate_issuer")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,8 @@ class Host(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_ISSUER_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     state: HostState
@@ -58,7 +60,9 @@ class Host(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     group: str
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[HostState, str]] = ..., connected: _Optional[bool] = ..., agent_version: _Optional[str] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., certificate_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., clock_skew_seconds: _Optional[float] = ..., dropped_samples: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    certificate_start_time: _timestamp_pb2.Timestamp
+    certificate_issuer: str
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[HostState, str]] = ..., connected: _Optional[bool] = ..., agent_version: _Optional[str] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., certificate_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., clock_skew_seconds: _Optional[float] = ..., dropped_samples: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., group: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., certificate_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., certificate_issuer: _Optional[str] = ...) -> None: ...
 
 class ListHostsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -87,6 +91,14 @@ class CreateJoinTokenRequest(_message.Message):
     HOST_FIELD_NUMBER: _ClassVar[int]
     host: str
     def __init__(self, host: _Optional[str] = ...) -> None: ...
+
+class CreateRecoveryTokenRequest(_message.Message):
+    __slots__ = ("host", "reason")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    reason: str
+    def __init__(self, host: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class JoinToken(_message.Message):
     __slots__ = ("host", "token", "expire_time", "ca_pem")

@@ -50,6 +50,11 @@ class HostsServiceStub:
                 request_serializer=solward_dot_hosts_dot_v1_dot_hosts__pb2.CreateJoinTokenRequest.SerializeToString,
                 response_deserializer=solward_dot_hosts_dot_v1_dot_hosts__pb2.JoinToken.FromString,
                 _registered_method=True)
+        self.CreateRecoveryToken = channel.unary_unary(
+                '/solward.hosts.v1.HostsService/CreateRecoveryToken',
+                request_serializer=solward_dot_hosts_dot_v1_dot_hosts__pb2.CreateRecoveryTokenRequest.SerializeToString,
+                response_deserializer=solward_dot_hosts_dot_v1_dot_hosts__pb2.JoinToken.FromString,
+                _registered_method=True)
         self.RevokeHost = channel.unary_unary(
                 '/solward.hosts.v1.HostsService/RevokeHost',
                 request_serializer=solward_dot_hosts_dot_v1_dot_hosts__pb2.RevokeHostRequest.SerializeToString,
@@ -82,6 +87,14 @@ class HostsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateRecoveryToken(self, request, context):
+        """CreateRecoveryToken makes the single-use token by which a joined host whose certificate is over joins anew as
+        the same host: its certificates end when the token is used, and what waits for approval on it is void.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeHost(self, request, context):
         """RevokeHost takes a host's certificates back and cuts its open streams within 5 seconds.
         """
@@ -105,6 +118,11 @@ def add_HostsServiceServicer_to_server(servicer, server):
             'CreateJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateJoinToken,
                     request_deserializer=solward_dot_hosts_dot_v1_dot_hosts__pb2.CreateJoinTokenRequest.FromString,
+                    response_serializer=solward_dot_hosts_dot_v1_dot_hosts__pb2.JoinToken.SerializeToString,
+            ),
+            'CreateRecoveryToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRecoveryToken,
+                    request_deserializer=solward_dot_hosts_dot_v1_dot_hosts__pb2.CreateRecoveryTokenRequest.FromString,
                     response_serializer=solward_dot_hosts_dot_v1_dot_hosts__pb2.JoinToken.SerializeToString,
             ),
             'RevokeHost': grpc.unary_unary_rpc_method_handler(
@@ -194,6 +212,33 @@ class HostsService:
             target,
             '/solward.hosts.v1.HostsService/CreateJoinToken',
             solward_dot_hosts_dot_v1_dot_hosts__pb2.CreateJoinTokenRequest.SerializeToString,
+            solward_dot_hosts_dot_v1_dot_hosts__pb2.JoinToken.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRecoveryToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.hosts.v1.HostsService/CreateRecoveryToken',
+            solward_dot_hosts_dot_v1_dot_hosts__pb2.CreateRecoveryTokenRequest.SerializeToString,
             solward_dot_hosts_dot_v1_dot_hosts__pb2.JoinToken.FromString,
             options,
             channel_credentials,

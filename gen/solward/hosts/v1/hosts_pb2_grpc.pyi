@@ -39,6 +39,10 @@ class HostsServiceStub:
     """GetHost shows one host."""
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_hosts_pb2.CreateJoinTokenRequest, _hosts_pb2.JoinToken]
     """CreateJoinToken names a host that is to join, and makes the single-use token it joins with."""
+    CreateRecoveryToken: _grpc.UnaryUnaryMultiCallable[_hosts_pb2.CreateRecoveryTokenRequest, _hosts_pb2.JoinToken]
+    """CreateRecoveryToken makes the single-use token by which a joined host whose certificate is over joins anew as
+    the same host: its certificates end when the token is used, and what waits for approval on it is void.
+    """
     RevokeHost: _grpc.UnaryUnaryMultiCallable[_hosts_pb2.RevokeHostRequest, _hosts_pb2.Host]
     """RevokeHost takes a host's certificates back and cuts its open streams within 5 seconds."""
 
@@ -53,6 +57,10 @@ class HostsServiceAsyncStub(HostsServiceStub):
     """GetHost shows one host."""
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_hosts_pb2.CreateJoinTokenRequest, _hosts_pb2.JoinToken]  # type: ignore[assignment]
     """CreateJoinToken names a host that is to join, and makes the single-use token it joins with."""
+    CreateRecoveryToken: _aio.UnaryUnaryMultiCallable[_hosts_pb2.CreateRecoveryTokenRequest, _hosts_pb2.JoinToken]  # type: ignore[assignment]
+    """CreateRecoveryToken makes the single-use token by which a joined host whose certificate is over joins anew as
+    the same host: its certificates end when the token is used, and what waits for approval on it is void.
+    """
     RevokeHost: _aio.UnaryUnaryMultiCallable[_hosts_pb2.RevokeHostRequest, _hosts_pb2.Host]  # type: ignore[assignment]
     """RevokeHost takes a host's certificates back and cuts its open streams within 5 seconds."""
 
@@ -82,6 +90,16 @@ class HostsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hosts_pb2.JoinToken, _abc.Awaitable[_hosts_pb2.JoinToken]]:
         """CreateJoinToken names a host that is to join, and makes the single-use token it joins with."""
+
+    @_abc_1.abstractmethod
+    def CreateRecoveryToken(
+        self,
+        request: _hosts_pb2.CreateRecoveryTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hosts_pb2.JoinToken, _abc.Awaitable[_hosts_pb2.JoinToken]]:
+        """CreateRecoveryToken makes the single-use token by which a joined host whose certificate is over joins anew as
+        the same host: its certificates end when the token is used, and what waits for approval on it is void.
+        """
 
     @_abc_1.abstractmethod
     def RevokeHost(

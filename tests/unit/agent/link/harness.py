@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc.aio
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from solward.hosts.v1 import link_pb2
 from solward.hosts.v1.link_pb2_grpc import LinkServiceServicer, add_LinkServiceServicer_to_server
@@ -23,6 +22,7 @@ from agent.probes.base import Series
 from agent.probes.unit import UnitWatch
 from agent.settings import Settings
 from agent.witness import Witness
+from common.pki import load_certificates
 from tests.support.plane import Machine, Plane
 from tests.unit.agent.fakes import UNIT, FakeSystemd, make_identity
 
@@ -142,9 +142,11 @@ async def scripted_plane() -> AsyncIterator[tuple[ScriptedPlane, grpc.aio.Channe
 
 def identity_of(machine: Machine, plane: Plane) -> Identity:
     """Give an enrolled machine's identity as its agent would hold it."""
-    certificate = x509.load_pem_x509_certificate(machine.certificate_pem.encode())
-    ca = x509.load_pem_x509_certificate(plane.installation.ca.pem.encode())
-    return Identity(f"hosts/{machine.name}", machine.uid, machine.key, certificate, ca, tuple(machine.permit_keys))
+    certificate, *between = load_certificates(machine.certificate_pem.encode())
+    return Identity(
+        f"hosts/{machine.name}", machine.uid, machine.key, certificate,
+        load_certificates(plane.installation.pki.roots_pem), tuple(machine.permit_keys), between=tuple(between),
+    )  # fmt: skip
 
 
 def settings_for(folder: Path, port: int) -> Settings:

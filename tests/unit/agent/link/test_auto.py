@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from solward.hosts.v1 import enrollment_pb2, enrollment_pb2_grpc, hosts_pb2
 
 from agent.identity import Identity, IdentityStore
@@ -17,6 +18,7 @@ from agent.link import auto as module
 from agent.link.auto import FIRST_WAIT_S, LONGEST_WAIT_S, SETTLED, SETTLED_WAIT_S, AutoLink
 from agent.settings import Settings
 from common.names import SpiffeId
+from common.trust import sign_trust
 from controlplane.identity.ca import CertificateAuthority, certificate_pem
 from tests.fleet.wire import Wire, wire_to
 from tests.support.plane import Person, Plane
@@ -185,12 +187,14 @@ class Renewer(enrollment_pb2_grpc.EnrollmentServiceServicer):
         now = dt.datetime.now(dt.UTC)
         asked = x509.load_pem_x509_csr(request.csr_pem.encode()).public_key()
         who = SpiffeId("solward.internal", "agent", "f" * 32)
+        trust = enrollment_pb2.Trust(version=2**62, roots_pem=CertificateAuthority.create("elsewhere", now).pem)
         return enrollment_pb2.Identity(
             host="hosts/another",
             uid="f" * 32,
             certificate_pem=certificate_pem(self.plane.installation.ca.issue_client(asked, who, now)),  # type: ignore[arg-type]
             ca_pem=CertificateAuthority.create("elsewhere", now).pem,
             permit_keys=[b"\x01" * 32],
+            trust=sign_trust(Ed25519PrivateKey.generate(), trust),
         )
 
 
@@ -209,7 +213,7 @@ async def test_a_renewal_changes_only_key_and_certificate(agent: Agent) -> None:
         assert (new.host, new.uid, new.permit_keys, new.exchange_token) == (
             old.host, old.uid, old.permit_keys, old.exchange_token,
         )  # fmt: skip
-        assert new.ca == old.ca
+        assert (new.roots, new.trust_version) == (old.roots, old.trust_version)
 
 
 async def test_a_revoked_host_does_not_hurry(agent: Agent) -> None:
