@@ -28,6 +28,7 @@ from agent.link.spool import Spool
 from agent.probes.base import Probe
 from agent.probes.unit import UnitWatch
 from agent.settings import Settings
+from agent.witness import Witness
 from common import sdnotify
 
 log = structlog.get_logger(__name__)
@@ -61,7 +62,8 @@ class Agent:
             knows_validator=self._node is not None, group=settings.group, labels=settings.labels,
             has_ledger_tool=bool(allowed.ledger_tool),
         )  # fmt: skip
-        self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, about)
+        witness = Witness(settings.state_dir, store.load().audit_key)
+        self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, witness, about)
         self._link = AutoLink(settings, store, direct, lambda: sdnotify.notify("STATUS=connected"))
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)
         self._probes: list[Probe] = [

@@ -33,6 +33,7 @@ class Identity:
         roots: the authorities that are trusted.
         permit_keys: public keys (32 bytes each) whose permits the agent may act on.
         exchange_token: the token of the last Welcome, to be shown in the next Hello.
+        audit_key: the public key (32 bytes) of the audit log; empty for a host that joined before it was told of it.
         between: the authorities between the certificate and a root, which are shown with it.
         trust_version: of the trust bundle that the roots come from; 0 where they were brought by hand.
     """
@@ -44,6 +45,7 @@ class Identity:
     roots: tuple[x509.Certificate, ...]
     permit_keys: tuple[bytes, ...]
     exchange_token: str = ""
+    audit_key: bytes = b""
     between: tuple[x509.Certificate, ...] = ()
     trust_version: int = 0
 
@@ -102,6 +104,7 @@ class IdentityStore:
                 roots=load_certificates(content["ca_pem"].encode()),
                 permit_keys=tuple(bytes.fromhex(key) for key in content["permit_keys"]),
                 exchange_token=content["exchange_token"],
+                audit_key=bytes.fromhex(content.get("audit_key", "")),
                 between=tuple(between),
                 trust_version=int(content.get("trust_version", 0)),
             )
@@ -120,6 +123,7 @@ class IdentityStore:
             "ca_pem": identity.roots_pem.decode(),
             "permit_keys": [key.hex() for key in identity.permit_keys],
             "exchange_token": identity.exchange_token,
+            "audit_key": identity.audit_key.hex(),
             "trust_version": identity.trust_version,
         }
         write_private(self._path, json.dumps(content).encode())

@@ -1,7 +1,7 @@
-"""The audit log's format: entries, checkpoints and the lines of an export; no input, no output.
+"""The audit log's format: entries and checkpoints; no input, no output.
 
 Each entry's body is canonical JSON. A hash chain, a keyed code and a Merkle tree run over the bodies; signed
-checkpoints say what the tree was. `common.auditverify` checks all of it offline.
+checkpoints say what the tree was. `common.auditlines` writes both as lines, `common.auditverify` checks them offline.
 """
 
 import base64
@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -26,7 +26,6 @@ MAX_BODY = 65_536
 _MAX_FIELD_OF_LARGE_BODY = 4096
 _BLOCK = 64
 _HEADER = "solward-audit-v1"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # DEL and C1 controls, soft hyphen, marks without width, line separators, bidirectional controls, tags.
 _UNSAFE = re.compile(
     "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -108,9 +107,6 @@ class Checkpoint(NamedTuple):
         except InvalidSignature:
             return False
         return True
-
-
-Record = Entry | Checkpoint
 
 
 def rfc3339(time_ms: int) -> str:
@@ -204,48 +200,6 @@ def sign(key: Ed25519PrivateKey, *, origin: str, size: int, root: bytes, time_ms
     return blank._replace(signature=key.sign(blank.text()))
 
 
-def encode(record: Record) -> str:
-    """Write a record as one line of JSON, as the REST export does.
-
-    Args:
-        record: an entry or checkpoint.
-    """
-    if isinstance(record, Entry):
-        entry = {
-            "sequence": str(record.sequence),
-            "body": record.body,
-            "hash": base64.b64encode(record.hash).decode(),
-            "mac": base64.b64encode(record.mac).decode(),
-        }
-        return json.dumps({"entry": entry}, separators=(",", ":"))
-    point = {
-        "origin": record.origin,
-        "size": str(record.size),
-        "root": base64.b64encode(record.root).decode(),
-        "time": rfc3339(record.time_ms),
-        "signature": base64.b64encode(record.signature).decode(),
-        "publicKey": base64.b64encode(record.public_key).decode(),
-    }
-    return json.dumps({"checkpoint": point}, separators=(",", ":"))
-
-
-def decode(line: str | bytes) -> Record:
-    """Read a line of an export: of `encode`, or of the REST stream, which wraps it as {"result": ...}.
-
-    Args:
-        line: one line.
-
-    Raises:
-        ValueError: it is not a record.
-    """
-    try:
-        value = json.loads(line)
-        value = value.get("result", value)
-        return _entry_of(value["entry"]) if "entry" in value else _checkpoint_of(value["checkpoint"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"not a record of an audit export: {error}") from error
-
-
 def sequence_of(body: str) -> int | None:
     """Read the number in a body; None where it has none.
 
@@ -274,28 +228,6 @@ def _loads(body: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _entry_of(value: Mapping[str, Any]) -> Entry:
-    body = value["body"]
-    if not isinstance(body, str):
-        raise TypeError("a body is a string")
-    return Entry(int(value["sequence"]), body, _bytes_of(value, "hash"), _bytes_of(value, "mac"))
-
-
-def _checkpoint_of(value: Mapping[str, Any]) -> Checkpoint:
-    return Checkpoint(
-        origin=str(value["origin"]),
-        size=int(value.get("size", 0)),
-        root=_bytes_of(value, "root"),
-        time_ms=(datetime.fromisoformat(value["time"]) - _EPOCH) // timedelta(milliseconds=1),
-        signature=_bytes_of(value, "signature"),
-        public_key=_bytes_of(value, "publicKey"),
-    )
-
-
-def _bytes_of(value: Mapping[str, Any], name: str) -> bytes:
-    return base64.b64decode(value.get(name, ""), validate=True)
 
 
 def _clean_string(text: str) -> str:

@@ -4,81 +4,19 @@ Anyone who can write to the store can recompute the hash chain. So the verifier 
 checkpoints, and the keyed code where it may know the key; the chain serves to name the place.
 """
 
-import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from common.auditlog import GENESIS, Checkpoint, Entry, Mac, Record, previous_of, sequence_of
+from common.auditfindings import Finding as Finding
+from common.auditfindings import Kind as Kind
+from common.auditfindings import Report as Report
+from common.auditfindings import State as State
+from common.auditlines import Record
+from common.auditlog import Checkpoint, Entry, Mac, previous_of, sequence_of
+from common.auditprune import Prune
 from common.merkle import Tree, leaf_hash
-
-
-class Kind(enum.StrEnum):
-    """What is wrong with a log."""
-
-    EDITED = "edited"
-    MISSING = "missing"
-    INSERTED = "inserted"
-    REORDERED = "reordered"
-    TRUNCATED = "truncated"
-    FORGED_CHECKPOINT = "forged_checkpoint"
-    FOREIGN_KEY = "foreign_key"
-    FORKED = "forked"
-
-
-class Finding(NamedTuple):
-    """The first thing wrong with a log.
-
-    Args:
-        kind: what is wrong.
-        sequence: the first entry that it concerns.
-        message: the same for a person.
-    """
-
-    kind: Kind
-    sequence: int
-    message: str
-
-
-class State(NamedTuple):
-    """Where a verification ended; the next one may go on from here.
-
-    Args:
-        size: entries verified.
-        chain: the hash of the last of them.
-        peaks: the Merkle tree over them, as `common.merkle.Tree` takes it.
-    """
-
-    size: int = 0
-    chain: bytes = GENESIS
-    peaks: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a verification found.
-
-    Args:
-        finding: the first thing wrong, or None.
-        entries: entries read and found to be in order.
-        proved: the size of the log that the last good checkpoint covers.
-        checkpoints: good checkpoints read.
-        state: where the next verification may go on; meaningful when nothing is wrong.
-    """
-
-    finding: Finding | None
-    entries: int
-    proved: int
-    checkpoints: int
-    state: State
-
-    @property
-    def ok(self) -> bool:
-        """Say whether nothing is wrong."""
-        return self.finding is None
 
 
 class Verifier:
@@ -102,6 +40,8 @@ class Verifier:
         self._start = after or State()
         if held is not None and held.size < self._start.size:
             raise ValueError("the held checkpoint is older than where the verification begins")
+        self._goes_on = after is not None
+        self.prunes: tuple[Prune, ...] = ()
         self._key = public_key
         self._raw_key = public_key.public_bytes_raw()
         self._mac = None if mac_key is None else Mac(mac_key)
@@ -121,9 +61,19 @@ class Verifier:
         return State(self._tree.size, self._chain, tuple(self._tree.peaks))
 
     @property
+    def start(self) -> State:
+        """Where the entries that are verified begin."""
+        return self._start
+
+    @property
     def checkpoints(self) -> int:
         """How many sizes have a good checkpoint."""
         return len(self._good)
+
+    @property
+    def held_compared(self) -> bool:
+        """Whether the held checkpoint, if any, was not older than what was taken out of the log."""
+        return self._held is None or self._held_size >= self._start.size
 
     def begin(self) -> Finding | None:
         """Check what is known before the first record: the held checkpoint."""
@@ -138,8 +88,8 @@ class Verifier:
             record: an entry or checkpoint.
             rest: the records after it; read only to name exactly what is wrong with an entry.
         """
-        if isinstance(record, Checkpoint):
-            return self._feed_checkpoint(record)
+        if not isinstance(record, Entry):
+            return self._feed_prune(record) if isinstance(record, Prune) else self._feed_checkpoint(record)
         number = self._tree.size + 1
         body = _encoded(record)
         if not self._fits(record, body, number):
@@ -180,10 +130,14 @@ class Verifier:
             if entry.sequence == number and not self._whole(entry):
                 return Finding(Kind.EDITED, number, f"entry {number} is not what was logged")
             last = min(other for other in (found, *later) if other > number) - 1
-            return Finding(Kind.MISSING, number, f"entries {number} to {last} are missing")
+            unsigned = "" if self._begun_before(number) else ", and no signed record says that they were pruned"
+            return Finding(Kind.MISSING, number, f"entries {number} to {last} are missing{unsigned}")
         if found not in later and found - 1 in {number, *later}:
             return Finding(Kind.REORDERED, number, f"entry {found} stands where {number} belongs")
         return Finding(Kind.INSERTED, found, f"an entry numbered {found} was put in before entry {number}")
+
+    def _begun_before(self, number: int) -> bool:
+        return number > self._start.size + 1
 
     def _fits(self, entry: Entry, body: bytes, number: int) -> bool:
         # "time" is the last field of most bodies and has one length, so no parser is needed to find the
@@ -209,6 +163,22 @@ class Verifier:
         if self._good.get(point.size) == point.root:
             return None
         return Finding(Kind.REORDERED, point.size, f"the checkpoint over {point.size} comes after entry {size}")
+
+    def _feed_prune(self, prune: Prune) -> Finding | None:
+        """Go on from where a signed record says that the log was cut."""
+        size = self._tree.size
+        tree = prune.tree()
+        if prune.public_key != self._raw_key:
+            return Finding(Kind.FOREIGN_KEY, size + 1, f"the record of the cut at {prune.size} has another key")
+        if tree is None or not prune.signed_by(self._key) or prune.origin != (self._origin or prune.origin):
+            return Finding(Kind.FORGED_PRUNE, size + 1, f"the record of the cut at {prune.size} is false")
+        if self._goes_on or size > self._start.size or prune.first != size + 1:
+            return Finding(Kind.FORGED_PRUNE, size + 1, f"the record of the cut at {prune.size} does not belong here")
+        self._origin = prune.origin
+        self._tree, self._chain, self.proved = tree, prune.chain, prune.size
+        self._start = self.state
+        self.prunes = (*self.prunes, prune)
+        return self._at_size() if prune.size in self._waiting or prune.size == self._held_size else None
 
     def _check_signature(self, point: Checkpoint) -> Finding | None:
         first = self.proved + 1
@@ -252,7 +222,7 @@ class Verifier:
         later: set[int] = set()
         intact = False
         for record in rest:
-            if isinstance(record, Checkpoint):
+            if not isinstance(record, Entry):
                 continue
             found = sequence_of(record.body)
             if found is not None:
@@ -288,7 +258,8 @@ def verify(
     """Verify an export of the log, one record at a time.
 
     Args:
-        records: entries in order, each checkpoint after the entries it covers, one over all at the end.
+        records: the records of cuts, then entries in order, each checkpoint after the entries it covers, one over all
+            at the end.
         public_key: the log's public key, from somewhere other than the export.
         mac_key: the log's key, where known.
         held: a checkpoint from an earlier day, against truncation and replacement.
@@ -300,8 +271,10 @@ def verify(
     verifier = Verifier(public_key=public_key, mac_key=mac_key, held=held, after=after)
     finding = verifier.begin() or _run(verifier, iter(records))
     state = verifier.state
-    entries = state.size - (after.size if after else 0)
-    return Report(finding, entries, verifier.proved, verifier.checkpoints, state)
+    entries = state.size - verifier.start.size
+    return Report(
+        finding, entries, verifier.proved, verifier.checkpoints, state, verifier.prunes, verifier.held_compared
+    )
 
 
 def _run(verifier: Verifier, records: Iterator[Record]) -> Finding | None:

@@ -2,10 +2,13 @@
 
 import random
 import time
+import weakref
 from collections.abc import Callable
 from typing import Literal
 
 State = Literal["closed", "open", "half-open"]
+# Every breaker of this process, so that how they stand can be shown.
+_ALL: "weakref.WeakSet[Breaker]" = weakref.WeakSet()
 
 
 class BreakerOpen(Exception):
@@ -34,13 +37,24 @@ class Breaker:
         longest_s: float = 60.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name = name
+        self.name = name
         self._allowed = failures
         self._first_s = first_s
         self._longest_s = longest_s
         self._now = now
-        self._failed = self._opened = 0
+        self._failed = self._opened = self._asked = 0
         self._until = 0.0
+        _ALL.add(self)
+
+    @property
+    def failures(self) -> int:
+        """How many calls failed in a row."""
+        return self._failed
+
+    @property
+    def retry_s(self) -> float:
+        """While it is open: in how many seconds it is tried again."""
+        return max(0.0, self._until - self._now()) if self.state == "open" else 0.0
 
     @property
     def state(self) -> State:
@@ -51,9 +65,10 @@ class Breaker:
 
     def before(self) -> None:
         """Ask to make a call; raises BreakerOpen."""
+        self._asked += 1
         state = self.state
         if state == "open":
-            raise BreakerOpen(self._name, max(0.0, self._until - self._now()))
+            raise BreakerOpen(self.name, self.retry_s)
         if state == "half-open":
             # Others wait for this one's end, but not for ever: it may never come.
             self._until = self._now() + self._first_s
@@ -69,3 +84,13 @@ class Breaker:
             wait_s = min(self._longest_s, self._first_s * 2 ** min(self._opened, 16))
             self._until = self._now() + wait_s * random.uniform(0.8, 1.2)  # noqa: S311
             self._opened += 1
+
+    @property
+    def used(self) -> bool:
+        """Whether a call was ever asked for."""
+        return self._asked > 0
+
+
+def breakers() -> list[Breaker]:
+    """List the breakers of this process that were used, by name."""
+    return sorted((one for one in list(_ALL) if one.used), key=lambda one: one.name)

@@ -7,9 +7,15 @@ from pathlib import Path
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a file of mode 0600 so that a crash at any moment leaves the old content or the new, whole."""
+    write_whole(path, content, 0o600)
+
+
+def write_whole(path: Path, content: bytes, mode: int) -> None:
+    """Write a file so that a crash at any moment leaves the old content or the new, whole."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

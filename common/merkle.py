@@ -140,23 +140,34 @@ def consistency_proof(leaves: Sequence[bytes], first: int) -> list[bytes]:
     Raises:
         ValueError: the earlier tree is empty or larger than the later one.
     """
-    if not 0 < first <= len(leaves):
-        raise ValueError(f"no proof from {first} to {len(leaves)} leaves")
-    proof: list[bytes] = []
-    whole = True
-    while first != len(leaves):
-        split = _split(len(leaves))
+    return [root_of(leaves[begin:end]) for begin, end in consistency_ranges(first, len(leaves))]
+
+
+def consistency_ranges(first: int, second: int) -> list[tuple[int, int]]:
+    """Say which ranges of leaves the nodes of a consistency proof are the heads of.
+
+    Args:
+        first: leaves of the earlier tree.
+        second: leaves of the later tree.
+
+    Raises:
+        ValueError: the earlier tree is empty or larger than the later one.
+    """
+    if not 0 < first <= second:
+        raise ValueError(f"no proof from {first} to {second} leaves")
+    ranges: list[tuple[int, int]] = []
+    begin, end = 0, second
+    while first != end:
+        split = begin + _split(end - begin)
         if first <= split:
-            proof.append(root_of(leaves[split:]))
-            leaves = leaves[:split]
+            ranges.append((split, end))
+            end = split
         else:
-            proof.append(root_of(leaves[:split]))
-            leaves = leaves[split:]
-            first -= split
-            whole = False
-    if not whole:
-        proof.append(root_of(leaves))
-    return proof[::-1]
+            ranges.append((begin, split))
+            begin = split
+    if begin:
+        ranges.append((begin, end))
+    return ranges[::-1]
 
 
 def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> bool:

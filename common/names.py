@@ -50,6 +50,11 @@ def host_id(name: str) -> str:
     return ident
 
 
+def user_name(name: str) -> str:
+    """Make the resource name of a user."""
+    return f"users/{name}"
+
+
 def operation_name(uid: str) -> str:
     """Make the resource name of an operation."""
     return f"operations/{uid}"

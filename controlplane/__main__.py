@@ -1,14 +1,17 @@
-"""`solward-controlplane`: init, add-user, serve, ca and policy."""
+"""`solward-controlplane`: init, add-user, serve, gateway, keys, ca and policy."""
 
 import os
 import sys
-from typing import NoReturn, TextIO
+from collections.abc import Callable
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
 from common import logs
 from controlplane import settings as settings_module
 from controlplane.authority_commands import ca
+
+Result = TypeVar("Result")
 
 # gRPC would write of every bad client to standard error, past the log.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -113,6 +116,49 @@ def gateway() -> None:
         _fail(f"{error.filename}: {error.strerror}: the control plane leaves it there when it starts")
     except StartError as error:
         _fail(str(error))
+
+
+@cli.group()
+def keys() -> None:
+    """Change keys while what was made with the one before still holds."""
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys that can change, and whether the one before is still valid."""
+    from controlplane.identity.key_rotation import states
+
+    for name, purpose, state in _with_keys(states, _settings()):
+        click.echo(f"{name:8}{state:16}{purpose}")
+
+
+@keys.command()
+@click.argument("name", type=click.Choice(["token", "seed", "csrf"]))
+def rotate(name: str) -> None:
+    """Make a new key; the one before stays valid until it is retired."""
+    from controlplane.identity.key_rotation import rotate as rotate_key
+
+    click.echo(_with_keys(rotate_key, _settings(), name))
+
+
+@keys.command()
+@click.argument("name", type=click.Choice(["token", "seed", "csrf"]))
+def retire(name: str) -> None:
+    """Take the key before away."""
+    from controlplane.identity.key_rotation import retire as retire_key
+
+    click.echo(_with_keys(retire_key, _settings(), name))
+
+
+def _with_keys(work: Callable[..., Result], *arguments: Any) -> Result:
+    from controlplane.identity.installation import InstallationError
+
+    try:
+        return work(*arguments)
+    except InstallationError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}")
 
 
 @cli.command()

@@ -16,6 +16,7 @@ from solward.controls.v1.controls_pb2_grpc import add_ControlsServiceServicer_to
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from solward.hosts.v1.hosts_pb2_grpc import add_HostsServiceServicer_to_server
 from solward.hosts.v1.link_pb2_grpc import add_LinkServiceServicer_to_server
+from solward.metrics.v1.metrics_pb2_grpc import add_MetricsServiceServicer_to_server
 from solward.operations.v1.operations_pb2_grpc import add_OperationsServiceServicer_to_server
 from solward.rpc.v1.rpc_pb2_grpc import add_RpcServiceServicer_to_server
 from solward.validator.v1.validator_pb2_grpc import add_ValidatorServiceServicer_to_server
@@ -33,6 +34,7 @@ from controlplane.api.certificates import CertificatesApi
 from controlplane.api.controls import ControlsApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
 from controlplane.api.ledger import Ledger
+from controlplane.api.metrics import MetricsApi
 from controlplane.api.operations import OperationsApi
 from controlplane.api.plans import Operating
 from controlplane.api.rpc import RpcApi
@@ -40,6 +42,10 @@ from controlplane.api.services import SERVICES
 from controlplane.api.snapshots import Snapshots
 from controlplane.api.validator import ValidatorApi
 from controlplane.audit.log import AuditLog, AuditSettings
+from controlplane.audit.publish import Publisher
+from controlplane.audit.reports.maker import ReportMaker
+from controlplane.audit.retention import Retention
+from controlplane.audit.witness import Witnesses
 from controlplane.guard.audit import Audit, Refusals
 from controlplane.guard.break_glass import BreakGlass
 from controlplane.guard.chain import GuardChain
@@ -66,6 +72,7 @@ from controlplane.identity.oidc.logins import OidcLogins
 from controlplane.identity.oidc.outbound import Outbound
 from controlplane.identity.oidc.provider import Provider
 from controlplane.identity.people import People
+from controlplane.identity.power import Power
 from controlplane.identity.principals import Principals
 from controlplane.identity.recovery import Recovery
 from controlplane.identity.role_book import RoleBook
@@ -133,15 +140,24 @@ class App:
         self._leadership = Leadership(LeaseRepository(self.engine), own_folder)
         stored_operations = OperationRepository(self.engine, lambda: self._leadership.term)
 
+        stored_audit = AuditRepository(self.engine)
         self.audit = AuditLog(
-            AuditRepository(self.engine),
+            stored_audit,
             mac_key=installation.audit_key,
             signing_key=installation.checkpoint_key,
             origin=settings.trust_domain,
             settings=AuditSettings(checkpoint_interval_s=settings.checkpoint_seconds),
         )
-        factors = SecondFactors(users, stored_sessions, stored_certificates, installation.seed_key)
-        sessions = Sessions(users, stored_sessions, factors, installation.token_key, settings)
+        self._retention = Retention(self.audit, stored_audit, settings.audit_retention_days)
+        reports = settings.reports.folder or settings.data_dir / "reports"
+        self._reports = ReportMaker(self.audit, table, settings.reports, reports)
+        self._publisher = Publisher(self.audit, self._redis)
+        self._factors = factors = SecondFactors(
+            users, stored_sessions, stored_certificates, installation.seed_key, installation.old_seed_key
+        )
+        sessions = Sessions(
+            users, stored_sessions, factors, installation.token_key, settings, installation.old_token_key
+        )
         roles = RoleBook(stored_access, users)
         self.principals = principals = Principals(
             users, hosts, sessions, roles, settings.trust_domain, services, pki,
@@ -176,6 +192,7 @@ class App:
         self._alerts = AlertEngine(rules, hosts, self.links, ingest, alert_book, board.busy_hosts)
         self._findings = Findings(found, stored_alerts, self._alerts)
 
+        self._witnesses = Witnesses(self.audit, self.links, self._alerts.take)
         places = Places(hosts, stored_operations, stored_alerts)
         explainer = Explainer(table, places, roles)
         notices = Notices(alert_book)
@@ -193,7 +210,7 @@ class App:
                 Authenticate(principals, rate),
                 rate,
                 Policy(places),
-                SecondFactor(factors, approvals, glass, required=settings.require_second_factor),
+                SecondFactor(factors, approvals, Power(users, roles), glass, required=settings.require_second_factor),
                 Validation(),
                 Audit(self.audit),
             ),
@@ -203,13 +220,16 @@ class App:
         auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain, pki)
         certificates = ClientCertificates(stored_certificates, services, people, roles, pki, settings.trust_domain)
         certificates_api = CertificatesApi(certificates, pki, principals)
+        power = Power(users, roles)
         access_api = AccessApi(
-            people, roles, stored_access, sessions, principals, hosts, explainer, approvals, certificates
+            people, roles, power, stored_access, sessions, principals, hosts, explainer, approvals, certificates
         )
         recovery = Recovery(enrollment, principals, self.links, stored_operations, board, notices)
         hosts_api = HostsApi(hosts, enrollment, recovery, pki, self.links, ingest, principals)
-        enrollment_api = EnrollmentApi(enrollment, recovery, pki, dispatch)
-        link_sessions = LinkSessions(hosts, self.links, ingest, dispatch, self.audit, self._findings, pki)
+        enrollment_api = EnrollmentApi(enrollment, recovery, pki, dispatch, self.audit.public_key)
+        link_sessions = LinkSessions(
+            hosts, self.links, ingest, dispatch, self.audit, self._findings, self._witnesses, pki
+        )
         link_api = LinkApi(link_sessions)
         rpc_api = RpcApi(hosts, ingest)
         operating = Operating(hosts, self.operations, gating)
@@ -221,7 +241,8 @@ class App:
         approvers = Approvers(users, roles)
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts, approvers)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
-        audit_api = AuditApi(self.audit)
+        metrics_api = MetricsApi()
+        audit_api = AuditApi(self.audit, self._retention, self._witnesses, hosts, self._reports)
         self.servers = Servers(
             settings,
             installation,
@@ -239,6 +260,7 @@ class App:
                 lambda server: add_OperationsServiceServicer_to_server(operations_api, server),
                 lambda server: add_AlertsServiceServicer_to_server(alerts_api, server),
                 lambda server: add_AuditServiceServicer_to_server(audit_api, server),
+                lambda server: add_MetricsServiceServicer_to_server(metrics_api, server),
             ),
         )
         self._metrics: web.Application = metrics_app(ingest, self.links, alert_book, Expiries(stored_certificates, pki))
@@ -271,6 +293,7 @@ class App:
             stack.push_async_callback(self._budgets.close)
             await migrate(self.engine)
             await stack.enter_async_context(self._leadership.held())
+            await self._factors.seal_anew()
             stack.enter_context(tracing("solward-controlplane", self.settings.otlp_endpoint))
             await self.audit.start()
             stack.push_async_callback(self.audit.close)
@@ -291,7 +314,9 @@ class App:
                 self._gateway = await stack.enter_async_context(gateway)
                 self.gateway_port = self._gateway.port
             for background in (
-                self._sweeper.run(), self._alerts.run(), self._findings.run(), self.pki_life.run(), sdnotify.watchdog(),
+                self._sweeper.run(), self._alerts.run(), self._findings.run(), self._retention.run(),
+                self._witnesses.run(), self._reports.run(), self._publisher.run(), self.pki_life.run(),
+                sdnotify.watchdog(),
             ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))
             yield

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from limits import parse as parse_rate
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,6 +24,7 @@ from controlplane.api.services import SERVICES
 from controlplane.gateway.origins import origin
 from controlplane.identity.oidc.settings import OidcSettings
 from controlplane.networks import network
+from controlplane.secret_refs import resolve
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
 
@@ -83,6 +84,14 @@ class GateLimits(BaseModel, extra="forbid"):
     free_gigabytes: Annotated[float, Field(ge=0)] = 20
 
 
+class ReportSettings(BaseModel, extra="forbid"):
+    """When compliance reports are made by themselves, and where they are kept."""
+
+    every_days: Annotated[int, Field(ge=0, le=366)] = 0
+    keep: Annotated[int, Field(ge=1, le=1000)] = 12
+    folder: Path | None = None
+
+
 def _range(text: str) -> str:
     return str(network(text))
 
@@ -99,6 +108,8 @@ def _redis(text: str) -> str:
     return text
 
 
+# May stand in a file, a systemd credential or another variable: "file:PATH", "credential:NAME", "env:NAME".
+Secret = Annotated[SecretStr, BeforeValidator(resolve)]
 Origin = Annotated[str, AfterValidator(origin)]
 Range = Annotated[str, AfterValidator(_range)]
 
@@ -122,10 +133,10 @@ class Settings(BaseSettings):
     )
     gateway_target: str = Field("", description="where a gateway apart finds gRPC; empty: loopback, port of tls_listen")
     metrics_listen: Address = Field("127.0.0.1:3050", description="Prometheus, without authentication")
-    database_url: str = Field(
+    database_url: Annotated[str, BeforeValidator(resolve)] = Field(
         "", description="postgresql://USER:PASSWORD@HOST/DATABASE of the state; empty: SQLite in data_dir"
     )
-    redis_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_redis(url.get_secret_value())))] = Field(
+    redis_url: Annotated[Secret, AfterValidator(lambda url: SecretStr(_redis(url.get_secret_value())))] = Field(
         SecretStr(""), description="redis://:PASSWORD@HOST:PORT/0 that control planes share; empty: none is needed"
     )
     oidc: OidcSettings = Field(
@@ -136,7 +147,8 @@ class Settings(BaseSettings):
     reflection: bool = Field(True, description="offer gRPC reflection to signed-in callers, and OpenAPI to all")
     require_second_factor: bool = Field(True, description="off only for a laboratory; the start says so loudly")
     second_factor_roles: list[str] = Field(
-        ["admin", "operator"], description="who has one of these may do nothing until an authenticator is set up"
+        ["admin", "operator"],
+        description="who has one of these, or a role of your own beyond viewing, first sets an authenticator up",
     )
     access_token_seconds: int = Field(600, ge=60, le=3600, description="life of a bearer token")
     session_hours: int = Field(12, ge=1, le=168, description="life of a session, however much it is used")
@@ -145,6 +157,12 @@ class Settings(BaseSettings):
     command_expire_seconds: int = Field(120, ge=5, le=3600, description="a command not begun by then is void")
     drain_seconds: float = Field(10, ge=0, le=120, description="how long calls may go on after SIGTERM")
     checkpoint_seconds: float = Field(60, gt=0, le=3600, description="between signed audit checkpoints")
+    audit_retention_days: int = Field(
+        0, ge=0, le=36_500, description="audit entries older than this are pruned, each cut signed; 0: kept for ever"
+    )
+    reports: ReportSettings = Field(
+        ReportSettings(), description="compliance reports: every so many days (0: never), into data_dir/reports"
+    )
     rate_limits: RateLimits = Field(
         RateLimits(), description="calls of one caller by rate class or method, and of one address"
     )
@@ -154,15 +172,15 @@ class Settings(BaseSettings):
     cors_origins: list[Origin] = Field([], description="exact origins of other pages that may call with cookies")
     gateway_connections: int = Field(20_000, ge=1, description="that the gateway holds at the most")
     gateway_connections_per_ip: int = Field(256, ge=1, description="of one address, or one /64; proxies are exempt")
-    solana_rpc_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
+    solana_rpc_url: Annotated[Secret, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
         SecretStr(""), description="a Solana RPC outside the fleet, by which nodes are judged too; its key is a secret"
     )
     gates: GateLimits = Field(GateLimits(), description="what must hold before a validator may go down")
     ready_seconds: int = Field(3600, ge=5, le=86_400, description="how long a started validator may take to catch up")
     alerts: AlertSettings = Field(AlertSettings(), description="rules beside the built-in ones, and what is not judged")
     otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty: none")
-    audit_signing_key: SecretStr | None = Field(None, description="HMAC key of the audit log; default: made by init")
-    csrf_secret: SecretStr | None = Field(
+    audit_signing_key: Secret | None = Field(None, description="HMAC key of the audit log; default: made by init")
+    csrf_secret: Secret | None = Field(
         None, description="HMAC key of browser sessions' cookies and CSRF tokens; default: made by init"
     )
 

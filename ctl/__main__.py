@@ -4,6 +4,8 @@ import importlib
 
 import click
 
+from ctl import VERSION
+
 # name: (module, summary). Summaries stand here so that `ctl --help` imports nothing.
 COMMANDS = {
     "login": ("session", "Sign in to a control plane."),
@@ -19,7 +21,7 @@ COMMANDS = {
     "operations": ("operations", "What was asked, how far it has come; pause, abort, retry."),
     "access": ("access", "Who may do what: users, roles, grants, calls to approve."),
     "certs": ("certs", "Client certificates of people and services, and the authorities."),
-    "audit": ("audit", "Read, export and verify the audit log."),
+    "audit": ("audit", "Read, follow, export, verify and prune the audit log."),
     "completion": ("completion", "Print a completion script for your shell."),
 }
 
@@ -63,7 +65,7 @@ class Tree(click.Group):
 
 
 @click.command(cls=Tree, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option("0.1.0", prog_name="ctl")
+@click.version_option(VERSION, prog_name="ctl")
 @click.option("--context", "context_name", metavar="NAME", help="Use this context instead of the current one.")
 @click.option(
     "--break-glass", metavar="REASON", default="",

@@ -32,7 +32,13 @@ PROOF_KEY = "solward-second-factor"
 GLASS_KEY = "solward-break-glass"
 AUTH = "solward.auth.v1.AuthService"
 # What is called before one is signed in.
-_OPEN = {f"{AUTH}/{name}" for name in ("Login", "RefreshSession", "AcceptInvitation", "ConfirmInvitation")}
+_OPEN = {
+    f"{AUTH}/{name}"
+    for name in (
+        "Login", "RefreshSession", "AcceptInvitation", "ConfirmInvitation", "BeginOidcLogin", "FinishOidcLogin",
+        "BeginDeviceLogin", "PollDeviceLogin",
+    )
+}  # fmt: skip
 
 _EXIT_BY_CODE = {
     grpc.StatusCode.INVALID_ARGUMENT: exits.USAGE,
@@ -73,29 +79,32 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._channel.close()
 
-    async def call(self, method: str, request: Message, reply: type[Reply]) -> Reply:
+    async def call(self, method: str, request: Message, reply: type[Reply], timeout_s: float = CALL_SECONDS) -> Reply:
         """Call a unary method; asks for a second factor when the server does.
 
         Args:
             method: full name, "package.Service/Method".
             request: the request.
             reply: the type of the answer.
+            timeout_s: how long the answer may take, in seconds.
         """
         try:
-            return await self.attempt(method, request, reply)
+            return await self.attempt(method, request, reply, timeout_s=timeout_s)
         except grpc.aio.AioRpcError as error:
             info = info_of(status_of(error))
             if info.reason != "SECOND_FACTOR_REQUIRED":
                 raise
             proof = await self._prove(method, request, info)
-        return await self.attempt(method, request, reply, proof)
+        return await self.attempt(method, request, reply, proof, timeout_s)
 
-    async def attempt(self, method: str, request: Message, reply: type[Reply], proof: str = "") -> Reply:
+    async def attempt(
+        self, method: str, request: Message, reply: type[Reply], proof: str = "", timeout_s: float = CALL_SECONDS
+    ) -> Reply:
         """Call a unary method once."""
         invoke = self._channel.unary_unary(f"/{method}", _serialize, reply.FromString)
         said = ((PROOF_KEY, proof), (GLASS_KEY, _break_glass()))
         metadata = [*await self._authorization(method), *((key, value) for key, value in said if value)]
-        answer: Reply = await invoke(request, metadata=metadata, timeout=CALL_SECONDS)
+        answer: Reply = await invoke(request, metadata=metadata, timeout=timeout_s)
         return answer
 
     async def stream(self, method: str, request: Message, reply: type[Reply]) -> AsyncIterator[Reply]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from common.auditlog import Checkpoint, Entry, Mac, Record, decode
+from common.auditlines import Record, decode
+from common.auditlog import Checkpoint, Entry, Mac
 from common.auditverify import Report, verify
 from ctl.exits import NOT_INTACT, USAGE, fail
 
@@ -31,11 +32,11 @@ def check(file: Path, key: Ed25519PublicKey, held: Checkpoint | None, mac_key: b
     if mac_key == b"":
         fail("the file of --mac-key-file is empty", USAGE)
     try:
-        report = verify(_read(file), public_key=key, held=held)
+        report = verify(read(file), public_key=key, held=held)
         if mac_key is None or report.entries == 0:
             return report
         if _fits_any(file, Mac(mac_key)):
-            return verify(_read(file), public_key=key, held=held, mac_key=mac_key)
+            return verify(read(file), public_key=key, held=held, mac_key=mac_key)
     except ValueError as error:
         fail(f"{file}: {error}", NOT_INTACT)
     if report.ok:
@@ -44,10 +45,11 @@ def check(file: Path, key: Ed25519PublicKey, held: Checkpoint | None, mac_key: b
 
 
 def _fits_any(file: Path, mac: Mac) -> bool:
-    return any(isinstance(record, Entry) and mac.of(record.hash) == record.mac for record in _read(file))
+    return any(isinstance(record, Entry) and mac.of(record.hash) == record.mac for record in read(file))
 
 
-def _read(file: Path) -> Iterator[Record]:
+def read(file: Path) -> Iterator[Record]:
+    """Read an export record by record; leaves where it is none, raises ValueError for a line that is none."""
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:

@@ -1,21 +1,21 @@
 """The checkpoint an operator holds: the audit log may grow past it, but never be shorter or another."""
 
 import grpc
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from solward.audit.v1 import audit_pb2
 
-from common.auditlog import Checkpoint, decode, encode
-from common.merkle import verify_consistency
+from common.auditgrowth import trouble
+from common.auditlines import decode, encode
+from common.auditlog import Checkpoint
+from common.auditverify import Kind
+from common.auditwire import checkpoint_of
 from ctl import contexts, exits
 from ctl.client import Client
 from ctl.contexts import Context
 
-
-def from_wire(point: audit_pb2.Checkpoint) -> Checkpoint:
-    """Read a checkpoint as the server sends it."""
-    return Checkpoint(
-        point.origin, point.size, point.root, point.time.ToMilliseconds(), point.signature, point.public_key
-    )
+_NEXT = {
+    Kind.FOREIGN_KEY: "ask the administrators why; do not trust this log before they can say",
+    Kind.FORKED: "ctl audit export, and verify it: what you hold names where they part",
+}
 
 
 async def hold_newest(client: Client) -> None:
@@ -39,29 +39,11 @@ def hold(context: Context, point: audit_pb2.Checkpoint) -> None:
     A log that is shorter than the one that is held, not grown from it, or signed with another key, ends the
     program: what is held is the evidence, and is kept.
     """
-    new = from_wire(point)
-    if context.log_key and context.log_key != new.public_key.hex():
-        exits.fail(
-            "the audit log is signed with another key than when you first signed in", exits.NOT_INTACT,
-            "ask the administrators why; do not trust this log before they can say",
-        )  # fmt: skip
-    if not new.signed_by(Ed25519PublicKey.from_public_bytes(new.public_key)):
-        exits.fail("the audit log's checkpoint does not carry the signature of its key", exits.NOT_INTACT)
-    held = held_checkpoint(context)
-    if held and new.size == held.size and new.root != held.root:
-        exits.fail(f"the audit log of {held.size} entries is another than the one signed before", exits.NOT_INTACT)
-    if held and new.size < held.size:
-        exits.fail(
-            f"the audit log has {new.size} entries, but {held.size} were signed before: it was cut short",
-            exits.NOT_INTACT,
-        )
-    proof = list(point.consistency_proof)
-    if held and 0 < held.size < new.size and not verify_consistency(held.size, new.size, held.root, new.root, proof):
-        exits.fail(
-            f"the audit log of {new.size} entries did not grow from the {held.size} that were signed before: "
-            "entries were taken out or changed", exits.NOT_INTACT,
-            "ctl audit export, and verify it: what you hold names where they part",
-        )  # fmt: skip
+    new = checkpoint_of(point)
+    key = bytes.fromhex(context.log_key)
+    finding = trouble(key, held_checkpoint(context), new, list(point.consistency_proof))
+    if finding is not None:
+        exits.fail(finding.message, exits.NOT_INTACT, _NEXT.get(finding.kind, ""))
     context.log_key = new.public_key.hex()
     context.held_checkpoint = encode(new)
     contexts.save(context)

@@ -16,6 +16,7 @@ from agent.allowlist import Allowlist
 from agent.identity import Identity
 from agent.link.spool import Spool
 from agent.probes.unit import UnitWatch
+from agent.witness import Witness
 from common.clock import now_ms
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ class DirectLink:
         executor: Executor,
         units: UnitWatch,
         allowlist: Allowlist,
+        witness: Witness,
         about: link_pb2.Hello | None = None,
     ) -> None:
         self._spool = spool
@@ -49,6 +51,7 @@ class DirectLink:
         self._executor = executor
         self._units = units
         self._allowlist = allowlist
+        self._witness = witness
         # What the settings say of this host, for every Hello.
         self._about = about or link_pb2.Hello()
         self._spooled = asyncio.Event()
@@ -139,6 +142,7 @@ class DirectLink:
             group=self._about.group,
             labels=self._about.labels,
             has_ledger_tool=self._about.has_ledger_tool,
+            held_checkpoint=self._witness.message(),
             trust_version=identity.trust_version,
         )
 
@@ -170,6 +174,9 @@ class DirectLink:
                 return
             if message.HasField("ack"):
                 await self._disk(self._spool.acknowledge, message.ack.sequence)
+            elif message.HasField("checkpoint"):
+                report = await self._disk(self._witness.told, message.checkpoint)
+                await self._outgoing.put(link_pb2.ConnectRequest(witness=report))
             elif message.HasField("trust") and self._trusted:
                 kept = link_pb2.TrustKept(version=self._trusted(message.trust))
                 await self._outgoing.put(link_pb2.ConnectRequest(trust_kept=kept))

@@ -108,6 +108,7 @@ def _identity(
         # Brought to the host by hand; a signed bundle may add what is trusted besides by now.
         roots=roots,
         permit_keys=tuple(answer.permit_keys),
+        audit_key=answer.audit_key,
         between=tuple(between),
     )
     return trusting(identity, answer.trust) if answer.HasField("trust") else identity

@@ -10,12 +10,15 @@ from solward.alerts.v1 import alerts_pb2 as pb
 
 from common.clock import now_ms
 from common.errors import SolwardError
+from common.names import user_name
 from controlplane.store.alerts import AlertRepository
 
 log = structlog.get_logger(__name__)
 
 # Changes that may wait for a watcher who does not read.
 QUEUE = 1_000
+# For so long a notice waits for somebody else than who caused it.
+OTHERS_MS = 24 * 3_600_000
 
 
 class Book:
@@ -74,10 +77,16 @@ class Book:
             raise SolwardError(
                 grpc.StatusCode.FAILED_PRECONDITION, "ALERT_RESOLVED", f"{name} is resolved already", {"name": name}
             )
+        if _is_notice(alert) and alert.detail == user_name(who) and now_ms() < _known_ms(alert):
+            raise SolwardError(
+                grpc.StatusCode.PERMISSION_DENIED, "OWN_NOTICE",
+                f"{name} is for others to know what you did: one of them acknowledges it, or you after a day",
+                {"name": name},
+            )  # fmt: skip
         alert.acknowledged_by, alert.comment = who, comment
         alert.acknowledge_time.FromMilliseconds(now_ms())
-        if alert.subject == pb.ALERT_SUBJECT_CONTROL_PLANE:
-            # A notice: it is over when somebody knows of it.
+        if _is_notice(alert):
+            # It is over when somebody knows of it.
             alert.state = pb.ALERT_STATE_RESOLVED
             alert.resolve_time.FromMilliseconds(now_ms())
         await self.put([alert])
@@ -146,10 +155,22 @@ class Book:
         return [alert for alert in self.open.values() if alert.silence != self._silence_of(alert)]
 
     def _silence_of(self, alert: pb.Alert) -> str:
+        if _is_notice(alert):
+            # What somebody did to the control plane itself cannot be kept quiet beforehand.
+            return ""
         for silence in self.silences.values():
             if silence.rule in ("", alert.rule) and silence.host in ("", alert.host):
                 return silence.name
         return ""
+
+
+def _is_notice(alert: pb.Alert) -> bool:
+    return alert.subject == pb.ALERT_SUBJECT_CONTROL_PLANE
+
+
+def _known_ms(alert: pb.Alert) -> int:
+    """Say until when only others may acknowledge a notice; a team of one must be able to, some time."""
+    return alert.fire_time.ToMilliseconds() + OTHERS_MS
 
 
 def _copies(alerts: Iterable[pb.Alert]) -> list[pb.Alert]:

@@ -7,6 +7,7 @@ from solward.alerts.v1 import alerts_pb2 as pb
 from solward.hosts.v1 import link_pb2
 
 from common.clock import now_ms
+from common.names import user_name
 from controlplane.alerts.book import Book
 
 
@@ -36,18 +37,19 @@ class Notices:
     def __init__(self, book: Book) -> None:
         self._book = book
 
-    async def give(self, name: str, evidence: str) -> None:
+    async def give(self, name: str, evidence: str, by: str) -> None:
         """Raise a notice.
 
         Args:
             name: one of NOTICES.
             evidence: what happened.
+            by: the name of who did it, whom it would be in vain to tell.
         """
         notice = NOTICES[name]
         alert = pb.Alert(
             name=f"alerts/{uuid.uuid4().hex}", rule=name, subject=pb.ALERT_SUBJECT_CONTROL_PLANE,
             severity=link_pb2.SEVERITY_CRITICAL, state=pb.ALERT_STATE_FIRING, summary=notice.summary,
-            advice=notice.advice, evidence=evidence, times=1,
+            advice=notice.advice, evidence=evidence, times=1, detail=user_name(by),
         )  # fmt: skip
         for time in (alert.start_time, alert.fire_time, alert.last_time):
             time.FromMilliseconds(now_ms())

@@ -161,6 +161,12 @@ BUILT_IN: tuple[Rule, ...] = (
         summary="the validator's log cannot be read", advice="is solward-agent in the group systemd-journal?",
         series=SeriesTrigger(series="solana_log_readable", below=1), for_seconds=60,
     ),
+    Rule(
+        name="audit_log_disputed", severity="critical", subject="monitor", during_operations=True,
+        summary="what this host remembers of the audit log contradicts it",
+        advice="ctl audit witness; ctl audit verify --witness an export, before anything is changed",
+        events=EventTrigger(kinds=("audit.disputed",), window_seconds=900), resolve_seconds=0,
+    ),
     # Of the validator.
     Rule(
         name="validator_down", severity="critical", summary="the validator's unit is not active",

@@ -12,11 +12,12 @@ from common.errors import SolwardError
 from common.names import host_id
 from controlplane.api.auth import open_session
 from controlplane.guard.context import Context, caller, current_call
-from controlplane.guard.roles import ROLES
+from controlplane.guard.roles import PERMISSIONS, ROLES
 from controlplane.identity.call_approvals import CallApprovals
 from controlplane.identity.client_certificates import ClientCertificates
 from controlplane.identity.explain import Explainer
 from controlplane.identity.people import Invited, People
+from controlplane.identity.power import Power, must_hold
 from controlplane.identity.principals import Principals
 from controlplane.identity.role_book import RoleBook
 from controlplane.identity.sessions import Sessions
@@ -31,11 +32,13 @@ class AccessApi(AccessServiceServicer):
     """Serves AccessService."""
 
     def __init__(
-        self, people: People, roles: RoleBook, stored: AccessRepository, sessions: Sessions, principals: Principals,
-        hosts: HostRepository, explainer: Explainer, approvals: CallApprovals, certificates: ClientCertificates,
+        self, people: People, roles: RoleBook, power: Power, stored: AccessRepository, sessions: Sessions,
+        principals: Principals, hosts: HostRepository, explainer: Explainer, approvals: CallApprovals,
+        certificates: ClientCertificates,
     ) -> None:  # fmt: skip
         self._people = people
         self._roles = roles
+        self._power = power
         self._stored = stored
         self._sessions = sessions
         self._principals = principals
@@ -49,7 +52,7 @@ class AccessApi(AccessServiceServicer):
 
     async def InviteUser(self, request: pb.InviteUserRequest, context: Context) -> pb.Invitation:
         role = _id(request.role)
-        await self._roles.must_know(role)
+        must_hold(caller().rules, await self._roles.must_know(role))
         return await self._invitation(await self._people.invite(_id(request.user), role, request.email))
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.User:
@@ -61,8 +64,9 @@ class AccessApi(AccessServiceServicer):
                 (("update_mask", what),),
             )  # fmt: skip
         user = await self._people.get(_id(request.user))
+        await self._power.must_hold_all_of(caller().rules, user)
         if "role" in request.update_mask.paths:
-            await self._roles.must_know(_id(request.role))
+            must_hold(caller().rules, await self._roles.must_know(_id(request.role)))
         given = {"role": _id(request.role), "disabled": request.disabled, "email": request.email}
         changed = {path: given[path] for path in request.update_mask.paths}
         current_call().notes.update(before={path: getattr(user, path) for path in changed})
@@ -73,6 +77,7 @@ class AccessApi(AccessServiceServicer):
 
     async def ResetSecondFactor(self, request: pb.ResetSecondFactorRequest, context: Context) -> pb.Invitation:
         user = await self._people.get(_id(request.user))
+        await self._power.must_hold_all_of(caller().rules, user)
         invited = await self._people.reset(user)
         await self._sessions.end_all(user.uid)
         await self._certificates.revoke_all(user.uid)
@@ -98,10 +103,13 @@ class AccessApi(AccessServiceServicer):
         return pb.ListRolesResponse(roles=built_in + own)
 
     async def CreateRole(self, request: pb.CreateRoleRequest, context: Context) -> pb.Role:
+        must_hold(caller().rules, PERMISSIONS & set(request.permissions))
         permissions = await self._roles.create(_id(request.role), request.permissions, caller().name)
         return _role(_id(request.role), permissions, built_in=False)
 
     async def DeleteRole(self, request: pb.DeleteRoleRequest, context: Context) -> Empty:
+        permissions = await self._roles.permissions(_id(request.role)) or ()
+        current_call().notes.update(before={"permissions": sorted(permissions)})
         await self._roles.delete(_id(request.role))
         self._principals.forget()
         return Empty()
@@ -114,11 +122,11 @@ class AccessApi(AccessServiceServicer):
 
     async def CreateGrant(self, request: pb.CreateGrantRequest, context: Context) -> pb.Grant:
         user, role = await self._people.get(_id(request.user)), _id(request.role)
-        await self._roles.must_know(role)
-        now = now_ms()
+        permissions, host_uid, now = await self._roles.must_know(role), await self._host_uid(request.scope), now_ms()
+        must_hold(caller().rules, permissions, request.scope, host_uid)
         row = GrantRow(
             uid=uuid.uuid4().hex, user_uid=user.uid, role=role, scope=request.scope,
-            host_uid=await self._host_uid(request.scope),
+            host_uid=host_uid,
             expires_ms=now + request.seconds * 1000 if request.seconds else None,
             ended_ms=None, creator=caller().name, created_ms=now,
         )  # fmt: skip
@@ -135,6 +143,7 @@ class AccessApi(AccessServiceServicer):
             )
         self._principals.forget()
         user = await self._people.by_uid(row.user_uid)
+        current_call().notes.update(before={"user": user.name if user else "", "role": row.role, "scope": row.scope})
         return _grant(row._replace(ended_ms=now), user.name if user else "")
 
     async def ExplainAccess(self, request: pb.ExplainAccessRequest, context: Context) -> pb.Explanation:
@@ -189,7 +198,7 @@ class AccessApi(AccessServiceServicer):
         return pb.Invitation(
             user=await self._user(invited.user),
             invitation=invited.invitation,
-            expire_time=timestamp(invited.expires_ms),
+            expire_time=timestamp(invited.expires_ms or None),
         )
 
     async def _approval(self, row: ApprovalRow) -> pb.CallApproval:

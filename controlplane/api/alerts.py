@@ -65,14 +65,14 @@ class AlertsApi(AlertsServiceServicer):
         if request.host:
             await find_host(self._hosts, request.host)
 
-        reach = await Reach.of_caller(self._hosts)
-
         def wanted(alert: pb.Alert) -> bool:
-            shown = request.host in ("", alert.host) and reach.sees(alert.host)
-            return shown and (request.silenced or not alert.silence)
+            return request.host in ("", alert.host) and (request.silenced or not alert.silence)
 
         async for group in self._book.watch(wanted):
-            yield pb.WatchAlertsResponse(alerts=group)
+            # Anew each time: a grant may have ended, and another still hold the stream open.
+            reach = await Reach.of_caller(self._hosts)
+            if seen := [alert for alert in group if reach.sees(alert.host)]:
+                yield pb.WatchAlertsResponse(alerts=seen)
 
     async def AcknowledgeAlert(self, request: pb.AcknowledgeAlertRequest, context: Context) -> pb.Alert:
         return await self._book.acknowledge(request.name, caller().name, request.comment)

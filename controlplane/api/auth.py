@@ -5,10 +5,10 @@ from google.protobuf.empty_pb2 import Empty
 from solward.auth.v1 import auth_pb2 as pb
 from solward.auth.v1.auth_pb2_grpc import AuthServiceServicer
 
-from common.clock import timestamp
+from common.clock import now_ms, timestamp
 from common.errors import SolwardError
 from controlplane.guard.context import Context, caller, current_call
-from controlplane.guard.second_factor import second_factor_required
+from controlplane.guard.second_factor import PROOF_KEY, second_factor_required
 from controlplane.identity.authenticators import otpauth_uri, qr_svg
 from controlplane.identity.live import LivePki
 from controlplane.identity.oidc.logins import OidcLogins
@@ -18,6 +18,9 @@ from controlplane.identity.second_factors import RECENT_MS, SecondFactors
 from controlplane.identity.sessions import Sessions, Tokens
 from controlplane.store.sessions import Session, SessionStore
 from controlplane.store.users import User
+
+# How long after its beginning a session may bring a first authenticator.
+FRESH_MS = 15 * 60_000
 
 
 class AuthApi(AuthServiceServicer):
@@ -92,15 +95,23 @@ class AuthApi(AuthServiceServicer):
         return pb.RecoveryCodes(username=user.name, codes=codes)
 
     async def SetUpSecondFactor(self, request: pb.SetUpSecondFactorRequest, context: Context) -> pb.AuthenticatorSecret:
-        who = caller()
+        who, call = caller(), current_call()
         user = await self._people.by_uid(who.uid)
-        # Who has an authenticator already proves it first: a stolen session must not bring its own.
-        if user and user.has_second_factor and not await self._factors.is_recent(who.session):
-            raise second_factor_required("RECENT", "", "a code verified within the last 5 minutes")
+        # Who has an authenticator proves it for this very call: a stolen session, however fresh, brings none.
+        if user and user.has_second_factor and not await self._factors.spend(
+            call.metadata.get(PROOF_KEY, ""), who.session, call.digest
+        ):  # fmt: skip
+            raise second_factor_required("PER_CALL", call.digest, "a code of the authenticator before")
+        if user and not user.has_second_factor:
+            await self._must_be_fresh(who.session)
         return self._secret(*await self._people.set_up(who.uid))
 
     async def ConfirmSecondFactor(self, request: pb.ConfirmSecondFactorRequest, context: Context) -> pb.RecoveryCodes:
-        user, codes = await self._people.confirm_set_up(caller().uid, request.totp_code)
+        who = caller()
+        user, codes = await self._people.confirm_set_up(who.uid, request.totp_code)
+        # Whoever signed in by the authenticator before signs in anew.
+        current_call().notes.update(ended=await self._sessions.end_others(who.uid, who.session))
+        self._principals.forget()
         return pb.RecoveryCodes(username=user.name, codes=codes)
 
     async def RenewRecoveryCodes(self, request: pb.RenewRecoveryCodesRequest, context: Context) -> pb.RecoveryCodes:
@@ -152,6 +163,16 @@ class AuthApi(AuthServiceServicer):
         current_call().notes.update(ended=await self._oidc.back_channel(request.logout_token))
         self._principals.forget()
         return Empty()
+
+    async def _must_be_fresh(self, session_id: str) -> None:
+        """Refuse a first authenticator to a session that lies about: whoever finds it must not bring one."""
+        session = await self._stored.get(session_id)
+        if session is not None and now_ms() - session.created_ms > FRESH_MS:
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "SESSION_TOO_OLD",
+                "a first authenticator is set up right after a sign-in: sign in again first",
+            )
 
     def _session(self, tokens: Tokens) -> pb.Session:
         return pb.Session(

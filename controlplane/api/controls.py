@@ -9,9 +9,10 @@ from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2
 
 from common.errors import SolwardError
+from common.names import host_name
 from controlplane.api.ledger import Ledger
 from controlplane.api.plans import PlannedRequest, refuse_changed, request_key
-from controlplane.api.reach import Reach, must_reach
+from controlplane.api.reach import Reach, must_reach, must_reach_named
 from controlplane.api.snapshots import Snapshots
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.operations.board import Board, ended
@@ -36,13 +37,17 @@ class ControlsApi(ControlsServiceServicer):
         self._board = board
 
     async def RollingRestart(self, request: pb.RollingRestartRequest, context: Context) -> operations_pb2.Operation:
-        return await self._operate(
-            ROLLING, request, lambda: self._planner.rolling(request.selector, request.rollout, force=request.force)
-        )
+        async def plan() -> FleetPlan:
+            rows = await self._select(request.selector)
+            return await self._planner.rolling(
+                rows, request.rollout, force=request.force, named=bool(request.selector.hosts)
+            )
+
+        return await self._operate(ROLLING, request, plan)
 
     async def ApplyConfig(self, request: pb.ApplyConfigRequest, context: Context) -> operations_pb2.Operation:
         async def plan() -> FleetPlan:
-            rows = await self._planner.select(request.selector)
+            rows = await self._select(request.selector)
             return await self._planner.config(
                 rows, lambda _: link_pb2.ConfigAction(changes=request.changes), request.rollout,
                 restart=not request.no_restart, rollback=not request.no_rollback, named=bool(request.selector.hosts),
@@ -64,7 +69,7 @@ class ControlsApi(ControlsServiceServicer):
             return link_pb2.ConfigAction(to_version=before[f"hosts/{row.name}"])
 
         async def plan() -> FleetPlan:
-            rows = await self._planner.select(pb.Selector(hosts=before))
+            rows = await self._select(pb.Selector(hosts=before))
             return await self._planner.config(rows, back, rollout, restart=True, rollback=True, named=True)
 
         return await self._operate(CONFIG_APPLY, request, plan)
@@ -115,6 +120,14 @@ class ControlsApi(ControlsServiceServicer):
             )  # fmt: skip
         return found
 
+    async def _select(self, selector: pb.Selector) -> list[HostRow]:
+        """Find the hosts that a selector means; what a plan says of them is for who reaches every one."""
+        reach = await Reach.of_caller(self._hosts)
+        must_reach_named(selector.hosts, reach)
+        rows = await self._planner.select(selector)
+        must_reach((host_name(row.name) for row in rows), reach)
+        return rows
+
     async def _operate(
         self, kind: str, request: PlannedRequest, make_plan: Callable[[], Awaitable[FleetPlan]]
     ) -> operations_pb2.Operation:
@@ -123,7 +136,6 @@ class ControlsApi(ControlsServiceServicer):
         if key and not request.validate_only and (first := await self._engine.by_request(key)):
             return first
         plan = await make_plan()
-        must_reach((target.host for target in plan.targets), await Reach.of_caller(self._hosts))
         refuse_changed(plan.hash, request.plan_hash)
         if request.validate_only:
             call.notes.update(reason="PLAN_ONLY", plan_hash=plan.hash)

@@ -12,7 +12,7 @@ from common.names import host_id, host_name
 from common.pki import unix_ms
 from controlplane.api.lookup import find_host
 from controlplane.api.paging import page_position, page_token
-from controlplane.api.reach import Reach
+from controlplane.api.reach import MANY, Reach
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.identity.enrollment import Enrolled, Enrollment
 from controlplane.identity.live import LivePki
@@ -52,11 +52,12 @@ class HostsApi(HostsServiceServicer):
     async def ListHosts(self, request: hosts_pb2.ListHostsRequest, context: Context) -> hosts_pb2.ListHostsResponse:
         position = page_position(request, str)
         size = request.page_size or DEFAULT_PAGE
-        rows = await self._hosts.page(position[0] if position else "", size + 1)
-        more = page_token(request, [rows[size - 1].name]) if len(rows) > size else ""
         reach = await Reach.of_caller(self._hosts)
-        listed = [await self._host(row) for row in rows[:size] if reach.sees(host_name(row.name))]
-        return hosts_pb2.ListHostsResponse(hosts=listed, next_page_token=more)
+        # A token holds the name of a host: only of one that the caller sees.
+        rows = await self._hosts.page(position[0] if position else "", size + 1 if reach.whole else MANY)
+        rows = [row for row in rows if reach.sees(host_name(row.name))]
+        more = page_token(request, [rows[size - 1].name]) if len(rows) > size else ""
+        return hosts_pb2.ListHostsResponse(hosts=[await self._host(row) for row in rows[:size]], next_page_token=more)
 
     async def GetHost(self, request: hosts_pb2.GetHostRequest, context: Context) -> hosts_pb2.Host:
         return await self._host(await find_host(self._hosts, request.name))
@@ -106,11 +107,14 @@ class HostsApi(HostsServiceServicer):
 class EnrollmentApi(EnrollmentServiceServicer):
     """Serves EnrollmentService."""
 
-    def __init__(self, enrollment: Enrollment, recovery: Recovery, pki: LivePki, dispatch: Dispatch) -> None:
+    def __init__(
+        self, enrollment: Enrollment, recovery: Recovery, pki: LivePki, dispatch: Dispatch, audit_key: bytes
+    ) -> None:
         self._enrollment = enrollment
         self._recovery = recovery
         self._pki = pki
         self._dispatch = dispatch
+        self._audit_key = audit_key
 
     async def Enroll(self, request: enrollment_pb2.EnrollRequest, context: Context) -> enrollment_pb2.Identity:
         enrolled = await self._enrollment.enroll(
@@ -132,6 +136,7 @@ class EnrollmentApi(EnrollmentServiceServicer):
             certificate_pem=enrolled.chain_pem,
             ca_pem=self._pki.roots_pem.decode(),
             permit_keys=self._dispatch.permit_keys,
+            audit_key=self._audit_key,
             expire_time=timestamp(unix_ms(enrolled.certificate.not_valid_after_utc)),
             trust=self._pki.trust(),
         )

@@ -6,13 +6,13 @@ import grpc
 from solward.operations.v1 import operations_pb2
 
 from common.errors import SolwardError
-from common.names import host_name
 from controlplane.guard.context import caller, current_call
 from controlplane.guard.decision import Place
 from controlplane.guard.places import hosts_of, place_of
 from controlplane.store.hosts import HostRepository
 
-_MANY = 100_000
+# More than any fleet has.
+MANY = 100_000
 
 
 class Reach:
@@ -27,8 +27,13 @@ class Reach:
         permission, who = current_call().rule.policy.permission, caller()
         if who.sees_all(permission):
             return cls(None)
-        places = [place_of(row) for row in await hosts.page("", _MANY)]
+        places = [place_of(row) for row in await hosts.page("", MANY)]
         return cls({place.host: place for place in places if who.sees(permission, place)})
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is every host, those to come included."""
+        return self._places is None
 
     def sees(self, host: str) -> bool:
         """Whether it reaches a host, by resource name; the empty name is what is about no host in particular."""
@@ -39,14 +44,28 @@ class Reach:
         return self._places is None or all(host in self._places for host in hosts_of(operation))
 
 
-def must_reach(names: Iterable[str], reach: Reach) -> None:
-    """Refuse to act on hosts that the caller does not reach: PERMISSION_MISSING, which names them."""
-    outside = [host_name(name) for name in names if not reach.sees(host_name(name))]
+def must_reach_named(names: Iterable[str], reach: Reach) -> None:
+    """Refuse hosts that the caller named and does not reach: PERMISSION_MISSING, whether they are there or not."""
+    outside = [name for name in names if not reach.sees(name)][:10]
     if outside:
-        permission = current_call().rule.policy.permission
-        raise SolwardError(
-            grpc.StatusCode.PERMISSION_DENIED,
-            "PERMISSION_MISSING",
-            f"{caller().name} lacks {permission} on {', '.join(outside[:10])}: name only hosts that your grants reach",
-            {"permission": permission, "at": ",".join(outside[:10])},
-        )
+        raise _missing(", ".join(outside), "name only hosts that your grants reach")
+
+
+def must_reach(names: Iterable[str], reach: Reach) -> None:
+    """Refuse to act on hosts of which one is out of the caller's reach: PERMISSION_MISSING, which does not tell which.
+
+    Args:
+        names: hosts, by resource name, that a group, a label or an operation stands for.
+    """
+    if not all(map(reach.sees, names)):
+        raise _missing("some of the hosts that are meant", "name the ones that your grants reach")
+
+
+def _missing(where: str, advice: str) -> SolwardError:
+    permission = current_call().rule.policy.permission
+    return SolwardError(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "PERMISSION_MISSING",
+        f"{caller().name} lacks {permission} on {where}: {advice}",
+        {"permission": permission, "at": where},
+    )

@@ -1,25 +1,27 @@
 """The audit log as the control plane writes it: durable when `append` returns, one chain, signed heads."""
 
 import asyncio
-import builtins
-import collections
 import contextlib
-import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import grpc
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from common import auditlog
-from common.auditlog import Checkpoint, Entry, Record
+from common.auditlines import Record
+from common.auditlog import Checkpoint, Entry
+from common.auditprune import Prune, sign_prune
 from common.auditverify import Finding, Kind, State, Verifier
 from common.errors import SolwardError
-from common.merkle import Tree, consistency_proof, leaf_hash
+from common.merkle import Tree, leaf_hash
+from common.merkletiles import TILE
+from controlplane.audit import faults
+from controlplane.audit.proofs import Proofs
+from controlplane.audit.reader import AuditReader
 from controlplane.store.audit import AuditRepository
 
 _PAGE = 2000
@@ -48,24 +50,12 @@ class AuditSettings:
     checkpoint_interval_s: float = 60.0
 
 
-class Page(NamedTuple):
-    """One page of the log, the newest first.
-
-    Args:
-        entries: the entries.
-        before: where the next page begins, for `AuditLog.list`; None on the last page.
-    """
-
-    entries: list[Entry]
-    before: int | None
-
-
 class _Waiting(NamedTuple):
     fields: dict[str, Any]
     written: asyncio.Future[int]
 
 
-class AuditLog:
+class AuditLog(AuditReader):
     """The one writer of the audit log, and its reader.
 
     Args:
@@ -87,31 +77,25 @@ class AuditLog:
         settings: AuditSettings | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._repository = repository
+        super().__init__(repository, origin, signing_key.public_key())
         self._mac_key = mac_key
         self._mac = auditlog.Mac(mac_key)
         self._signing_key = signing_key
-        self._origin = origin
         self._settings = settings or AuditSettings()
         self._clock_ms = clock_ms
-        self._public_key = signing_key.public_key()
-        self._raw_public_key = self._public_key.public_bytes_raw()
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(self._settings.queue_entries)
         self._lock = asyncio.Lock()
         self._checkpoint_due = asyncio.Event()
-        self._tree = Tree()
         self._chain = auditlog.GENESIS
         self._checkpointed = -1
         # A write that failed may still have reached the store; the tail tells.
         self._doubtful = False
-        self._recent: collections.deque[tuple[Entry, str, str]] = collections.deque(maxlen=_RECENT)
         self._open = False
         self._tasks: list[asyncio.Task[None]] = []
 
-    @property
-    def size(self) -> int:
-        """How many entries are durable."""
-        return self._tree.size
+    def verifier(self) -> Verifier:
+        """Give a verifier of this log, with the key of its codes."""
+        return Verifier(public_key=self._public_key, mac_key=self._mac_key)
 
     async def start(self) -> None:
         """Read the stored log, check it against its last checkpoint, and begin to write.
@@ -120,9 +104,10 @@ class AuditLog:
             SolwardError: AUDIT_CORRUPT, the stored log is not what was written; AUDIT_UNAVAILABLE, it
                 cannot be read.
         """
-        async with self._lock, _store("read"):
+        async with self._lock, faults.store("read"):
             last = await self._repository.last_checkpoint(self._origin, self._raw_public_key)
             await self._load(last)
+        self.head = last
         self._checkpointed = last.size if last is not None else -1
         self._open = True
         self._tasks = [
@@ -142,7 +127,7 @@ class AuditLog:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         while not self._queue.empty():
-            _refuse([self._queue.get_nowait()], _unavailable("the audit log is closed"))
+            _refuse([self._queue.get_nowait()], faults.unavailable("the audit log is closed"))
         await self._checkpoint_if_new()
 
     async def append(self, fields: Mapping[str, Any]) -> int:
@@ -161,16 +146,16 @@ class AuditLog:
         """
         waiting = _Waiting(auditlog.prepare(fields), asyncio.get_running_loop().create_future())
         if not self._open:
-            raise _unavailable("the audit log is closed")
+            raise faults.unavailable("the audit log is closed")
         try:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
-            raise _unavailable("too many audit entries wait to be written") from None
+            raise faults.unavailable("too many audit entries wait to be written") from None
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 return await waiting.written
         except TimeoutError:
-            raise _unavailable("the audit entry could not be written in time") from None
+            raise faults.unavailable("the audit entry could not be written in time") from None
 
     async def checkpoint(self) -> Checkpoint:
         """Sign the log as it stands, and keep the signature where this size has none yet.
@@ -178,7 +163,7 @@ class AuditLog:
         Raises:
             SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: the store cannot keep it.
         """
-        async with self._lock, _store("written"):
+        async with self._lock, faults.store("written"):
             point = auditlog.sign(
                 self._signing_key,
                 origin=self._origin,
@@ -191,83 +176,47 @@ class AuditLog:
                 with contextlib.suppress(IntegrityError):
                     await self._repository.add_checkpoint(point)
                 self._checkpointed = point.size
+                self.head = point
+                self.signed.beat()
             return point
 
-    async def growth(self, held_size: int, point: Checkpoint) -> builtins.list[bytes]:
-        """Prove that the log only grew from an earlier size to a checkpoint; reads every entry.
+    async def cut(self, size: int, by: str) -> Prune:
+        """Take out every entry up to a size under a signed record; a crash leaves all of them or none.
 
         Args:
-            held_size: how many entries the earlier checkpoint covered; 0 needs no proof.
-            point: the later checkpoint.
-
-        Returns:
-            The RFC 6962 consistency proof; none where the earlier size is not below the later one.
-        """
-        if not 0 < held_size < point.size:
-            return []
-        leaves: builtins.list[bytes] = []
-        while len(leaves) < point.size:
-            async with _store("read"):
-                entries = await self._repository.forward(len(leaves) + 1, min(_PAGE, point.size - len(leaves)))
-            if not entries:
-                raise _unavailable("the audit log could not be read to its end")
-            leaves += await asyncio.to_thread(lambda page: [leaf_hash(entry.body.encode()) for entry in page], entries)
-        return await asyncio.to_thread(consistency_proof, leaves, held_size)
-
-    async def list(self, *, limit: int = 50, before: int | None = None, principal: str = "", method: str = "") -> Page:
-        """Read entries, the newest first.
-
-        Args:
-            limit: how many at the most.
-            before: the `before` of the page before; None for the first page.
-            principal: only entries of this principal.
-            method: only entries of this method.
+            size: the last entry to go; a later one stays.
+            by: who takes them out.
 
         Raises:
-            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: the store cannot be read.
+            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE; DATA_LOSS, AUDIT_CORRUPT: they are not what was logged.
         """
-        entries = self._newest(limit + 1, principal, method) if before is None else []
-        if len(entries) <= limit:
-            async with _store("read"):
-                entries = await self._repository.backward(before, limit + 1, principal, method)
-        more = len(entries) > limit
-        entries = entries[:limit]
-        return Page(entries, entries[-1].sequence if more and entries else None)
-
-    def _newest(self, limit: int, principal: str, method: str) -> builtins.list[Entry]:
-        """Read the newest entries from memory: they are what consoles ask for, again and again."""
-        wanted = (
-            entry for entry, by, called in reversed(self._recent) if principal in ("", by) and method in ("", called)
-        )
-        return [*itertools.islice(wanted, limit)]
-
-    async def export(self, from_sequence: int = 1) -> AsyncIterator[Record]:
-        """Read the log in order, each checkpoint after the entries it covers, a fresh one at the end.
-
-        Args:
-            from_sequence: the first entry wanted; 0 or 1 for all.
-
-        Raises:
-            SolwardError: UNAVAILABLE, AUDIT_UNAVAILABLE: the store cannot be read or written.
-        """
-        head = await self.checkpoint()
-        first = max(from_sequence, 1)
-        while first <= head.size:
-            async with _store("read"):
-                entries = await self._repository.forward(first, min(_PAGE, head.size - first + 1))
-                last = entries[-1].sequence if entries else head.size
-                points = await self._repository.checkpoints(
-                    first, min(last, head.size - 1), self._origin, self._raw_public_key
-                )
-            for record in _merge(entries, points):
-                yield record
-            first = last + 1
-        yield head
+        first = self.first
+        async with faults.store("pruned"):
+            last = await self._repository.forward(size, 1)
+            tree = Tree(size, await self.proofs.peaks(size))
+            tiles = range((first - 1) // TILE, (size - 1) // TILE + 1)
+            leaves = {tile: (await self.proofs.leaves(tile))[: size - tile * TILE] for tile in tiles}
+            prune = sign_prune(
+                self._signing_key, origin=self._origin, first=first, tree=tree, chain=last[0].hash if last else b"",
+                by=by, time_ms=self._clock_ms(),
+            )  # fmt: skip
+            await self._repository.prune(prune, {tile: b"".join(row) for tile, row in leaves.items()})
+        self.prunes.append(prune)
+        self.proofs.cut(prune)
+        return prune
 
     async def _load(self, last: Checkpoint | None) -> None:
-        verifier = Verifier(public_key=self._public_key, mac_key=self._mac_key)
-        finding = None if last is None else verifier.feed(last)
-        await self._take_over(verifier, 1, finding)
+        verifier = self.verifier()
+        prunes = await self._repository.prunes(self._origin, self._raw_public_key)
+        finding = None
+        records: tuple[Record, ...] = (*prunes, last) if last is not None else (*prunes,)
+        for record in records:
+            finding = finding or verifier.feed(record)
+        self.proofs = Proofs(self._repository)
+        if prunes and finding is None:
+            finding = await self.proofs.load(prunes[-1])
+        self.prunes = prunes
+        await self._take_over(verifier, self.first, finding, self.proofs.grow)
 
     async def _reconcile(self) -> None:
         """Take over what the store holds beyond what this log knows."""
@@ -278,23 +227,28 @@ class AuditLog:
         if stored < state.size:
             message = f"the store lost entries {stored + 1} to {state.size}"
             finding = Finding(Kind.TRUNCATED, stored + 1, message)
-        await self._take_over(verifier, state.size + 1, finding)
+        added: list[bytes] = []
+        await self._take_over(verifier, state.size + 1, finding, added.extend)
+        self.proofs.grow(added)
         self._doubtful = False
 
-    async def _take_over(self, verifier: Verifier, first: int, finding: Finding | None) -> None:
+    async def _take_over(
+        self, verifier: Verifier, first: int, finding: Finding | None, grow: Callable[[Sequence[bytes]], None]
+    ) -> None:
         while finding is None:
             entries = await self._repository.forward(first, _PAGE)
             if not entries:
                 finding = verifier.finish(closed=False)
                 break
             first = entries[-1].sequence + 1
-            finding = await asyncio.to_thread(_feed, verifier, entries)
+            finding = await asyncio.to_thread(_feed, verifier, entries, grow)
         if finding is not None:
-            raise _corrupt(finding)
+            raise faults.corrupt(finding)
         state = verifier.state
         self._tree, self._chain = Tree(state.size, state.peaks), state.chain
         # What another writer added is not in memory.
         self._recent.clear()
+        self.grown.beat()
 
     async def _write_forever(self) -> None:
         while True:
@@ -309,7 +263,7 @@ class AuditLog:
                 _refuse(batch, error)
             except Exception as error:  # noqa: BLE001 - without the writer every change would be refused for good
                 _log.exception("audit_write_failed")
-                _refuse(batch, _unavailable(f"the audit entry could not be written: {error}"))
+                _refuse(batch, faults.unavailable(f"the audit entry could not be written: {error}"))
             finally:
                 for _ in batch:
                     self._queue.task_done()
@@ -317,7 +271,7 @@ class AuditLog:
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         if not batch:
             return
-        async with self._lock, _store("written"), asyncio.timeout(self._settings.timeout_s):
+        async with self._lock, faults.store("written"), asyncio.timeout(self._settings.timeout_s):
             if self._doubtful:
                 await self._reconcile()
             entries = self._seal(batch)
@@ -330,6 +284,7 @@ class AuditLog:
             self._doubtful = False
             self._grow(entries)
             self._recent.extend(rows)
+            self.grown.beat()
         for entry, waiting in zip(entries, batch, strict=True):
             if not waiting.written.done():
                 waiting.written.set_result(entry.sequence)
@@ -344,8 +299,10 @@ class AuditLog:
         return entries
 
     def _grow(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            self._tree.append(leaf_hash(entry.body.encode()))
+        leaves = [leaf_hash(entry.body.encode()) for entry in entries]
+        for leaf in leaves:
+            self._tree.append(leaf)
+        self.proofs.grow(leaves)
         self._chain = entries[-1].hash
         if self._tree.size - self._checkpointed >= self._settings.checkpoint_entries:
             self._checkpoint_due.set()
@@ -367,21 +324,14 @@ class AuditLog:
             _log.warning("audit_checkpoint_failed", reason=error.reason, error=error.message)
 
 
-def _feed(verifier: Verifier, entries: Sequence[Entry]) -> Finding | None:
+def _feed(verifier: Verifier, entries: Sequence[Entry], grow: Callable[[Sequence[bytes]], None]) -> Finding | None:
     records = iter(entries)
     for entry in records:
         finding = verifier.feed(entry, records)
         if finding is not None:
             return finding
+    grow([leaf_hash(entry.body.encode()) for entry in entries])
     return None
-
-
-def _merge(entries: Sequence[Entry], points: Sequence[Checkpoint]) -> Iterator[Record]:
-    after = {point.size: point for point in points}
-    for entry in entries:
-        yield entry
-        if entry.sequence in after:
-            yield after[entry.sequence]
 
 
 def _column(fields: Mapping[str, Any], name: str) -> str:
@@ -392,27 +342,3 @@ def _refuse(batch: Sequence[_Waiting], error: SolwardError) -> None:
     for waiting in batch:
         if not waiting.written.done():
             waiting.written.set_exception(error)
-
-
-@contextlib.asynccontextmanager
-async def _store(verb: str) -> AsyncIterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        # The driver's own words: SQLAlchemy's show the statement too, with the entries of other callers.
-        words = error.orig if isinstance(error, DBAPIError) else error
-        raise _unavailable(f"the audit store cannot be {verb}: {words}") from error
-
-
-def _unavailable(message: str) -> SolwardError:
-    return SolwardError(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", message, retry_after_s=1.0)
-
-
-def _corrupt(finding: Finding) -> SolwardError:
-    return SolwardError(
-        grpc.StatusCode.DATA_LOSS,
-        "AUDIT_CORRUPT",
-        f"the stored audit log is not what was written: {finding.message}; restore it from a backup or "
-        "verify an export to see more",
-        {"kind": finding.kind.value, "sequence": str(finding.sequence)},
-    )

@@ -106,18 +106,24 @@ class BrowserSessions:
             reply: the session; it loses its tokens.
         """
         session: Any = reply
-        now = time.time()
-        tokens = SessionTokens(
-            session.access_token,
-            int(session.access_expire_time.ToSeconds() - now),
-            session.refresh_token,
-            int(session.session_expire_time.ToSeconds() - now),
-        )
+        values, named = self.cookies_of(reply), cookies.session_of(session.access_token)
         session.ClearField("access_token")
         session.ClearField("refresh_token")
-        named = cookies.session_of(tokens.access)
         body = replies.message_value(reply) | {"csrfToken": self._cookies.csrf_token(named)}
-        return _with_cookies(replies.as_json(body), self._cookies.set(tokens))
+        return _with_cookies(replies.as_json(body), values)
+
+    def cookies_of(self, reply: Message) -> list[str]:
+        """Give the values of the Set-Cookie headers that a session travels in."""
+        session: Any = reply
+        now = time.time()
+        return self._cookies.set(
+            SessionTokens(
+                session.access_token,
+                int(session.access_expire_time.ToSeconds() - now),
+                session.refresh_token,
+                int(session.session_expire_time.ToSeconds() - now),
+            )
+        )
 
     def closes(self, route: Route, held: Held, code: grpc.StatusCode) -> bool:
         """Whether a browser is to forget its cookies after a call.
@@ -147,7 +153,7 @@ class BrowserSessions:
                 "cors_origins, or Sec-Fetch-Site: same-origin"
             )
         given = request.headers.getall(CSRF_HEADER, ())
-        if not session or len(given) != 1 or not cookies.matches(given[0], self._cookies.csrf_token(session)):
+        if not session or len(given) != 1 or not self._cookies.is_csrf(given[0], session):
             raise _refused(
                 f"a call with a session cookie that may change something needs the header {CSRF_HEADER}: the csrfToken "
                 "of the sign-in, or of GET /auth/csrf"

@@ -58,20 +58,25 @@ class Cookies:
     """Makes and reads the cookies of sessions.
 
     Args:
-        secret: the CSRF secret; what it signs is worth nothing elsewhere.
+        secret: the CSRF secret; what it signs is worth nothing elsewhere. A second line holds the one before, whose
+            tokens and cookies are still taken.
     """
 
     def __init__(self, secret: str) -> None:
-        self._secret = secret.encode()
+        self._secrets = [one.encode() for one in secret.split("\n")]
 
     def csrf_token(self, session: str) -> str:
         """Give the CSRF token of a session: 64 hexadecimal digits."""
-        return self._mac(session)
+        return self._mac(self._secrets[0], session)
+
+    def is_csrf(self, given: str, session: str) -> bool:
+        """Whether this is the CSRF token of a session."""
+        return any(matches(given, self._mac(secret, session)) for secret in self._secrets)
 
     def set(self, tokens: SessionTokens) -> list[str]:
         """Turn tokens into the values of two Set-Cookie headers."""
         session = session_of(tokens.access)
-        sealed = f"{session}.{tokens.refresh}.{self._mac('refresh', session, tokens.refresh)}"
+        sealed = f"{session}.{tokens.refresh}.{self._mac(self._secrets[0], 'refresh', session, tokens.refresh)}"
         return [
             f"{ACCESS}={tokens.access}; Max-Age={max(0, tokens.access_s)}; {_ATTRIBUTES}",
             f"{REFRESH}={sealed}; Max-Age={max(0, tokens.refresh_s)}; {_ATTRIBUTES}",
@@ -90,11 +95,11 @@ class Cookies:
     def _open(self, value: str) -> tuple[str, str]:
         session, _, rest = value.partition(".")
         refresh, _, mac = rest.rpartition(".")
-        right = hmac.compare_digest(_bytes(mac), _bytes(self._mac("refresh", session, refresh)))
+        right = any(matches(mac, self._mac(secret, "refresh", session, refresh)) for secret in self._secrets)
         return (session, refresh) if right and session and refresh else ("", "")
 
-    def _mac(self, *parts: str) -> str:
-        return hmac.new(self._secret, _bytes("\0".join(parts)), hashlib.sha256).hexdigest()
+    def _mac(self, secret: bytes, *parts: str) -> str:
+        return hmac.new(secret, _bytes("\0".join(parts)), hashlib.sha256).hexdigest()
 
 
 def clear() -> list[str]:

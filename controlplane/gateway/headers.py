@@ -10,10 +10,12 @@ from controlplane.gateway.errors import GatewayError, bad_request
 from controlplane.networks import Network, is_address, within
 
 # Everything else stays outside: who calls is for the gRPC server to say, not for a header.
-_FORWARDED = ("authorization", "solward-second-factor", "traceparent", "tracestate")
+_FORWARDED = ("authorization", "solward-second-factor", "solward-break-glass", "traceparent", "tracestate")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+# What goes along with a call.
+Metadata = list[tuple[str, str]]
 # What a page of another site can make a browser send without asking first.
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 _MAX_TIMEOUT_S = 86_400.0

@@ -17,6 +17,8 @@ from controlplane.gateway import browser, errors, headers, openapi, origins, rep
 from controlplane.gateway.browser import BrowserSessions
 from controlplane.gateway.cookies import Held
 from controlplane.gateway.errors import GatewayError
+from controlplane.gateway.headers import Metadata
+from controlplane.gateway.oidc import OidcPages
 from controlplane.gateway.origins import Origins
 from controlplane.gateway.routes import Match, Route, Routes
 from controlplane.gateway.site import Limits
@@ -76,6 +78,10 @@ def build_app(
     app = web.Application(middlewares=[gateway.serve], client_max_size=gateway.limits.body_bytes)
     app.router.add_get("/health", gateway.health)
     app.router.add_get("/auth/csrf", sessions.csrf)
+    pages = OidcPages(channel, gateway.metadata, sessions)
+    app.router.add_get("/auth/login", pages.login)
+    app.router.add_get("/auth/callback", pages.callback)
+    app.router.add_post("/auth/backchannel-logout", pages.back_channel)
     if describe:
         app.router.add_get("/openapi.json", replies.always(openapi.document(routes.all)))
     app.on_response_prepare.append(headers.harden)
@@ -134,7 +140,7 @@ class _Gateway:
         """Say whether the server, or the service of `?service=`, is ready."""
         asked = health_pb2.HealthCheckRequest(service=request.query.get("service", ""))
         try:
-            reply = await self._check(asked, timeout=_HEALTH_S, metadata=self._metadata(request))
+            reply = await self._check(asked, timeout=_HEALTH_S, metadata=self.metadata(request))
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 return replies.as_json({"status": "SERVICE_UNKNOWN"}, 404)
@@ -149,7 +155,7 @@ class _Gateway:
             raise self._wrong_method(found)
         route = found.route
         held = self._sessions.read(request)
-        metadata = self._metadata(request) + self._sessions.authorize(request, route, held)
+        metadata = self.metadata(request) + self._sessions.authorize(request, route, held)
         timeout = headers.timeout_of(request)
         message = await self._message(request, found, query)
         self._sessions.fill(request, route, message, held)
@@ -215,7 +221,8 @@ class _Gateway:
             headers={"Allow": allow},
         )
 
-    def _metadata(self, request: web.Request) -> list[tuple[str, str]]:
+    def metadata(self, request: web.Request) -> Metadata:
+        """Give what of a request goes along with its call, and what shows that it comes from here."""
         own = [
             ("solward-client-ip", headers.client_address(request, self._trust.proxies)),
             ("solward-raw-peer", headers.raw_peer(request)),

@@ -26,7 +26,11 @@ class Refusals(Link):
             return
         if call.rule.policy.audit == policy_pb2.AUDIT_LEVEL_NONE:
             return
-        await self._log.append(_entry(call, "decision", allowed=False) | _reason(error))
+        entry = _entry(call, "decision", allowed=False) | _reason(error)
+        if call.principal is NOBODY and error.reason == "INVALID_FIELD":
+            # A stranger's words, and perhaps a password in the wrong field.
+            entry["resource"] = ""
+        await self._log.append(entry)
 
 
 class Audit(Link):
@@ -60,6 +64,8 @@ class Audit(Link):
                 raise
 
 
+# A name that has been validated is shorter.
+MAX_RESOURCE = 256
 _NOT_RECORDED = frozenset({"RATE_LIMITED", "AUDIT_UNAVAILABLE"})
 
 
@@ -73,7 +79,7 @@ def _brief(call: Call, phase: str) -> dict[str, object]:
         "phase": phase,
         "principal": call.principal.name,
         "method": call.rule.name,
-        "resource": call.resource,
+        "resource": call.resource[:MAX_RESOURCE],
     }
 
 

@@ -36,7 +36,9 @@ class BreakGlass:
                      reason=reason, peer=call.peer)  # fmt: skip
         where = f" on {call.resource}" if call.resource else ""
         await self._notices.give(
-            "break_glass", f"{call.principal.name} called {call.rule.name}{where} without approval: {reason}"
+            "break_glass",
+            f"{call.principal.name} called {call.rule.name}{where} without approval: {reason}",
+            call.principal.name,
         )
         return True
 

@@ -38,7 +38,8 @@ def _row(rule: MethodRule) -> tuple[str, ...]:
 
 def _approvals(rule: MethodRule) -> str:
     asked = [(field.name, field_rules(field).approvals) for field in rule.request.fields]
-    return ", ".join([str(rule.policy.approvals), *(f"{count} with {name}" for name, count in asked if count)])
+    power = [f"{count} to give power over access"] if (count := rule.policy.power_approvals) else []
+    return ", ".join([str(rule.policy.approvals), *power, *(f"{count} with {name}" for name, count in asked if count)])
 
 
 def _holders(policy: policy_pb2.MethodPolicy) -> list[str]:

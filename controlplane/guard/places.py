@@ -42,12 +42,18 @@ class Places:
         return [place for name in names for place in await self._find(name)]
 
     async def of_host(self, name: str) -> Place:
-        """Find a host by resource name."""
-        row = await self._hosts.by_name(host_id(name))
+        """Find a host by resource name; what is no name of a host stands for none."""
+        try:
+            row = await self._hosts.by_name(host_id(name))
+        except ValueError:
+            # It has not been validated yet.
+            row = None
         return place_of(row) if row else Place(name, UNKNOWN)
 
     async def _find(self, name: str) -> list[Place]:
         kind, _, rest = name.partition("/")
+        if "\0" in name:
+            return [Place(name, UNKNOWN)]
         if kind == "hosts":
             return [await self.of_host(name)]
         if kind == "operations":
@@ -61,7 +67,8 @@ class Places:
             hosts = [silence.host for silence in silences if silence.name == name and silence.host]
         else:
             hosts = []
-        return [await self.of_host(host) for host in hosts] or [Place(name, UNKNOWN)]
+        # By the name that the caller gave: a refusal does not tell which hosts are behind it.
+        return [(await self.of_host(host))._replace(host=name) for host in hosts] or [Place(name, UNKNOWN)]
 
     async def _only(self) -> list[Place] | None:
         """Find the fleet's only active host, which a request may leave out."""

@@ -11,6 +11,7 @@ VIEWER = SELF | frozenset(
         "operations.read",
         "alerts.read",
         "audit.read",
+        "metrics.read",
     }
 )
 
@@ -22,7 +23,7 @@ OPERATOR = VIEWER | {
 }  # fmt: skip
 
 ADMIN = OPERATOR | {
-    "hosts.enroll", "hosts.revoke", "audit.export", "reflection.read",
+    "hosts.enroll", "hosts.revoke", "audit.export", "audit.prune", "audit.report", "reflection.read",
     "access.read", "access.write", "access.approve", "access.break_glass",
 }  # fmt: skip
 

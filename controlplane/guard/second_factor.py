@@ -8,7 +8,9 @@ from common.policy import field_approvals
 from controlplane.guard.break_glass import BreakGlass
 from controlplane.guard.chain import Link
 from controlplane.guard.context import Call
+from controlplane.guard.validation import validate
 from controlplane.identity.call_approvals import CallApprovals
+from controlplane.identity.power import Power
 from controlplane.identity.second_factors import SecondFactors
 
 PROOF_KEY = "solward-second-factor"
@@ -17,9 +19,12 @@ PROOF_KEY = "solward-second-factor"
 class SecondFactor(Link):
     """Asks for a code, then for approvals; a plan (validate_only) needs neither."""
 
-    def __init__(self, factors: SecondFactors, approvals: CallApprovals, glass: BreakGlass, *, required: bool) -> None:
+    def __init__(
+        self, factors: SecondFactors, approvals: CallApprovals, power: Power, glass: BreakGlass, *, required: bool
+    ) -> None:
         self._factors = factors
         self._approvals = approvals
+        self._power = power
         self._glass = glass
         self._required = required
 
@@ -31,12 +36,23 @@ class SecondFactor(Link):
             return
         if self._required:
             await self._prove(call)
-        if not (call.approvals or call.rule.policy.approvals):
+        wanted = await self._wanted(call)
+        if not (call.approvals or wanted):
             return
+        if call.request is not None:
+            # What cannot be done is neither told as an emergency nor shown to approvers.
+            validate(call.request)
         if await self._glass.breaks(call):
             call.approvals = 0
-        elif call.rule.policy.approvals:
-            await self._be_approved(call)
+        elif wanted:
+            await self._be_approved(call, wanted)
+
+    async def _wanted(self, call: Call) -> int:
+        """Say how many people must approve before the call is let in at all."""
+        policy = call.rule.policy
+        if policy.power_approvals and await self._power.is_given(call.request, call.principal.uid):
+            return max(policy.approvals, policy.power_approvals)
+        return policy.approvals
 
     async def _prove(self, call: Call) -> None:
         factor = call.rule.policy.second_factor
@@ -51,11 +67,11 @@ class SecondFactor(Link):
                 what = "a fresh proof: this one is spent, over, or of another call"
                 raise second_factor_required("PER_CALL", call.digest, what)
 
-    async def _be_approved(self, call: Call) -> None:
+    async def _be_approved(self, call: Call, wanted: int) -> None:
         # The table takes no method with approvals whose requests come as a stream.
         assert call.request is not None  # noqa: S101
         uid = await self._approvals.must_be_approved(
-            call.rule.name, call.digest, call.request, call.principal.uid, call.rule.policy.approvals
+            call.rule.name, call.digest, call.request, call.principal.uid, wanted
         )
         await self._approvals.use(uid)
 

@@ -54,10 +54,12 @@ def _rule(method: MethodDescriptor) -> MethodRule:
     for field in ("permission", "risk", "second_factor", "principals", "audit", "rate"):
         if not getattr(policy, field):
             raise PolicyMissing(f"the policy of {name} does not say its {field}")
-    if policy.approvals and method.client_streaming:
+    if (policy.approvals or policy.power_approvals) and method.client_streaming:
         raise PolicyMissing(f"the policy of {name} asks for approvals, and a stream of requests cannot be approved")
     if policy.resource_field and policy.resource_field not in method.input_type.fields_by_name:
         raise PolicyMissing(f"the policy of {name} names {policy.resource_field}, which its request has not")
+    if policy.power_approvals and not {"user", "role"} <= set(method.input_type.fields_by_name):
+        raise PolicyMissing(f"the policy of {name} asks for power_approvals, but its request names no user and role")
     if policy.others_permission and not policy.resource_field:
         raise PolicyMissing(f"the policy of {name} tells others' from the caller's own, and names no resource_field")
     return MethodRule(name, policy, method.input_type, method.client_streaming, method.server_streaming)

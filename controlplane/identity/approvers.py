@@ -25,9 +25,12 @@ class Approvers:
             requester: who asked for the operation.
             before: who approved earlier.
 
-        Raises: SolwardError OWN_REQUEST or ALREADY_APPROVED for a second account of the same person.
+        Raises: SolwardError OWN_REQUEST or ALREADY_APPROVED for a second account of the same person, and
+            REQUESTER_GONE for an operation of somebody who is kept out by now.
         """
         me, asked = await self._users.by_name(approver), await self._users.by_name(requester)
+        if asked is None or asked.disabled:
+            raise _refused("REQUESTER_GONE", f"{requester}, who asked for it, is kept out by now: ask for it yourself")
         if me and asked and same_person(me, asked):
             raise _refused("OWN_REQUEST", "who asked for it cannot approve it: another person must")
         earlier = [user for name in before if (user := await self._users.by_name(name))]

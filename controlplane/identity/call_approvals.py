@@ -14,7 +14,11 @@ from controlplane.store.access import ApprovalRepository, ApprovalRow
 from controlplane.store.users import User, UserRepository
 
 APPROVE_WITHIN_MS = 24 * 3_600_000
+# What was approved, or was not, is in the audit log; here it is kept a while longer.
+KEPT_MS = 7 * 24 * 3_600_000
 PERMISSION = "access.approve"
+# Calls of one requester that wait.
+MOST_WAITING = 20
 
 
 class CallApprovals:
@@ -35,16 +39,19 @@ class CallApprovals:
         now = now_ms()
         found = await self._approvals.open(now, requester_uid, digest)
         if not found:
+            await self._keep_few(requester_uid, now)
+            await self._approvals.prune(now - KEPT_MS)
             shown = json.dumps(redact(request), ensure_ascii=False)
             row = ApprovalRow(
                 uuid.uuid4().hex, method, digest, shown, requester_uid, wanted, now, now + APPROVE_WITHIN_MS
             )
             await self._approvals.add(row)
             found = [row]
-        given = len(await self.counted(found[0]))
+        # Two that were asked for at once wait as two.
+        given, best = max([(len(await self.counted(row)), row) for row in found], key=lambda one: one[0])
         if given < wanted:
-            raise _missing(found[0], given)
-        return found[0].uid
+            raise _missing(best, given)
+        return best.uid
 
     async def use(self, uid: str) -> None:
         """Let an approved call in, once; raise APPROVAL_USED."""
@@ -99,6 +106,15 @@ class CallApprovals:
                 found.append(one)
         return found
 
+    async def _keep_few(self, requester_uid: str, now: int) -> None:
+        """Refuse to have more wait than others could look at: TOO_MANY_WAIT."""
+        if len(await self._approvals.open(now, requester_uid)) >= MOST_WAITING:
+            raise SolwardError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "TOO_MANY_WAIT",
+                f"{MOST_WAITING} of your calls wait for approval already: have them approved, or wait for their end",
+            )
+
     async def _people(self, uids: list[str]) -> list[User]:
         return [user for uid in uids if (user := await self._users.by_uid(uid))]
 
@@ -107,7 +123,13 @@ def same_person(one: User, other: User) -> bool:
     """Whether two accounts are one person's: the same account, identity or e-mail address."""
     if one.uid == other.uid or (one.subject and one.subject == other.subject):
         return True
-    return bool(one.email) and one.email.casefold() == other.email.casefold()
+    return bool(one.email) and _mailbox(one.email) == _mailbox(other.email)
+
+
+def _mailbox(email: str) -> str:
+    """Name the mailbox behind an address: ana+2@example.net comes to Ana@example.net."""
+    local, _, domain = email.casefold().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
 
 
 def _missing(row: ApprovalRow, given: int) -> SolwardError:

@@ -36,6 +36,8 @@ class Explainer:
         rules = await self._roles.rules_of(user)
         places = [await self._places.of_host(host)] if host else []
         decision = decide(rules, Asked(rule.policy.permission, places, rule.policy.scoped and not host))
+        if user.disabled:
+            return Explained(rule, Decision(False), rules, f"users/{user.name} is kept out, whatever the rules give")
         return Explained(rule, decision, rules, "" if decision.allowed else _missing(user, rule, decision))
 
     def _find(self, method: str) -> MethodRule:

@@ -31,7 +31,11 @@ class Installation:
     audit_key: bytes = field(repr=False)
     seed_key: bytes = field(repr=False)
     gateway_secret: str = field(repr=False)
+    # A second line holds the one before, which is still taken.
     csrf_secret: str = field(repr=False)
+    # What was signed and sealed before a rotation still holds.
+    old_token_key: Ed25519PrivateKey | None = None
+    old_seed_key: bytes | None = field(default=None, repr=False)
 
     @property
     def ca(self) -> CertificateAuthority:
@@ -56,9 +60,9 @@ def create(settings: Settings) -> Installation:
         folder.chmod(0o700)
     authority_store(settings).create(settings.trust_domain)
     for name in ("permit", "token", "checkpoint"):
-        write_private(_key(settings, name), _ed25519_pem(Ed25519PrivateKey.generate()))
+        write_private(key_path(settings, name), ed25519_pem(Ed25519PrivateKey.generate()))
     for name in ("audit", "seed", "gateway", "csrf"):
-        write_private(_key(settings, name), secrets.token_hex(32).encode())
+        write_private(key_path(settings, name), secrets.token_hex(32).encode())
     return load(settings)
 
 
@@ -70,30 +74,37 @@ def load(settings: Settings) -> Installation:
     if not exists(settings):
         raise InstallationError(f"{settings.data_dir} holds no installation: run solward-controlplane init first")
     try:
-        permit_key = _ed25519(_read(_key(settings, "permit")))
+        permit_key = _ed25519(_read(key_path(settings, "permit")))
         server_life = dt.timedelta(days=settings.server_certificate_days)
         given = settings.audit_signing_key
         csrf = settings.csrf_secret
         return Installation(
             pki=LivePki(authority_store(settings), settings.server_names, permit_key, server_life),
             permit_key=permit_key,
-            token_key=_ed25519(_read(_key(settings, "token"))),
-            checkpoint_key=_ed25519(_read(_key(settings, "checkpoint"))),
-            audit_key=given.get_secret_value().encode() if given else _read(_key(settings, "audit")),
-            seed_key=bytes.fromhex(_read(_key(settings, "seed")).decode()),
-            gateway_secret=_read(_key(settings, "gateway")).decode(),
+            token_key=_ed25519(_read(key_path(settings, "token"))),
+            checkpoint_key=_ed25519(_read(key_path(settings, "checkpoint"))),
+            audit_key=given.get_secret_value().encode() if given else _read(key_path(settings, "audit")),
+            seed_key=bytes.fromhex(_read(key_path(settings, "seed")).decode()),
+            gateway_secret=_read(key_path(settings, "gateway")).decode(),
             csrf_secret=csrf.get_secret_value() if csrf else _csrf_secret(settings),
+            old_token_key=_ed25519(old) if (old := _old(settings, "token")) else None,
+            old_seed_key=bytes.fromhex(old.decode()) if (old := _old(settings, "seed")) else None,
         )
     except (OSError, ValueError) as error:
         raise InstallationError(f"the installation in {settings.data_dir} cannot be used: {error}") from error
 
 
 def _csrf_secret(settings: Settings) -> str:
-    path = _key(settings, "csrf")
+    path = key_path(settings, "csrf")
     if not path.exists():
         # An installation from before there were cookies; nothing that was signed earlier depends on it.
         write_private(path, secrets.token_hex(32).encode())
-    return _read(path).decode()
+    return "\n".join(key.decode() for key in (_read(path), _old(settings, "csrf")) if key)
+
+
+def _old(settings: Settings, name: str) -> bytes | None:
+    path = key_path(settings, f"{name}.old")
+    return _read(path) if path.exists() else None
 
 
 def authority_store(settings: Settings) -> AuthorityStore:
@@ -101,11 +112,13 @@ def authority_store(settings: Settings) -> AuthorityStore:
     return AuthorityStore(settings.data_dir / "pki")
 
 
-def _key(settings: Settings, name: str) -> Path:
+def key_path(settings: Settings, name: str) -> Path:
+    """Say where a key is kept."""
     return settings.data_dir / "keys" / f"{name}.key"
 
 
-def _ed25519_pem(key: Ed25519PrivateKey) -> bytes:
+def ed25519_pem(key: Ed25519PrivateKey) -> bytes:
+    """Write a signing key as it is kept."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

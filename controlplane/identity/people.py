@@ -11,7 +11,7 @@ from common.clock import now_ms
 from common.errors import SolwardError
 from controlplane.identity.authenticators import recovery_codes
 from controlplane.identity.second_factors import SecondFactors, code_refused
-from controlplane.identity.secrets import hash_password, new_token, token_hash
+from controlplane.identity.secrets import hash_password, new_token, password_matches, token_hash
 from controlplane.store.users import User, UserRepository
 
 INVITATION_MS = 72 * 3_600_000
@@ -69,10 +69,20 @@ class People:
         return await self._invitation(uid)
 
     async def accept(self, invitation: str, password: str) -> tuple[User, str]:
-        """Set an invited user's password; gives the user and the seed of a new authenticator, shown once."""
+        """Set an invited user's password; gives the user and the seed of a new authenticator, shown once.
+
+        Who accepts again shows the same password: somebody else who finds the invitation takes nothing over.
+        """
         user = await self._invited(invitation)
+        if user.password_hash:
+            await self._factors.begin_attempt(user)
+            if not await password_matches(user.password_hash, password):
+                raise _invitation_refused()
+            await self._users.set_failures(user.uid, 0, 0)
         seed, sealed = self._factors.new_seed(user.uid)
-        await self._users.set(user.uid, password_hash=await hash_password(password), totp_pending=sealed)
+        hashed = await hash_password(password)
+        if not await self._users.take_invitation(user, password_hash=hashed, totp_pending=sealed):
+            raise _invitation_refused()
         return user, seed
 
     async def confirm_invitation(self, invitation: str, code: str) -> tuple[User, list[str]]:
@@ -112,10 +122,15 @@ class People:
         return await self.get(user.name)
 
     async def reset(self, user: User) -> Invited:
-        """Take a user's password and authenticator away, and make a new invitation."""
-        await self._users.set(user.uid, password_hash="", totp_seed=b"", totp_pending=None)
+        """Take a user's password and authenticator away, and make a new invitation.
+
+        An account of the identity provider gets none: it signs in there, and a password of our own would outlive it.
+        """
+        await self._users.set(user.uid, password_hash="", totp_seed=b"", totp_pending=None, invitation_hash="")
         await self._users.renew_recovery(user.uid, [])
         self._forget()
+        if user.subject:
+            return Invited(await self._must_be(user.uid), "", 0)
         return await self._invitation(user.uid)
 
     async def _invitation(self, uid: str) -> Invited:
@@ -125,12 +140,8 @@ class People:
 
     async def _invited(self, invitation: str) -> User:
         user = await self._users.by_invitation(token_hash(invitation))
-        if user is None or user.disabled or now_ms() >= user.invitation_expires_ms:
-            raise SolwardError(
-                grpc.StatusCode.UNAUTHENTICATED,
-                "INVITATION_REFUSED",
-                "the invitation is unknown, used or over: ask an administrator for a new one",
-            )
+        if user is None or user.disabled or user.subject or now_ms() >= user.invitation_expires_ms:
+            raise _invitation_refused()
         return user
 
     async def _confirm(self, user: User, code: str, **values: Any) -> list[str]:
@@ -166,3 +177,11 @@ class People:
                 f"users/{user.name} is the last administrator who can sign in: make another one first",
                 {"user": user.name},
             )
+
+
+def _invitation_refused() -> SolwardError:
+    return SolwardError(
+        grpc.StatusCode.UNAUTHENTICATED,
+        "INVITATION_REFUSED",
+        "the invitation is unknown, used, over, or accepted with another password: ask an administrator for a new one",
+    )

@@ -11,7 +11,7 @@ from common.names import host_name
 from common.pki import CertificateInfo
 from controlplane.guard.context import Principal
 from controlplane.guard.decision import Held
-from controlplane.guard.roles import AGENT, SELF
+from controlplane.guard.roles import AGENT, ROLES, SELF, VIEWER
 from controlplane.identity.cache import ShortCache
 from controlplane.identity.live import LivePki
 from controlplane.identity.role_book import RoleBook
@@ -128,7 +128,7 @@ class Principals:
 
     async def _user(self, user: User, session: str, expires_ms: int) -> Principal:
         held = await self._roles.rules_of(user)
-        if not user.has_second_factor and self._second_factor_roles & {rule.role for rule in held}:
+        if not user.has_second_factor and any(map(self._wants_factor, held)):
             # Until an authenticator is set up, that is all this user may do.
             held = (Held(user.role, SELF),)
         return Principal(
@@ -141,6 +141,12 @@ class Principals:
             expires_ms=expires_ms,
             held=held,
         )
+
+    def _wants_factor(self, rule: Held) -> bool:
+        """Whether who holds this must have an authenticator: by the setting, or by a role of ones own."""
+        if rule.role in ROLES:
+            return rule.role in self._second_factor_roles
+        return bool(self._second_factor_roles) and not rule.permissions <= VIEWER
 
 
 def _public_der(certificate: x509.Certificate) -> bytes:

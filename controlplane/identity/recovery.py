@@ -40,7 +40,7 @@ class Recovery:
         """
         made = await self._enrollment.create_recovery_token(host)
         log.critical("a host may be recovered", host=host.name, user=by, reason=reason)
-        await self._notices.give(NOTICE, f"{by} made a recovery token for {host_name(host.name)}: {reason}")
+        await self._notices.give(NOTICE, f"{by} made a recovery token for {host_name(host.name)}: {reason}", by)
         return made
 
     async def happened(self, host: HostRow) -> None:
@@ -52,7 +52,7 @@ class Recovery:
             if operation.approvals and host_name(host.name) in hosts_of(operation):
                 await self._board.change(uid, _void)
         log.critical("a host was recovered", host=host.name)
-        await self._notices.give(NOTICE, f"{host_name(host.name)} has joined anew with a recovery token")
+        await self._notices.give(NOTICE, f"{host_name(host.name)} has joined anew with a recovery token", host.name)
 
 
 def _void(operation: operations_pb2.Operation) -> None:

@@ -26,12 +26,14 @@ class RoleBook:
         own = (await self._access.roles()).get(role)
         return own | SELF if own is not None else None
 
-    async def must_know(self, role: str) -> None:
-        """Refuse a role that is not there: ROLE_NOT_FOUND."""
-        if await self.permissions(role) is None:
+    async def must_know(self, role: str) -> frozenset[str]:
+        """Give what a role permits; ROLE_NOT_FOUND where it is not there."""
+        permissions = await self.permissions(role)
+        if permissions is None:
             raise SolwardError(
                 grpc.StatusCode.NOT_FOUND, "ROLE_NOT_FOUND", f"there is no roles/{role}: see ListRoles", {"role": role}
             )
+        return permissions
 
     async def rules_of(self, user: User) -> tuple[Held, ...]:
         """Give every rule that a user has: the role everywhere, then the grants that hold."""
@@ -44,20 +46,15 @@ class RoleBook:
                 held.append(Held(row.role, permissions, row.scope, row.host_uid, f"grants/{row.uid}"))
         return tuple(held)
 
-    async def end_of_grants(self, user_uid: str) -> int | None:
-        """When the first of a user's grants ends by itself, milliseconds since the epoch."""
-        ends = [row.expires_ms for row in await self._access.grants(now_ms(), user_uid) if row.expires_ms]
-        return min(ends, default=None)
-
     async def create(self, role: str, permissions: Iterable[str], creator: str) -> list[str]:
         """Make a role of known permissions; raise ROLE_EXISTS or PERMISSION_UNKNOWN."""
         wanted = sorted(set(permissions))
         unknown = [one for one in wanted if one not in PERMISSIONS]
         if unknown:
-            what = f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(PERMISSIONS))}"
+            what = f"unknown: {', '.join(unknown[:10])}; known are {', '.join(sorted(PERMISSIONS))}"
             raise SolwardError(
                 grpc.StatusCode.INVALID_ARGUMENT, "PERMISSION_UNKNOWN", f"permissions: {what}",
-                {"field": "permissions", "unknown": ",".join(unknown)}, (("permissions", what),),
+                {"field": "permissions", "unknown": ",".join(unknown[:10])}, (("permissions", what),),
             )  # fmt: skip
         if role in ROLES or not await self._access.add_role(role, wanted, creator, now_ms()):
             raise SolwardError(

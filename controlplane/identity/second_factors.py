@@ -28,12 +28,18 @@ class SecondFactors:
     """Verifies authenticator codes (RFC 6238) and keeps what they proved."""
 
     def __init__(
-        self, users: UserRepository, sessions: SessionStore, certificates: CertificateRepository, seed_key: bytes
+        self,
+        users: UserRepository,
+        sessions: SessionStore,
+        certificates: CertificateRepository,
+        seed_key: bytes,
+        old_seed_key: bytes | None = None,
     ) -> None:
         self._certificates = certificates
         self._users = users
         self._sessions = sessions
         self._seed_key = seed_key
+        self._old_seed_key = old_seed_key
 
     async def code_is_good(self, user: User, code: str) -> bool:
         """Whether this is a current code of the user's that was not used before; using it spends it."""
@@ -46,7 +52,7 @@ class SecondFactors:
 
     def step_of(self, owner: str, sealed_seed: bytes, code: str) -> int | None:
         """Find the time step, near now, whose code this is."""
-        authenticator = pyotp.TOTP(unseal(self._seed_key, owner, sealed_seed))
+        authenticator = pyotp.TOTP(unseal(self._seed_key, owner, sealed_seed, self._old_seed_key))
         now_step = int(time.time()) // STEP_SECONDS
         matched = [
             step
@@ -54,6 +60,17 @@ class SecondFactors:
             if pyotp.utils.strings_equal(authenticator.generate_otp(step), code)
         ]
         return matched[-1] if matched else None
+
+    async def seal_anew(self) -> None:
+        """Seal every seed with the key in force, so that the one before can be retired."""
+        if self._old_seed_key is None:
+            return
+        for user in await self._users.all():
+            for column in ("totp_seed", "totp_pending"):
+                sealed: bytes | None = getattr(user, column)
+                if sealed:
+                    seed = unseal(self._seed_key, user.uid, sealed, self._old_seed_key)
+                    await self._users.set(user.uid, **{column: seal(self._seed_key, user.uid, seed)})
 
     def new_seed(self, owner: str) -> tuple[str, bytes]:
         """Make the seed of a new authenticator; gives it as it is shown once, and as it is stored."""

@@ -6,6 +6,7 @@ import secrets
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _HASHER = PasswordHasher()
@@ -49,6 +50,11 @@ def seal(key: bytes, owner: str, secret: str) -> bytes:
     return nonce + AESGCM(key).encrypt(nonce, secret.encode(), owner.encode())
 
 
-def unseal(key: bytes, owner: str, sealed: bytes) -> str:
-    """Decrypt what `seal` made; InvalidTag for another owner or key."""
-    return AESGCM(key).decrypt(sealed[:12], sealed[12:], owner.encode()).decode()
+def unseal(key: bytes, owner: str, sealed: bytes, old_key: bytes | None = None) -> str:
+    """Decrypt what `seal` made, with this key or the one before; InvalidTag for another owner or key."""
+    try:
+        return AESGCM(key).decrypt(sealed[:12], sealed[12:], owner.encode()).decode()
+    except InvalidTag:
+        if old_key is None:
+            raise
+        return AESGCM(old_key).decrypt(sealed[:12], sealed[12:], owner.encode()).decode()

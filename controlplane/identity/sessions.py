@@ -2,10 +2,11 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from common.clock import now_ms
 from common.errors import SolwardError
@@ -16,6 +17,11 @@ from controlplane.store.sessions import Session, SessionStore
 from controlplane.store.users import User, UserRepository
 
 _AUDIENCE = "solward"
+# A session that is over is kept for a day, so that its refresh token is still known for used.
+KEPT_MS = 24 * 3_600_000
+PRUNE_EVERY_MS = 3_600_000
+# Of one user; the oldest ends where there would be more.
+MOST_SESSIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +45,17 @@ class Sessions:
         factors: SecondFactors,
         key: Ed25519PrivateKey,
         settings: Settings,
+        old_key: Ed25519PrivateKey | None = None,
     ) -> None:
         self._users = users
         self._sessions = sessions
         self._factors = factors
         self._key = key
-        self._public = key.public_key()
+        self._public = [one.public_key() for one in (key, old_key) if one]
         self._issuer = settings.trust_domain
         self._access_ms = settings.access_token_seconds * 1000
         self._session_ms = settings.session_hours * 3_600_000
+        self._prune_ms = 0
         self._idle_ms = settings.refresh_idle_minutes * 60_000
 
     async def login(
@@ -73,7 +81,13 @@ class Sessions:
         if not await good:
             raise _login_refused()
         await self._users.set_failures(user.uid, 0, 0)
-        return await self.open(user, peer, second_factor_ms=now_ms())
+        tokens, session_id = await self._open(user, peer, now_ms(), "")
+        # What was proved may have been taken away meanwhile; whoever took it away ended the sessions of that moment.
+        latest = await self._users.by_uid(user.uid)
+        if latest is None or _proved(latest) != _proved(user):
+            await self.end(session_id)
+            raise _login_refused()
+        return tokens
 
     async def open(self, user: User, peer: str, *, second_factor_ms: int = 0, idp_sid: str = "") -> Tokens:
         """Open a session for a user who has proved who it is.
@@ -82,12 +96,21 @@ class Sessions:
             second_factor_ms: when the second factor was proved, milliseconds since the epoch; 0: it was not.
             idp_sid: what the identity provider calls the session.
         """
+        tokens, _ = await self._open(user, peer, second_factor_ms, idp_sid)
+        return tokens
+
+    async def _open(self, user: User, peer: str, second_factor_ms: int, idp_sid: str) -> tuple[Tokens, str]:
         now = now_ms()
+        if now >= self._prune_ms:
+            self._prune_ms = now + PRUNE_EVERY_MS
+            await self._sessions.prune(now - KEPT_MS)
+        for oldest in (await self.of_user(user.uid))[MOST_SESSIONS - 1 :]:
+            await self._sessions.end(oldest.id, now)
         session = Session(
             uuid.uuid4().hex, user.uid, now + self._session_ms, None, second_factor_ms, peer=peer[:64], idp_sid=idp_sid
         )
         await self._sessions.open(session, now)
-        return await self._tokens(user, session, now)
+        return await self._tokens(user, session, now), session.id
 
     async def refresh(self, token: str) -> Tokens:
         """Trade a refresh token for a new pair; one used twice ends its whole session."""
@@ -127,6 +150,13 @@ class Sessions:
         """End every session of a user; gives how many there were."""
         return await self._sessions.end_all(user_uid, now_ms())
 
+    async def end_others(self, user_uid: str, kept: str) -> int:
+        """End every session of a user but one; gives how many there were."""
+        others = [one for one in await self.of_user(user_uid) if one.id != kept]
+        for one in others:
+            await self.end(one.id)
+        return len(others)
+
     async def end_idp(self, idp_sid: str) -> int:
         """End the sessions that the identity provider knows under a name; gives how many there were."""
         return await self._sessions.end_idp(idp_sid, now_ms())
@@ -141,14 +171,7 @@ class Sessions:
         Returns: the user, the session, and when the token ends in milliseconds since the epoch.
         """
         try:
-            claims = jwt.decode(
-                access_token,
-                self._public,
-                algorithms=["EdDSA"],
-                audience=_AUDIENCE,
-                issuer=self._issuer,
-                options={"require": ["exp", "iat", "sub", "sid"]},
-            )
+            claims = self._claims(access_token)
         except jwt.ExpiredSignatureError:
             raise _unauthenticated("TOKEN_EXPIRED", "the access token is over: refresh it or sign in again") from None
         except jwt.PyJWTError:
@@ -160,6 +183,27 @@ class Sessions:
         if user is None or user.disabled:
             raise _session_over()
         return user, session, int(claims["exp"]) * 1000
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        *others, last = self._public
+        for key in others:
+            try:
+                return self._decode(token, key)
+            except jwt.InvalidSignatureError:
+                # The key before is still valid.
+                continue
+        return self._decode(token, last)
+
+    def _decode(self, token: str, key: Ed25519PublicKey) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=["EdDSA"],
+            audience=_AUDIENCE,
+            issuer=self._issuer,
+            options={"require": ["exp", "iat", "sub", "sid"]},
+        )
+        return claims
 
     async def _tokens(self, user: User, session: Session, now: int) -> Tokens:
         expires = min(now + self._access_ms, session.expires_ms)
@@ -176,6 +220,10 @@ class Sessions:
         await self._sessions.add_refresh(token_hash(refresh), session.id, idle)
         access = jwt.encode(claims, self._key, algorithm="EdDSA")
         return Tokens(user.name, access, expires, refresh, session.expires_ms)
+
+
+def _proved(user: User) -> tuple[str, bytes, bool]:
+    return user.password_hash, user.totp_seed, user.disabled
 
 
 def _alive(session: Session, now: int) -> bool:

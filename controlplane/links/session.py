@@ -14,6 +14,7 @@ from common.errors import SolwardError
 from common.names import host_name
 from controlplane.alerts.findings import Findings
 from controlplane.audit.log import AuditLog
+from controlplane.audit.witness import Witnesses
 from controlplane.guard.context import Principal
 from controlplane.identity.live import LivePki
 from controlplane.identity.secrets import token_hash
@@ -40,6 +41,7 @@ class LinkSessions:
         dispatch: Dispatch,
         audit: AuditLog,
         findings: Findings,
+        witnesses: Witnesses,
         pki: LivePki,
     ) -> None:
         self._hosts = hosts
@@ -48,6 +50,7 @@ class LinkSessions:
         self._dispatch = dispatch
         self._audit = audit
         self._findings = findings
+        self._witnesses = witnesses
         self._pki = pki
         self._told = pki.authorities.version
 
@@ -94,6 +97,7 @@ class LinkSessions:
         if not await self._links.attach(link, successor=successor):
             raise await self._quarantine(host, "its streams take each other's place again and again")
         resume_after = self._ingest.open(host.name, hello)
+        self._witnesses.met(link)
         if hello.trust_version < self._pki.authorities.version:
             link.send(link_pb2.ConnectResponse(trust=self._pki.trust()))
         return link, link_pb2.Welcome(
@@ -199,6 +203,8 @@ class LinkSessions:
             await self._hosts.seen(link.host_uid, now_ms(), trust_version=self._believed(message.trust_kept.version))
         elif kind == "progress":
             self._dispatch.progress(link.host_uid, message.progress)
+        elif kind == "witness":
+            self._witnesses.report(link, message.witness)
         else:
             raise SolwardError(
                 grpc.StatusCode.INVALID_ARGUMENT,

@@ -49,8 +49,8 @@ class FleetPlanner:
             raise _wrong("NO_HOSTS", "matches no active host: see ctl hosts list")
         return found
 
-    async def rolling(self, selector: controls_pb2.Selector, rollout: pb.Rollout, *, force: bool) -> FleetPlan:
-        """Plan a rolling restart; raises as `select`, and ROLLOUT_WRONG, STAKE_UNKNOWN."""
+    async def rolling(self, rows: Sequence[HostRow], rollout: pb.Rollout, *, force: bool, named: bool) -> FleetPlan:
+        """Plan a rolling restart; raises ROLLOUT_WRONG, STAKE_UNKNOWN, STAKE_TOO_LARGE."""
         wish = Wish(rollout.timeout_seconds, force)
 
         async def restart(row: HostRow) -> TargetPlan:
@@ -58,9 +58,8 @@ class FleetPlanner:
             refused = "" if plan.state.startswith("active/") else f"UNIT_NOT_ACTIVE: {plan.unit} is {plan.state}"
             return TargetPlan(row.uid, row.name, plan.unit, row.host_group, refused=refused)
 
-        rows = await self.select(selector)
         targets = await self._targets(rows, restart, rollout)
-        plan = FleetPlan(ROLLING, in_order(targets, named=bool(selector.hosts)), _bytes(rollout), force)
+        plan = FleetPlan(ROLLING, in_order(targets, named=named), _bytes(rollout), force)
         return _checked(plan)
 
     async def config(

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.store.tables import call_approvals, call_approvers, grants, roles
+from controlplane.store.turns import take_turns
 
 
 class GrantRow(NamedTuple):
@@ -145,6 +146,15 @@ class ApprovalRepository:
         mine = (call_approvals.c.uid == uid, call_approvals.c.used_ms.is_(None), call_approvals.c.expires_ms > now)
         async with self._engine.begin() as connection:
             return (await connection.execute(update(call_approvals).where(*mine).values(used_ms=now))).rowcount == 1
+
+    async def prune(self, before_ms: int) -> None:
+        """Let go of calls that were void before a time."""
+        void = select(call_approvals.c.uid).where(call_approvals.c.expires_ms < before_ms)
+        async with self._engine.begin() as connection:
+            # Two that prune side by side would wait for each other.
+            await take_turns(connection, "call_approvals")
+            await connection.execute(delete(call_approvers).where(call_approvers.c.approval_uid.in_(void)))
+            await connection.execute(delete(call_approvals).where(call_approvals.c.expires_ms < before_ms))
 
     async def _list(self, *conditions: ColumnElement[bool]) -> list[ApprovalRow]:
         statement = select(*_APPROVAL).where(*conditions).order_by(call_approvals.c.created_ms.desc())

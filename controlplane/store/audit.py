@@ -1,15 +1,17 @@
-"""The audit log's rows: entries are only ever added, checkpoints too."""
+"""The audit log's rows: entries and checkpoints are added, and the oldest of them taken out under a signed record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.auditlog import Checkpoint, Entry
-from controlplane.store.tables import audit_checkpoints, audit_entries
+from common.auditprune import Prune
+from controlplane.store.tables import audit_checkpoints, audit_entries, audit_prunes, audit_tiles
 
+_HASH = 32
 _ENTRY = (
     audit_entries.c.sequence,
     audit_entries.c.body,
@@ -20,6 +22,10 @@ _ENTRY = (
 
 class EntriesMissing(SQLAlchemyError):
     """The store does not hold the entry that the new ones follow."""
+
+
+class EntriesDiffer(SQLAlchemyError):
+    """The store does not hold just the entries that are to be taken out."""
 
 
 class AuditRepository:
@@ -133,6 +139,78 @@ class AuditRepository:
             row = (await connection.execute(query)).first()
         return None if row is None else _checkpoint(row, origin, public_key)
 
+    async def checkpoint_before(self, time_ms: int, below: int, origin: str, public_key: bytes) -> Checkpoint | None:
+        """Read the newest checkpoint that is old enough.
+
+        Args:
+            time_ms: signed by then, milliseconds since the epoch.
+            below: over fewer entries than this.
+            origin: the log's name, which is not stored.
+            public_key: the log's public key, which is not stored.
+        """
+        query = (
+            select(audit_checkpoints)
+            .where(audit_checkpoints.c.time_ms <= time_ms, audit_checkpoints.c.size < below)
+            .order_by(audit_checkpoints.c.size.desc())
+            .limit(1)
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else _checkpoint(row, origin, public_key)
+
+    async def prune(self, prune: Prune, tiles: Mapping[int, bytes]) -> None:
+        """Take entries out in one transaction, which keeps the record of it and what the tree needs.
+
+        Args:
+            prune: the signed record.
+            tiles: leaf hashes by the number of their tile; each takes the place of the tile before.
+
+        Raises:
+            EntriesDiffer: the store does not hold just these entries, and a later one.
+            IntegrityError: another process has taken out the same.
+        """
+        record = {
+            "size": prune.size, "first": prune.first, "root": prune.root, "chain": prune.chain,
+            "peaks": b"".join(prune.peaks), "pruned_by": prune.by, "time_ms": prune.time_ms,
+            "signature": prune.signature,
+        }  # fmt: skip
+        later = select(audit_entries.c.sequence).where(audit_entries.c.sequence == prune.size + 1)
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(audit_prunes), record)
+            gone = await connection.execute(delete(audit_entries).where(audit_entries.c.sequence <= prune.size))
+            if gone.rowcount != prune.removed or await connection.scalar(later) is None:
+                raise EntriesDiffer(
+                    f"the store does not hold entries {prune.first} to {prune.size}, and one after them"
+                )
+            await connection.execute(delete(audit_checkpoints).where(audit_checkpoints.c.size < prune.size))
+            await connection.execute(delete(audit_tiles).where(audit_tiles.c.number >= min(tiles)))
+            await connection.execute(
+                insert(audit_tiles), [{"number": number, "leaves": leaves} for number, leaves in tiles.items()]
+            )
+
+    async def prunes(self, origin: str, public_key: bytes) -> list[Prune]:
+        """Read every record of entries taken out, in order.
+
+        Args:
+            origin: the log's name, which is not stored.
+            public_key: the log's public key, which is not stored.
+        """
+        query = select(audit_prunes).order_by(audit_prunes.c.size)
+        async with self._engine.connect() as connection:
+            return [_prune(row, origin, public_key) for row in await connection.execute(query)]
+
+    async def tiles(self, first: int, limit: int) -> list[list[bytes]]:
+        """Read the leaf hashes of entries taken out, by tile, in order and without a gap.
+
+        Args:
+            first: the number of the first tile.
+            limit: how many at the most.
+        """
+        query = select(audit_tiles).where(audit_tiles.c.number >= first).order_by(audit_tiles.c.number).limit(limit)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [_hashes(row.leaves) for number, row in enumerate(rows, first) if row.number == number]
+
 
 def _plain(text: str) -> str:
     # PostgreSQL keeps no NUL in a text, and one that a caller sent must not stop the log.
@@ -141,3 +219,14 @@ def _plain(text: str) -> str:
 
 def _checkpoint(row: Row[tuple[object, ...]], origin: str, public_key: bytes) -> Checkpoint:
     return Checkpoint(origin, row.size, row.root, row.time_ms, row.signature, public_key)
+
+
+def _prune(row: Row[tuple[object, ...]], origin: str, public_key: bytes) -> Prune:
+    return Prune(
+        origin, row.first, row.size, row.root, row.chain, tuple(_hashes(row.peaks)), row.pruned_by, row.time_ms,
+        row.signature, public_key,
+    )  # fmt: skip
+
+
+def _hashes(data: bytes) -> list[bytes]:
+    return [data[place : place + _HASH] for place in range(0, len(data), _HASH)]

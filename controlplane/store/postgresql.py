@@ -9,6 +9,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from common.breaker import Breaker, BreakerOpen
+
 # Nothing waits for ever: neither for a server that does not answer, nor for a connection that others hold.
 CONNECT_S = 5.0
 # As long as the longest statement of a migration may take; callers have shorter deadlines of their own.
@@ -34,9 +36,21 @@ def open_postgresql(dsn: str) -> AsyncEngine:
     Args:
         dsn: where it is, as PostgreSQL's own programs take it: also with sslmode, sslrootcert and the like.
     """
+    # Many ask at once for a database that is down: it is left alone for a moment, and never for long.
+    breaker = Breaker("the database", first_s=0.25, longest_s=2.0)
 
     async def connect() -> asyncpg.Connection:
-        return await _connect(dsn)
+        try:
+            breaker.before()
+        except BreakerOpen as error:
+            raise asyncpg.InterfaceError(str(error)) from None
+        try:
+            opened = await _connect(dsn)
+        except (asyncpg.InterfaceError, asyncpg.PostgresError):
+            breaker.failed()
+            raise
+        breaker.succeeded()
+        return opened
 
     # The engine itself does not know the DSN, so that nothing that shows the engine shows the password.
     engine = create_async_engine(

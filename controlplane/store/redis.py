@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from common.breaker import Breaker, BreakerOpen
 
 CALL_SECONDS = 2.0
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 32
 Result = TypeVar("Result")
 
 
@@ -27,13 +27,16 @@ class RedisStore:
     """
 
     def __init__(self, url: str) -> None:
-        self.client: Redis = Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             url,
             socket_timeout=CALL_SECONDS,
             socket_connect_timeout=CALL_SECONDS,
+            # More calls than connections wait for one, and are no failure of the server's.
             max_connections=MAX_CONNECTIONS,
+            timeout=CALL_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
+        self.client: Redis = Redis(connection_pool=pool)
         self.breaker = Breaker("Redis")
 
     async def call(self, ask: Callable[[Redis], Awaitable[Result]]) -> Result:
@@ -53,3 +56,4 @@ class RedisStore:
     async def close(self) -> None:
         """Close every connection."""
         await self.client.aclose()
+        await self.client.connection_pool.disconnect()

@@ -11,10 +11,12 @@ from controlplane.store.sessions import Session
 
 # Redis ends a key this long after it was over, so that a late use is told apart from an unknown token.
 AFTER_MS = 60_000
+# No session is longer.
+LONGEST_MS = 8 * 24 * 3_600_000
 
 
 class RedisSessions:
-    """Keeps sessions in Redis, under solward:session:ID, sessions:USER, refresh:HASH and proof:HASH.
+    """Keeps sessions in Redis, under solward:session:ID, sessions:USER, ended:USER, refresh:HASH and proof:HASH.
 
     Every method raises RedisDown; nothing is let in then.
     """
@@ -46,7 +48,11 @@ class RedisSessions:
         # A field alone is a late write to a session that is over.
         if b"user_uid" not in found:
             return None
-        return Session(**{name.decode(): _value(name.decode(), text.decode()) for name, text in found.items()})
+        session = Session(**{name.decode(): _value(name.decode(), text.decode()) for name, text in found.items()})
+        if session.ended_ms is not None:
+            return session
+        ended = await self._redis.call(lambda redis: redis.get(_ended(session.user_uid)))
+        return session._replace(ended_ms=int(ended)) if ended and session.created_ms <= int(ended) else session
 
     async def of_user(self, user_uid: str, now: int) -> list[Session]:
         """List a user's sessions that go on, the newest first."""
@@ -60,11 +66,19 @@ class RedisSessions:
 
     async def end_all(self, user_uid: str, now: int) -> int:
         """End every session of a user; gives how many there were."""
-        return await self._end_listed(_of_user(user_uid), now)
+        going_on = await self.of_user(user_uid, now)
+        # Also those that no list names: one that is being opened, or whose list Redis has let go.
+        await self._redis.call(lambda redis: redis.set(_ended(user_uid), now, px=LONGEST_MS))
+        for session in going_on:
+            await self._set(session.id, "ended_ms", now)
+        return len(going_on)
 
     async def end_idp(self, idp_sid: str, now: int) -> int:
         """End the sessions that an identity provider knows under a name; gives how many there were."""
-        return await self._end_listed(_of_idp(idp_sid), now)
+        going_on = await self._listed(_of_idp(idp_sid), now)
+        for session in going_on:
+            await self._set(session.id, "ended_ms", now)
+        return len(going_on)
 
     async def confirm(self, session_id: str, now: int) -> None:
         """Record that the session proved its second factor."""
@@ -105,6 +119,9 @@ class RedisSessions:
         of_session, of_call, expires_ms = json.loads(stored)
         return (of_session, of_call) == (session_id, call_digest) and expires_ms > now and await self._take(key)
 
+    async def prune(self, before_ms: int) -> None:
+        """Do nothing: what is over ends in Redis by itself."""
+
     async def _listed(self, key: str, now: int) -> list[Session]:
         ids: list[Any] = await self._redis.call(lambda redis: redis.zrevrange(key, 0, -1))
         found = [await self.get(one.decode()) for one in ids]
@@ -112,12 +129,6 @@ class RedisSessions:
         if gone:
             await self._redis.call(lambda redis: redis.zrem(key, *gone))
         return [one for one in found if one is not None and one.ended_ms is None and one.expires_ms > now]
-
-    async def _end_listed(self, key: str, now: int) -> int:
-        going_on = await self._listed(key, now)
-        for session in going_on:
-            await self._set(session.id, "ended_ms", now)
-        return len(going_on)
 
     async def _take(self, key: str) -> bool:
         """Be the first to use what a key stands for: one SET NX decides, over all replicas."""
@@ -143,6 +154,10 @@ def _session(session_id: str) -> str:
 
 def _of_user(user_uid: str) -> str:
     return f"solward:sessions:{user_uid}"
+
+
+def _ended(user_uid: str) -> str:
+    return f"solward:ended:{user_uid}"
 
 
 def _of_idp(idp_sid: str) -> str:

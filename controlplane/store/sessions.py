@@ -2,10 +2,11 @@
 
 from typing import NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.store.tables import call_proofs, refresh_tokens, sessions
+from controlplane.store.turns import take_turns
 
 
 class Session(NamedTuple):
@@ -57,6 +58,9 @@ class SessionStore(Protocol):
 
         Returns: its session's id, and whether this was its first use in time; None for an unknown token.
         """
+
+    async def prune(self, before_ms: int) -> None:
+        """Let go of sessions, and of what belongs to them, that were over before a time."""
 
     async def add_proof(self, proof_hash: str, session_id: str, call_digest: str, expires_ms: int) -> None:
         """Store a proof for one call, hashed."""
@@ -154,6 +158,16 @@ class SessionRepository:
         )
         async with self._engine.begin() as connection:
             return (await connection.execute(statement.values(used_ms=now))).rowcount == 1
+
+    async def prune(self, before_ms: int) -> None:
+        """Let go of sessions, and of what belongs to them, that were over before a time."""
+        over = select(sessions.c.id).where(sessions.c.expires_ms < before_ms)
+        async with self._engine.begin() as connection:
+            # Two that prune side by side would wait for each other.
+            await take_turns(connection, "sessions")
+            await connection.execute(delete(call_proofs).where(call_proofs.c.expires_ms < before_ms))
+            await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.session_id.in_(over)))
+            await connection.execute(delete(sessions).where(sessions.c.expires_ms < before_ms))
 
 
 def _going_on(user_uid: str, now: int) -> tuple[ColumnElement[bool], ...]:

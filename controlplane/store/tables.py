@@ -311,3 +311,24 @@ audit_checkpoints = Table(
     Column("time_ms", BigInteger, nullable=False),
     Column("signature", LargeBinary, nullable=False),
 )
+
+# What was taken out of the log, and the leaf hashes of it, 256 to a tile, so that the tree stays whole.
+audit_prunes = Table(
+    "audit_prunes",
+    metadata,
+    Column("size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("first", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+    Column("peaks", LargeBinary, nullable=False),
+    Column("pruned_by", String(256), nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+audit_tiles = Table(
+    "audit_tiles",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("leaves", LargeBinary, nullable=False),
+)

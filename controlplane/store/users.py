@@ -69,6 +69,16 @@ class UserRepository:
         async with self._engine.begin() as connection:
             await connection.execute(update(users).where(users.c.uid == uid).values(**values))
 
+    async def take_invitation(self, user: User, **values: Any) -> bool:
+        """Change columns by an invitation, if it and the password are still as they were seen; atomic."""
+        mine = (
+            users.c.uid == user.uid,
+            users.c.invitation_hash == user.invitation_hash,
+            users.c.password_hash == user.password_hash,
+        )
+        async with self._engine.begin() as connection:
+            return (await connection.execute(update(users).where(*mine).values(**values))).rowcount == 1
+
     async def take_pending(self, user: User, step: int, **values: Any) -> bool:
         """Put the authenticator that was shown in force, with other columns, if it is still the one; atomic."""
         mine = (users.c.uid == user.uid, users.c.totp_pending == user.totp_pending, users.c.totp_pending.is_not(None))

@@ -8,8 +8,10 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+from solward.alerts.v1 import alerts_pb2
 from solward.hosts.v1 import link_pb2
 
+from common.breaker import breakers
 from controlplane.alerts.book import Book
 from controlplane.links.registry import Links
 from controlplane.telemetry.expiries import Expiries, Expiry
@@ -18,6 +20,7 @@ from controlplane.telemetry.sums import LATENCY
 
 # A value older than this is not shown.
 FRESH_SECONDS = 60
+_BREAKER_STATES = ("closed", "half-open", "open")
 _STATES = ("active", "inactive", "failed", "activating", "deactivating", "unknown")
 
 
@@ -48,11 +51,11 @@ class FleetCollector(Collector):
         firing = GaugeMetricFamily(
             "solward_alert_firing", "1 while an alert fires.", labels=("host", "rule", "detail", "severity", "silenced")
         )
-        for alert in self._alerts.open.values():
-            severity = link_pb2.Severity.Name(alert.severity).removeprefix("SEVERITY_").lower()
-            silenced = "true" if alert.silence else "false"
-            firing.add_metric((alert.host.removeprefix("hosts/"), alert.rule, alert.detail, severity, silenced), 1.0)
+        # Two notices of one kind may fire at once, and are one series.
+        for labels in dict.fromkeys(map(_alert_labels, self._alerts.open.values())):
+            firing.add_metric(labels, 1.0)
         yield firing
+        yield _breakers()
 
     def _validator(self) -> Iterator[Metric]:
         """Give everything that comes from a validator's log or its own metrics."""
@@ -85,6 +88,23 @@ class FleetCollector(Collector):
                 for state in _STATES:
                     status.add_metric((host.name, report.state.unit, state), float(state == now))
         return status
+
+
+def _alert_labels(alert: alerts_pb2.Alert) -> tuple[str, ...]:
+    severity = link_pb2.Severity.Name(alert.severity).removeprefix("SEVERITY_").lower()
+    silenced = "true" if alert.silence else "false"
+    return alert.host.removeprefix("hosts/"), alert.rule, alert.detail, severity, silenced
+
+
+def _breakers() -> Metric:
+    family = GaugeMetricFamily(
+        "solward_breaker_state", "1 for the state that the breaker of a connection is in.", labels=("name", "state")
+    )
+    for breaker in breakers():
+        now = breaker.state
+        for state in _BREAKER_STATES:
+            family.add_metric((breaker.name, state), float(state == now))
+    return family
 
 
 def metrics_app(ingest: Ingest, links: Links, alerts: Book, expiries: Expiries) -> web.Application:

@@ -8,7 +8,7 @@ from solward.auth.v1 import access_pb2 as pb
 
 from ctl import exits, names
 from ctl.client import Client, Reply, run
-from ctl.output import Form, as_data, cell, output_option, print_data, print_message, print_messages, when
+from ctl.output import Form, as_data, cell, output_option, print_data, print_message, print_messages, safe, when
 from ctl.prompts import confirm
 from ctl.views.access import (
     SESSION_COLUMNS,
@@ -222,7 +222,7 @@ def approve(context: str | None, call_id: str, yes: bool, form: Form) -> None:
     known = {one.name: one for one in waiting}
     shown = known[names.one_of("callApprovals", call_id, list(known), hint="ctl access approvals")]
     if not yes:
-        click.echo(f"{shown.requester} asks for {shown.method} {shown.request}", err=True)
+        click.echo(safe(f"{shown.requester} asks for {shown.method} {shown.request}"), err=True)
         confirm("Approve it?")
     request = pb.ApproveCallRequest(name=shown.name, call_digest=shown.call_digest)
     done = call(context, "ApproveCall", request, pb.CallApproval)
@@ -241,6 +241,10 @@ def role_name(text: str) -> str:
 def _show_invitation(invitation: pb.Invitation, form: Form) -> None:
     if form != "table":
         print_data(as_data(invitation), form)
+        return
+    if not invitation.invitation:
+        name = safe(invitation.user.name.partition("/")[2])
+        click.echo(f"{name} signs in at the identity provider, then: ctl account authenticator", err=True)
         return
     click.echo(invitation.invitation)
     click.echo(

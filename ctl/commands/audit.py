@@ -1,10 +1,13 @@
 """audit: read, export and verify the log."""
 
 import json
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 import click
+import grpc
 from solward.audit.v1 import audit_pb2 as pb
 from solward.auth.v1 import auth_pb2
 from solward.hosts.v1 import enrollment_pb2, hosts_pb2, link_pb2
@@ -12,14 +15,22 @@ from solward.operations.v1 import operations_pb2
 from solward.rpc.v1 import rpc_pb2
 from solward.validator.v1 import validator_pb2
 
-from common.auditlog import Entry, Record, encode
+from common.auditlines import encode
+from common.auditlog import rfc3339
+from common.auditprune import POLICY
 from common.auditverify import Report
+from common.auditwire import entry_of, record_of
+from common.errors import info_of, status_of
 from ctl import contexts, exits
 from ctl.client import Client, run, run_with
+from ctl.commands.audit_care import prune, report, witness
 from ctl.exported import check, public_key
 from ctl.files import private_file
-from ctl.held import from_wire, held_checkpoint, hold
-from ctl.output import Form, cell, found_nothing, output_option, print_data, print_messages
+from ctl.formats import LINES
+from ctl.held import held_checkpoint, hold
+from ctl.output import Form, cell, found_nothing, output_option, print_data, print_messages, safe
+from ctl.witnessed import WRONG as WITNESS_WRONG
+from ctl.witnessed import Compared, compare
 
 SERVICE = "solward.audit.v1.AuditService"
 
@@ -27,6 +38,10 @@ SERVICE = "solward.audit.v1.AuditService"
 @click.group()
 def audit() -> None:
     """Read, export and verify the audit log."""
+
+
+for _command in (prune, report, witness):
+    audit.add_command(_command)
 
 
 @audit.command("list")
@@ -53,30 +68,74 @@ def list_(context: str | None, limit: int, principal: str, method: str, form: Fo
     found_nothing(not entries and bool(principal or method), "--by and --method take what WHO and WHAT show")
 
 
+_format = click.option(
+    "--format", "form", type=click.Choice([*LINES]), default="jsonl", show_default=True,
+    help="jsonl can be verified; cef and ocsf are for a SIEM.",
+)  # fmt: skip
+
+
 @audit.command(short_help="Write the log to a file that anyone can verify.")
-@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), required=True, help="File, or -.")
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
+@click.option("--from", "first", type=click.IntRange(1), default=1, help="Begin at this sequence number, to go on.")
+@_format
 @click.pass_obj
-def export(context: str | None, out: Path, force: bool) -> None:
-    """Write the log and its signed checkpoints to a file that anyone can verify offline."""
+def export(context: str | None, out: Path, force: bool, first: int, form: str) -> None:
+    """Write the log and its signed checkpoints to a file that anyone can verify offline.
+
+    A part that begins with --from, and the formats of SIEMs, are not for ctl audit verify.
+    """
 
     async def work(client: Client, file: TextIO) -> tuple[int, pb.Checkpoint]:
         count, head = 0, pb.Checkpoint()
         held = held_checkpoint(client.context)
-        request = pb.ExportEntriesRequest(held_size=held.size if held else 0)
+        request = pb.ExportEntriesRequest(from_sequence=first, held_size=held.size if held else 0)
         async for record in client.stream(f"{SERVICE}/ExportEntries", request, pb.ExportRecord):
-            file.write(encode(_record(record)) + "\n")
-            count += record.HasField("entry")
+            if record.HasField("entry"):
+                file.write(LINES[form](entry_of(record.entry)) + "\n")
+                count += 1
+            elif form == "jsonl":
+                file.write(encode(record_of(record)) + "\n")
             if record.HasField("checkpoint"):
                 head = record.checkpoint
         return count, head
 
     known = contexts.load(context)
-    with private_file(out, force=force) as file:
+    with nullcontext(sys.stdout) if str(out) == "-" else private_file(out, force=force) as file:
         count, head = run_with(known, lambda client: work(client, file))
     # After the file is written: a log that was cut stays on disk for who must look into it.
     hold(known, head)
-    click.echo(f"{count} entries written to {out}")
+    click.echo(f"{count} entries written to {out}", err=str(out) == "-")
+
+
+@audit.command(short_help="Follow the log, entry by entry.")
+@click.option("--after", type=click.IntRange(0), help="Go on after this sequence number; 0: from the first entry.")
+@_format
+@click.pass_obj
+def tail(context: str | None, after: int | None, form: str) -> None:
+    """Follow the log: every entry once it is durable, in order, one on a line.
+
+    Says with which --after to go on when it ends, so that nothing is missed or comes twice.
+    """
+
+    async def work(client: Client) -> None:
+        nonlocal after
+        while True:
+            request = pb.TailEntriesRequest(after_sequence=after)
+            try:
+                async for entry in client.stream(f"{SERVICE}/TailEntries", request, pb.Entry):
+                    click.echo(safe(LINES[form](entry_of(entry))))
+                    after = entry.sequence
+            except grpc.aio.AioRpcError as error:
+                if info_of(status_of(error)).reason != "TOKEN_EXPIRED":
+                    raise
+            client.context.access_expires_ms = 0
+
+    try:
+        run(context, work)
+    finally:
+        if after is not None:
+            click.echo(f"next: ctl audit tail --after {after}", err=True)
 
 
 @audit.command("verify", short_help="Verify an export, offline.")
@@ -85,9 +144,12 @@ def export(context: str | None, out: Path, force: bool) -> None:
 @click.option(
     "--mac-key-file", type=click.File("rb"), help="The log's HMAC key: then every entry is checked by itself."
 )
+@click.option("--witness", "asked", is_flag=True, help="Compare with what hosts hold, too; asks the server.")
 @output_option
 @click.pass_obj
-def verify_(context: str | None, file: Path, key: str | None, mac_key_file: BinaryIO | None, form: Form) -> None:
+def verify_(
+    context: str | None, file: Path, key: str | None, mac_key_file: BinaryIO | None, asked: bool, form: Form
+) -> None:
     """Verify an export, offline: nothing edited, missing, inserted, reordered or cut off.
 
     Needs no connection. Against cutting off, it is held to the greatest checkpoint that you have seen.
@@ -98,11 +160,20 @@ def verify_(context: str | None, file: Path, key: str | None, mac_key_file: Bina
         exits.fail("whose log is it?", exits.USAGE, "give --key, or sign in once (ctl login)")
     held = held_checkpoint(known) if known and not key else None
     mac_key = mac_key_file.read().strip() if mac_key_file else None
-    report = check(file, public_key(raw), held, mac_key)
-    _print_report(report, file, form)
+    found = check(file, public_key(raw), held, mac_key)
+    witnesses: list[Compared] = []
+    if asked and found.ok:
+        method = f"{SERVICE}/ListWitnesses"
+        answer = run(context, lambda client: client.call(method, pb.ListWitnessesRequest(), pb.ListWitnessesResponse))
+        witnesses = compare(file, public_key(raw), answer.witnesses)
+    _print_report(found, witnesses, file, form)
+    wrong = [one for one in witnesses if one.verdict in WITNESS_WRONG]
+    if wrong:
+        told = "; ".join(f"{one.host} ({one.size} entries): {one.verdict}" for one in wrong)
+        exits.fail(f"witnesses do not agree with {file}: {told}", exits.NOT_INTACT)
 
 
-def _print_report(report: Report, file: Path, form: Form) -> None:
+def _print_report(report: Report, witnesses: list[Compared], file: Path, form: Form) -> None:
     finding = report.finding
     if form != "table":
         print_data(
@@ -111,6 +182,9 @@ def _print_report(report: Report, file: Path, form: Form) -> None:
                 "entries": report.entries,
                 "proved": report.proved,
                 "checkpoints": report.checkpoints,
+                "pruned": report.prunes[-1].size if report.prunes else 0,
+                "held_compared": report.held_compared,
+                "witnesses": [one._asdict() for one in witnesses],
                 "finding": finding._asdict() | {"kind": str(finding.kind)} if finding else None,
             },
             form,
@@ -121,17 +195,22 @@ def _print_report(report: Report, file: Path, form: Form) -> None:
             f"{report.checkpoints} signed checkpoints",
             fg="green",
         )
+        _print_rest(report, witnesses)
     if finding:
         exits.fail(
             f"{file} is not intact: entry {finding.sequence}: {finding.kind}: {finding.message}", exits.NOT_INTACT
         )
 
 
-def _record(record: pb.ExportRecord) -> Record:
-    if record.HasField("checkpoint"):
-        return from_wire(record.checkpoint)
-    entry = record.entry
-    return Entry(entry.sequence, entry.body, entry.hash, entry.mac)
+def _print_rest(report: Report, witnesses: list[Compared]) -> None:
+    for cut in report.prunes:
+        who = "the retention that is set" if cut.by == POLICY else cut.by
+        day = rfc3339(cut.time_ms)[:10]
+        click.echo(safe(f"pruned: entries {cut.first} to {cut.size}, {day}, by {who}; signed"))
+    if not report.held_compared:
+        click.echo("the checkpoint that you hold is older than what was pruned: ctl audit export compared it")
+    for one in witnesses:
+        click.echo(safe(f"witness {one.host}: {one.size} entries, {one.verdict}"))
 
 
 def _row(entry: pb.Entry) -> list[str]:

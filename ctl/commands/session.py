@@ -1,13 +1,15 @@
 """login, logout, status."""
 
 import datetime as dt
-from typing import TextIO
+from collections.abc import Awaitable
+from typing import TextIO, TypeVar
 
 import click
 import grpc
 from google.protobuf.empty_pb2 import Empty
 from solward.auth.v1 import auth_pb2
 from solward.hosts.v1 import hosts_pb2
+from solward.metrics.v1 import metrics_pb2
 
 from common.pki import load_certificates
 from ctl import contexts, exits
@@ -17,10 +19,14 @@ from ctl.commands.certs import all_authorities
 from ctl.commands.hosts import all_hosts, troubles
 from ctl.contexts import Context
 from ctl.held import hold_newest
+from ctl.oidc import by_browser, by_device
 from ctl.output import Form, as_data, cell, output_option, print_data, print_pairs, when
 from ctl.prompts import ask
 from ctl.views.authenticator import show_codes, show_secret
 from ctl.views.expiry import authority_troubles
+
+Connections = list[metrics_pb2.Connection]
+Answer = TypeVar("Answer")
 
 
 @click.command()
@@ -31,11 +37,14 @@ from ctl.views.expiry import authority_troubles
     "--name", default="", help="What to call this control plane here; by default, the current one, or default."
 )
 @click.option("--recovery", is_flag=True, help="Sign in by a recovery code: your authenticator is lost.")
+@click.option("--oidc", is_flag=True, help="Sign in at the identity provider, by a browser on this machine.")
+@click.option("--no-browser", is_flag=True, help="With --oidc: print the address only.")
+@click.option("--device", is_flag=True, help="Sign in at the identity provider, by a browser on another device.")
 @click.option("--invitation", is_flag=True, help="Redeem an invitation: set your password and authenticator up.")
 @click.pass_obj
 def login(
     context_name: str | None, server: str | None, ca_file: TextIO | None, username: str | None, name: str,
-    recovery: bool, invitation: bool,
+    recovery: bool, invitation: bool, oidc: bool, no_browser: bool, device: bool,
 ) -> None:  # fmt: skip
     """Sign in to a control plane.
 
@@ -45,13 +54,21 @@ def login(
     name = context_name or name or ("" if server else contexts.current_name()) or "default"
     context = _context(name, server, ca_file)
 
-    async def work(client: Client) -> auth_pb2.Session:
+    async def by_password(client: Client) -> auth_pb2.Session:
         user = username or context.username or ask("User")
         password = ask("Password", hide=True)
         code = ask("A recovery code" if recovery else "Code of your authenticator")
         given = {"recovery_code": code.lower()} if recovery else {"totp_code": code}
         request = auth_pb2.LoginRequest(username=user, password=password, **given)
-        session = await client.attempt(f"{AUTH}/Login", request, auth_pb2.Session)
+        return await client.attempt(f"{AUTH}/Login", request, auth_pb2.Session)
+
+    async def work(client: Client) -> auth_pb2.Session:
+        if device:
+            session = await by_device(client)
+        elif oidc:
+            session = await by_browser(client, show_only=no_browser)
+        else:
+            session = await by_password(client)
         client.keep(session)
         await hold_newest(client)
         return session
@@ -87,25 +104,24 @@ def status(context_name: str | None, form: Form) -> None:
     """Say who you are, on which control plane, and whether all is well."""
     now = dt.datetime.now(dt.UTC)
 
-    async def work(client: Client) -> tuple[auth_pb2.Caller, list[hosts_pb2.Host] | None, list[str], str]:
+    async def work(client: Client) -> tuple[auth_pb2.Caller, list[hosts_pb2.Host] | None, list[str], Connections, str]:
         caller = await client.call(f"{AUTH}/GetCaller", auth_pb2.GetCallerRequest(), auth_pb2.Caller)
-        try:
-            fleet = await all_hosts(client)
-            ending = authority_troubles(await all_authorities(client), now)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
-                raise
-            fleet, ending = None, []
-        return caller, fleet, ending, client.context.server
+        fleet = await _if_allowed(all_hosts(client))
+        ending = authority_troubles(await _if_allowed(all_authorities(client)) or [], now)
+        connections = await _if_allowed(_connections(client))
+        return caller, fleet, ending, connections or [], client.context.server
 
-    caller, fleet, ending, server = run(context_name, work)
-    wrong = ending + troubles(fleet or [], now)
+    caller, fleet, ending, connections, server = run(context_name, work)
+    wrong = ending + troubles(fleet or [], now) + _failing(connections)
     counts = {
         "active": sum(host.state == hosts_pb2.HOST_STATE_ACTIVE for host in fleet or []),
         "connected": sum(host.connected for host in fleet or []),
     }
     if form != "table":
-        seen = {"server": server, "hosts": counts if fleet is not None else None, "troubles": wrong}
+        seen = {
+            "server": server, "hosts": counts if fleet is not None else None, "troubles": wrong,
+            "connections": [as_data(one) for one in connections],
+        }  # fmt: skip
         print_data(as_data(caller) | seen, form)
         return
     pairs = [
@@ -119,7 +135,37 @@ def status(context_name: str | None, form: Form) -> None:
         offline = counts["active"] - counts["connected"]
         pairs.append(("hosts", f"{counts['connected']} connected, {offline} offline"))
         pairs += [("not well", f"[red]{cell(what)}[/]") for what in wrong] or [("all well", "[green]yes[/]")]
+    if connections:
+        pairs.append(("connections", cell(", ".join(f"{one.name} {_state(one)}" for one in connections))))
     print_pairs(pairs)
+
+
+async def _if_allowed(asked: Awaitable[Answer]) -> Answer | None:
+    """Give what the caller may see; None where it may not."""
+    try:
+        return await asked
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
+            raise
+        return None
+
+
+async def _connections(client: Client) -> Connections:
+    request = metrics_pb2.ListConnectionsRequest()
+    method = "solward.metrics.v1.MetricsService/ListConnections"
+    return list((await client.call(method, request, metrics_pb2.ListConnectionsResponse)).connections)
+
+
+def _failing(connections: Connections) -> list[str]:
+    return [
+        f"{one.name} does not answer: {one.failures} calls failed in a row, tried again in {one.retry_seconds:.0f} s"
+        for one in connections
+        if one.state != metrics_pb2.BREAKER_STATE_CLOSED
+    ]
+
+
+def _state(one: metrics_pb2.Connection) -> str:
+    return metrics_pb2.BreakerState.Name(one.state).removeprefix("BREAKER_STATE_").lower().replace("_", "-")
 
 
 async def _redeem(client: Client) -> str:

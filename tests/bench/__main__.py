@@ -22,6 +22,7 @@ GROUPS = {
     "ctl": ("control",),
     "agent": ("agent", "probe"),
     "journal": ("journal",),
+    "access": ("access",),
     "audit": ("audit", "limits"),
     "host": ("host",),
     "rolling": ("rolling",),

@@ -10,11 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from common.auditlog import Record
+from common.auditlines import Record
 from common.auditverify import verify
 from controlplane.audit.log import AuditLog
+from controlplane.audit.publish import STREAM, Publisher
 from controlplane.store.audit import AuditRepository
+from controlplane.store.redis import RedisStore
 from controlplane.store.tables import metadata
+from tests.support.redis import redis
 
 IN_FLIGHT = 64
 ENTRIES = 20_000
@@ -35,7 +38,7 @@ FIELDS = {
 
 
 async def run() -> list[dict[str, Any]]:
-    """Measure durable appends and offline verification."""
+    """Measure durable appends, without and with the live stream, and offline verification."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-audit-") as folder:
         engine = await _engine(Path(folder) / "state.db")
         signing = Ed25519PrivateKey.generate()
@@ -45,11 +48,33 @@ async def run() -> list[dict[str, Any]]:
         records = [record async for record in log.export()]
         await log.close()
         await engine.dispose()
+        streamed_s = await _streamed(Path(folder) / "streamed.db")
     verify_s = await asyncio.to_thread(_verify, records, signing)
     return [
         _row("audit_append_per_s", ENTRIES / append_s, 2000, f"{IN_FLIGHT} in flight, SQLite WAL, FULL"),
+        _row("audit_append_streamed_per_s", ENTRIES / streamed_s, 2000, "the same, each entry in the Redis stream too"),
         _row("audit_verify_per_s", ENTRIES / verify_s, 100_000, f"{ENTRIES} entries, with the MAC key"),
     ]
+
+
+async def _streamed(path: Path) -> float:
+    """Append while every entry is published, too; the stream must have all of it at the end."""
+    engine, signing = await _engine(path), Ed25519PrivateKey.generate()
+    log = AuditLog(AuditRepository(engine), mac_key=MAC_KEY, signing_key=signing, origin="bench/audit")
+    await log.start()
+    with redis() as server:
+        store = RedisStore(server.url)
+        task = asyncio.create_task(Publisher(log, store).run())
+        elapsed = await _append(log)
+        async with asyncio.timeout(60):
+            while await store.client.xlen(STREAM) < log.size:
+                await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await store.close()
+    await log.close()
+    await engine.dispose()
+    return elapsed
 
 
 async def _engine(path: Path) -> AsyncEngine:

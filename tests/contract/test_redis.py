@@ -59,3 +59,11 @@ async def test_a_wrong_password_is_refused_without_repeating_it(server: RedisSer
         await store.call(lambda client: client.ping())
     assert "secret" not in str(refused.value)
     await store.close()
+
+
+async def test_more_calls_than_connections_wait_for_one(server: RedisServer) -> None:
+    store = RedisStore(server.url)
+    seen = await asyncio.gather(*(store.call(lambda client: client.incr("seen")) for _ in range(500)))
+    assert sorted(seen) == list(range(1, 501))
+    assert store.breaker.failures == 0
+    await store.close()

@@ -6,9 +6,11 @@ from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from pathlib import Path
 
+import aiohttp
 import pyotp
 
 from tests.support.cluster import BIN, cluster
+from tests.support.oidc import Browser, oidc_server
 
 PASSWORD = "a password of carol's own"
 
@@ -78,3 +80,30 @@ async def test_a_person_is_invited_sets_all_up_and_may_do_what_is_granted_for_a_
         assert "1 session ended" in (await fleet.ctl("--context", "default", "access", "end-sessions", "carol")).out
         over = await fleet.ctl("--context", "carol", "status", check=False)
         assert (over.code, "SESSION_OVER" in over.err) == (3, True)
+
+
+async def test_ctl_signs_in_at_the_identity_provider_by_a_browser_here_or_elsewhere(tmp_path: Path) -> None:
+    with oidc_server() as provider:
+        async with cluster(tmp_path, oidc=provider.settings()) as fleet, Browser(provider.issuer) as browser:
+            where = ("--server", f"127.0.0.1:{fleet.tls_port}", "--ca-file", str(fleet.ca_file))
+            argv = [str(BIN / "ctl"), "--context", "ana", "login", *where]
+            here = await asyncio.create_subprocess_exec(
+                *argv, "--oidc", "--no-browser", env=fleet.environment(), stdout=PIPE, stderr=PIPE
+            )
+            assert here.stderr
+            shown = (await here.stderr.readline()).decode()
+            back = await browser.go(shown.removeprefix("Sign in at: ").strip())
+            async with aiohttp.ClientSession() as http, http.get(back) as page:
+                assert "close this page" in await page.text()
+            out, err = await here.communicate()
+            assert (here.returncode, "signed in" in out.decode()) == (0, True), err
+            assert (await fleet.ctl_json("--context", "ana", "status"))["role"] == "admin"
+            elsewhere = await asyncio.create_subprocess_exec(
+                *argv, "--device", env=fleet.environment(), stdout=PIPE, stderr=PIPE
+            )
+            assert elsewhere.stderr
+            address = (await elsewhere.stderr.readline()).decode().removeprefix("On any device, open ").strip()
+            code = (await elsewhere.stderr.readline()).decode().removeprefix("and enter ").strip()
+            assert "Success" in await browser.go(f"{address}?user_code={code}")
+            out, err = await elsewhere.communicate()
+            assert (elsewhere.returncode, "as ana.admin" in out.decode()) == (0, True), err

@@ -117,7 +117,11 @@ async def test_the_second_goes_on_where_the_first_stopped(tmp_path: Path, how: s
             async with asyncio.timeout(10):
                 assert await reached.server.wait() == 75
             assert "leads no more" in reached.log
-        done = await ended(reached, name)
+        try:
+            done = await ended(reached, name)
+        except AssertionError as error:
+            agents = "".join(f"\n{host}: {reached.hosts[host].log[-1500:]}" for host in NAMES)
+            raise AssertionError(f"{error}\nthe second: {second.log[-5000:]}{agents}") from None
         assert done["state"] == DONE[0], (done, second.log[-3000:])
         assert set(states(done).values()) == {"SUCCEEDED"}
         assert {host: starts(reached.hosts[host]) - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)

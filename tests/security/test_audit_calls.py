@@ -13,7 +13,7 @@ from solward.auth.v1 import auth_pb2
 from solward.hosts.v1 import enrollment_pb2, hosts_pb2
 from sqlalchemy import text
 
-from common import auditlog
+from common import auditlines
 from common.auditverify import verify
 from common.errors import SolwardError
 from common.pki import certificate_request, new_key
@@ -139,9 +139,9 @@ async def test_case_35_hostile_reasons_stay_inside_their_field(
     records = [record async for record in plane.app.audit.export()]
     key = plane.installation.checkpoint_key.public_key()
     assert verify(iter(records), public_key=key, mac_key=plane.installation.audit_key).ok
-    lines = [auditlog.encode(record) for record in records]
+    lines = [auditlines.encode(record) for record in records]
     assert all(line.isprintable() and line.isascii() for line in lines)
-    assert [auditlog.decode(line) for line in lines] == records
+    assert [auditlines.decode(line) for line in lines] == records
     # Nor does ctl pass on what a terminal would obey.
     page = await plane.call(
         f"{AUDIT}/ListEntries", audit_pb2.ListEntriesRequest(page_size=200), audit_pb2.ListEntriesResponse, admin

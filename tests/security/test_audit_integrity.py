@@ -14,7 +14,7 @@ from solward.auth.v1 import auth_pb2
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from common import auditlog
+from common import auditlines, auditlog
 from common.auditlog import Checkpoint
 from common.auditverify import Kind, verify
 from common.errors import SolwardError
@@ -70,9 +70,9 @@ async def write(log: AuditLog, count: int) -> None:
 
 async def found(log: AuditLog, held: Checkpoint | None = None, mac: bool = False) -> tuple[Kind, int] | None:
     """Export as a client would, line by line, and verify offline."""
-    lines = [auditlog.encode(record) async for record in log.export()]
+    lines = [auditlines.encode(record) async for record in log.export()]
     report = verify(
-        (auditlog.decode(line) for line in lines),
+        (auditlines.decode(line) for line in lines),
         public_key=SIGNING.public_key(),
         held=held,
         mac_key=KEY if mac else None,
@@ -233,6 +233,91 @@ async def test_case_33_checkpoint_forged_in_the_store(tmp_path: Path) -> None:
         assert await found(log) == (Kind.FORGED_CHECKPOINT, 1)
 
 
+@pytest.mark.parametrize(
+    ("statements", "kind", "sequence"),
+    [
+        (["DELETE FROM audit_entries WHERE sequence < 9"], "missing", 6),
+        (["UPDATE audit_entries SET body = replace(body, 'alice', 'bob') WHERE sequence = 8"], "edited", 8),
+        (["DELETE FROM audit_entries WHERE sequence = 8"], "missing", 8),
+        (["DELETE FROM audit_entries WHERE sequence > 8"], "truncated", 9),
+        (
+            [
+                "UPDATE audit_entries SET sequence = 99 WHERE sequence = 7",
+                "UPDATE audit_entries SET sequence = 7 WHERE sequence = 9",
+                "UPDATE audit_entries SET sequence = 9 WHERE sequence = 99",
+            ],
+            "reordered",
+            7,
+        ),
+    ],
+)
+async def test_case_33_rows_of_a_pruned_log_changed(
+    tmp_path: Path, statements: list[str], kind: str, sequence: int
+) -> None:
+    path = tmp_path / "state.db"
+    async with running(path) as log:
+        await write(log, 5)
+        await log.checkpoint()
+        await write(log, 5)
+        await log.cut(5, "user:alice")
+        assert await found(log, mac=True) is None
+        await tamper(path, *statements)
+        assert await found(log) == (kind, sequence)
+        assert await found(log, mac=True) == (kind, sequence)
+
+
+async def test_case_33_rows_deleted_as_if_they_had_been_pruned(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    async with running(path) as log:
+        await write(log, 5)
+        await log.checkpoint()
+        await write(log, 5)
+        await tamper(
+            path, "DELETE FROM audit_entries WHERE sequence <= 5", "DELETE FROM audit_checkpoints WHERE size < 5"
+        )
+        lines = [auditlines.encode(record) async for record in log.export()]
+        finding = verify(map(auditlines.decode, lines), public_key=SIGNING.public_key()).finding
+        assert finding is not None
+        assert (finding.kind, finding.sequence) == (Kind.MISSING, 1)
+        assert "no signed record" in finding.message
+
+
+async def test_case_33_backup_of_before_a_prune_is_older_to_who_holds_a_checkpoint(tmp_path: Path) -> None:
+    path, backup = tmp_path / "state.db", tmp_path / "backup.db"
+    async with running(path) as log:
+        await write(log, 4)
+    shutil.copy(path, backup)
+    async with running(path) as log:
+        await write(log, 6)
+        await log.checkpoint()
+        await write(log, 1)
+        await log.cut(4, "policy")
+        held = await log.checkpoint()
+        assert await found(log, held) is None
+    shutil.copy(backup, path)
+    async with running(path) as log:
+        assert await found(log, held) == (Kind.TRUNCATED, 5)
+        await write(log, 9)
+        assert await found(log, held) == (Kind.FORKED, held.size)
+
+
+async def test_case_34_store_full_or_locked_prunes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    async with running(path, timeout_s=1.0) as log:
+        await write(log, 3)
+        await log.checkpoint()
+        await write(log, 1)
+        async with engine_of(path) as engine, engine.connect() as connection:
+            await connection.execute(text("BEGIN EXCLUSIVE"))
+            with pytest.raises(SolwardError) as caught:
+                await log.cut(3, "user:alice")
+            assert caught.value.reason == "AUDIT_UNAVAILABLE"
+            await connection.rollback()
+        assert (log.first, await found(log, mac=True)) == (1, None)
+        await log.cut(3, "user:alice")
+        assert (log.first, await found(log, mac=True)) == (4, None)
+
+
 async def test_case_34_store_locked_fails_closed_then_recovers(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     async with running(path, timeout_s=2.0) as log:
@@ -307,7 +392,7 @@ async def test_case_35_hostile_text_stays_inside_its_field(tmp_path: Path, hosti
         assert len(entry.body) < auditlog.MAX_BODY
         body = json.loads(entry.body)
         assert (body["sequence"], body["principal"]) == (1, "user:alice")
-        line = auditlog.encode(entry)
+        line = auditlines.encode(entry)
         assert line.isascii()
         assert line.isprintable()
 
@@ -329,5 +414,5 @@ async def test_case_36_no_secret_reaches_the_store(tmp_path: Path) -> None:
         stored = b"".join(files)
         assert b"[redacted]" in stored
         assert canary.encode() not in stored
-        lines = [auditlog.encode(record) async for record in log.export()]
+        lines = [auditlines.encode(record) async for record in log.export()]
         assert canary not in "".join(lines)

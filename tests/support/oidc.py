@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import html
 import json
+import os
 import re
 import secrets
 import shutil
@@ -49,30 +50,39 @@ class OidcServer:
         }  # fmt: skip
 
 
+def planned(redirect_uri: str = "https://cp.example.net/auth/callback") -> OidcServer:
+    """Say where a provider will run, for a control plane that is to know of it."""
+    port = free_ports(1)[0]
+    return OidcServer(f"http://127.0.0.1:{port}", "solward", secrets.token_urlsafe(24), redirect_uri)
+
+
 @contextmanager
 def oidc_server(
-    redirect_uri: str = "https://cp.example.net/auth/callback", logout_uri: str = ""
+    made: OidcServer | None = None, logout_uri: str = "", ca_file: Path | None = None
 ) -> Iterator[OidcServer]:
     """Run a provider for the length of a block.
 
     Args:
-        redirect_uri: the control plane's callback.
+        made: as it was planned.
         logout_uri: where it tells of logouts (back channel).
+        ca_file: whom it trusts there.
     """
-    folder, port = _installed(), free_ports(1)[0]
-    made = OidcServer(f"http://127.0.0.1:{port}", "solward", secrets.token_urlsafe(24), redirect_uri)
+    made, folder = made or planned(), _installed()
     client: dict[str, Any] = {
         "client_id": made.client_id, "client_secret": made.client_secret, "application_type": "native",
-        "redirect_uris": [redirect_uri, LOOPBACK], "token_endpoint_auth_method": "client_secret_basic",
+        "redirect_uris": [made.redirect_uri, LOOPBACK], "token_endpoint_auth_method": "client_secret_basic",
         "grant_types": ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"],
         "response_types": ["code"],
     }  # fmt: skip
     if logout_uri:
         client |= {"backchannel_logout_uri": logout_uri, "backchannel_logout_session_required": True}
+    port = int(made.issuer.rpartition(":")[2])
+    environment = os.environ | ({"NODE_EXTRA_CA_CERTS": str(ca_file)} if ca_file else {})
     settings = {"issuer": made.issuer, "port": port, "clients": [client], "people": PEOPLE}
     server = subprocess.Popen(
-        ["node", "server.mjs"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+        ["node", "server.mjs"], cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
     assert server.stdin
     assert server.stdout
     try:

@@ -27,7 +27,7 @@ from common.names import SpiffeId
 from common.pki import certificate_request, key_pem, new_key, serial_hex, unix_ms
 from controlplane.app import App
 from controlplane.identity.ca import certificate_pem, public_der
-from controlplane.identity.installation import Installation, create
+from controlplane.identity.installation import Installation, create, exists, load
 from controlplane.identity.secrets import hash_password, seal
 from controlplane.settings import Settings
 from controlplane.store.hosts import CURRENT, CertificateRow, HostRepository
@@ -118,12 +118,14 @@ class Plane:
         except grpc.aio.AioRpcError as error:
             raise Refused(error) from None
 
-    async def confirmed(self, method: str, request: Message, reply: type[Reply], who: Person) -> Reply:
+    async def confirmed(
+        self, method: str, request: Message, reply: type[Reply], who: Person, metadata: tuple[tuple[str, str], ...] = ()
+    ) -> Reply:
         """Call a method that wants a second factor for this very call, where this control plane wants any."""
         if not self.settings.require_second_factor:
-            return await self.call(method, request, reply, who)
+            return await self.call(method, request, reply, who, metadata)
         proof = await self.prove(who, call_digest(method, request))
-        return await self.call(method, request, reply, who, (("solward-second-factor", proof),))
+        return await self.call(method, request, reply, who, (("solward-second-factor", proof), *metadata))
 
     async def prove(self, who: Person, digest: str = "") -> str:
         """Verify a code: for the session, or for one call."""
@@ -218,9 +220,9 @@ def make_settings(folder: Path, **overrides: Any) -> Settings:
 
 @asynccontextmanager
 async def control_plane(folder: Path, **overrides: Any) -> AsyncIterator[Plane]:
-    """Install and run a control plane in this process for the length of a block."""
+    """Install, where that was not done before, and run a control plane in this process for the length of a block."""
     settings = make_settings(folder, **overrides)
-    installation = create(settings)
+    installation = load(settings) if exists(settings) else create(settings)
     try:
         app = App(settings, installation)
         async with app.running():

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from common.clock import now_ms
 from common.errors import SolwardError
+from controlplane.guard.context import current_call
 from controlplane.identity.oidc.settings import OidcSettings
 from controlplane.identity.role_book import RoleBook
 from controlplane.store.users import User, UserRepository
@@ -44,6 +45,10 @@ class Accounts:
             user = await self._make(subject, name_of(claims), role, email)
         if user.disabled:
             raise SolwardError(grpc.StatusCode.PERMISSION_DENIED, "USER_DISABLED", "this user is kept out")
+        if user.role != role:
+            current_call().notes.update(role=role, before={"role": user.role})
+        # An address that is known stays: without it two accounts of one person would be two people.
+        email = email or user.email
         await self._users.set(user.uid, role=role, email=email)
         return user._replace(role=role, email=email)
 

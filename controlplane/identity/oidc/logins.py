@@ -3,6 +3,7 @@
 import hmac
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
@@ -19,6 +20,8 @@ from controlplane.identity.oidc.settings import OidcSettings
 from controlplane.identity.sessions import Sessions, Tokens
 
 LOGIN_S = 600.0
+# Who signed in at the provider longer ago signs in anew; asked for this, it also says when that was (auth_time).
+MAX_AGE_S = 12 * 3600
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 LEAST_INTERVAL_S = 5
 
@@ -89,7 +92,7 @@ class OidcLogins:
             url = await self._provider.authorization_url(
                 response_type="code", redirect_uri=redirect_uri, state=state, nonce=nonce,
                 code_challenge=create_s256_code_challenge(verifier),  # type: ignore[no-untyped-call]
-                code_challenge_method="S256",
+                code_challenge_method="S256", max_age=str(MAX_AGE_S),
             )  # fmt: skip
         except OutboundError as error:
             _unavailable(error)
@@ -105,7 +108,7 @@ class OidcLogins:
         self._must_be_on()
         login = self._browsers.take(state)
         # Another browser's state is an attempt to sign somebody in as somebody else.
-        if login is None or not hmac.compare_digest(login.binding, binding):
+        if login is None or not hmac.compare_digest(login.binding.encode(), binding.encode()):
             raise _refused("the login is unknown, over, ended before, or was begun by somebody else: begin again")
         if issuer and issuer != self._settings.issuer:
             raise _refused("the answer comes from another provider")
@@ -199,11 +202,17 @@ class OidcLogins:
         except TokenRefused as error:
             raise _refused(str(error)) from None
         user = await self._accounts.of_claims(claims)
-        methods = claims.get("amr")
-        proved = isinstance(methods, list) and bool(set(map(str, methods)) & set(self._settings.second_factor_methods))
         return await self._sessions.open(
-            user, peer, second_factor_ms=now_ms() if proved else 0, idp_sid=_sid(claims.get("sid", ""))
+            user, peer, second_factor_ms=self._proved_ms(claims), idp_sid=_sid(claims.get("sid", ""))
         )
+
+    def _proved_ms(self, claims: Mapping[str, Any]) -> int:
+        """Say when the provider asked for a second factor; 0 where it does not say both that and when."""
+        methods, when = claims.get("amr"), claims.get("auth_time")
+        if not isinstance(methods, list) or not set(map(str, methods)) & set(self._settings.second_factor_methods):
+            return 0
+        # A browser that is signed in at the provider is let through without a question, hours later.
+        return min(now_ms(), int(when * 1000)) if isinstance(when, int | float) and 0 < when < 2**40 else 0
 
     def _once(self, jti: str) -> None:
         now = time.monotonic()

@@ -3,7 +3,9 @@
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr, model_validator
+
+from controlplane.secret_refs import resolve
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -23,7 +25,7 @@ class OidcSettings(BaseModel, extra="forbid"):
 
     issuer: Annotated[str, AfterValidator(_issuer)] = ""
     client_id: str = ""
-    client_secret: SecretStr = SecretStr("")
+    client_secret: Annotated[SecretStr, BeforeValidator(resolve)] = SecretStr("")
     # The control plane's own callback, as it is registered at the provider.
     redirect_uri: str = ""
     scopes: list[str] = ["openid", "profile", "email"]

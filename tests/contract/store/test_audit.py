@@ -8,10 +8,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.auditlog import Checkpoint, Entry
+from common.auditprune import Prune
 from common.auditverify import verify
 from common.errors import SolwardError
 from controlplane.audit.log import AuditLog
-from controlplane.store.audit import AuditRepository, EntriesMissing
+from controlplane.store.audit import AuditRepository, EntriesDiffer, EntriesMissing
 
 TRIES = 9
 KEY, SIGNING = b"k" * 32, Ed25519PrivateKey.from_private_bytes(b"s" * 32)
@@ -136,3 +137,68 @@ async def test_checkpoints_are_kept_once_for_a_size(everywhere: list[AuditReposi
     assert await store.checkpoints(0, 2**41, "o", b"key") == points
     assert await store.checkpoints(1, 5, "o", b"key") == points[1:2]
     assert await store.checkpoints(6, 9, "o", b"key") == []
+
+
+def prune(first: int, size: int) -> Prune:
+    peaks = tuple(bytes([number]) * 32 for number in range(size.bit_count()))
+    return Prune("o", first, size, b"root\0", b"\xffchain", peaks, "user:älice", 2**41, b"\xff" * 64, b"key")
+
+
+async def test_entries_are_taken_out_once_with_their_record(everywhere: list[AuditRepository]) -> None:
+    store = everywhere[0]
+    assert (await store.prunes("o", b"key"), await store.tiles(0, 9)) == ([], [])
+    await store.append([entry(number) for number in range(1, 11)])
+    for size in (3, 4, 9):
+        await store.add_checkpoint(Checkpoint("o", size, b"r", size, b"s", b"key"))
+    tiles = {0: b"a" * 96}
+    results = await asyncio.gather(*(one.prune(prune(1, 4), tiles) for one in everywhere), return_exceptions=True)
+    assert [error for error in results if error is None] == [None]
+    assert {type(error) for error in results if error is not None} <= {IntegrityError, EntriesDiffer}
+    assert (await numbers(store), await store.size()) == ([*range(5, 11)], 10)
+    assert [point.size for point in await store.checkpoints(0, 99, "o", b"key")] == [4, 9]
+    await store.prune(prune(5, 9), {0: b"b" * 8192, 1: b"c" * 32})
+    assert await store.prunes("o", b"key") == [prune(1, 4), prune(5, 9)]
+    assert [len(row) for row in await store.tiles(0, 9)] == [256, 1]
+    assert await store.tiles(1, 9) == [[b"c" * 32]]
+    assert await store.tiles(2, 9) == []
+
+
+async def test_what_is_not_there_is_not_taken_out(store: AuditRepository) -> None:
+    await store.append([entry(number) for number in range(1, 6)])
+    for wrong in (prune(1, 5), prune(1, 9), prune(2, 3)):
+        with pytest.raises(EntriesDiffer):
+            await store.prune(wrong, {0: b"x" * 32})
+    assert (await numbers(store), await store.prunes("o", b"key"), await store.tiles(0, 9)) == ([1, 2, 3, 4, 5], [], [])
+
+
+async def test_checkpoint_of_before_a_time(store: AuditRepository) -> None:
+    for size, time_ms in ((3, 100), (7, 200), (9, 300)):
+        await store.add_checkpoint(Checkpoint("o", size, b"r", time_ms, b"s", b"key"))
+
+    async def size(time_ms: int, below: int) -> int | None:
+        point = await store.checkpoint_before(time_ms, below, "o", b"key")
+        return point.size if point else None
+
+    assert [await size(*wanted) for wanted in ((99, 99), (100, 99), (299, 99), (999, 9), (999, 99))] == [
+        None,
+        3,
+        7,
+        7,
+        9,
+    ]
+
+
+async def test_log_prunes_and_starts_again(everywhere: list[AuditRepository]) -> None:
+    log = AuditLog(everywhere[0], mac_key=KEY, signing_key=SIGNING, origin="test")
+    await log.start()
+    await asyncio.gather(*(log.append({"reason": f"{number}"}) for number in range(300)))
+    await log.checkpoint()
+    await log.append({"reason": "newest"})
+    await log.cut(300, "user:alice")
+    await log.close()
+    again = AuditLog(everywhere[1], mac_key=KEY, signing_key=SIGNING, origin="test")
+    await again.start()
+    await again.append({"reason": "more"})
+    report = verify([record async for record in again.export()], public_key=SIGNING.public_key(), mac_key=KEY)
+    await again.close()
+    assert (report.finding, report.entries, report.state.size, len(report.prunes)) == (None, 2, 302, 1)

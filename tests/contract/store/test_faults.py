@@ -166,8 +166,13 @@ async def test_server_that_never_answers_is_given_up(
                 assert time.monotonic() - began < 8
             assert [end for end in ends if not isinstance(end, CLEAN)] == []
             assert str(ends[0]) == "the database did not answer in 0.5 s"
+        # The breaker lets one call try first, so that the others do not all wait for a server that is still away.
         async with asyncio.timeout(RECOVER_S):
-            assert await asyncio.gather(*(hosts.states() for _ in range(15))) == [{}] * 15
+            again: list[object] = []
+            while again != [{}] * 15:
+                again = list(await asyncio.gather(*(hosts.states() for _ in range(15)), return_exceptions=True))
+                assert all(end == {} or isinstance(end, CLEAN) for end in again)
+                await asyncio.sleep(0.05)
         await close_engine(engine)
 
 

@@ -145,6 +145,42 @@ async def test_a_late_write_makes_no_session_again(sessions: list[SessionStore])
     assert await sessions[0].get("gone") is None
 
 
+async def test_what_was_over_long_ago_is_let_go_and_what_goes_on_stays(sessions: list[SessionStore]) -> None:
+    await sessions[0].add_refresh("r", "s", HOUR)
+    await sessions[0].add_proof("p", "s", "digest", HOUR)
+    await asyncio.gather(*(one.prune(NOW) for one in sessions))
+    assert await sessions[0].get("s") is not None
+    assert await sessions[0].use_refresh("r", NOW) == ("s", True)
+    assert await sessions[0].spend_proof("p", "s", "digest", NOW)
+
+
+async def test_a_database_lets_a_session_go_with_all_that_is_its_own(sessions: list[SessionStore]) -> None:
+    await sessions[0].add_refresh("r", "s", HOUR)
+    await asyncio.gather(*(one.prune(END + 1) for one in sessions))
+    # Redis has a clock of its own, by which it is not over yet.
+    kept = isinstance(sessions[0], RedisSessions)
+    assert (await sessions[0].get("s") is not None) is kept
+    assert (await sessions[0].use_refresh("r", NOW) is not None) is kept
+
+
+async def test_all_sessions_end_though_redis_has_let_their_list_go(redis_server: RedisServer) -> None:
+    store = RedisStore(redis_server.url)
+    stored = RedisSessions(store)
+    try:
+        await stored.open(Session("unlisted", "u2", END, None, 0), NOW)
+        assert await store.call(lambda client: client.delete("solward:sessions:u2")) == 1
+        await stored.end_all("u2", NOW + 5)
+        # Another control plane was about to open this one.
+        await stored.open(Session("opening", "u2", END, None, 0), NOW + 5)
+        await stored.open(Session("anew", "u2", END, None, 0), NOW + 6)
+        found = {name: await stored.get(name) for name in ("unlisted", "opening", "anew")}
+        assert {name: one and one.ended_ms for name, one in found.items()} == {
+            "unlisted": NOW + 5, "opening": NOW + 5, "anew": None,
+        }  # fmt: skip
+    finally:
+        await store.close()
+
+
 async def test_without_redis_nobody_is_let_in(redis_server: RedisServer) -> None:
     store = RedisStore(redis_server.url)
     await asyncio.to_thread(redis_server.kill)

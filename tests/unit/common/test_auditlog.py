@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import auditlog
+from common import auditlines, auditlog
 from common.auditlog import GENESIS, Checkpoint, Entry
 
 KEY = b"k" * 32
@@ -145,18 +145,18 @@ def test_an_origin_is_one_line(origin: str) -> None:
 
 
 @pytest.mark.parametrize("record", [sealed({"reason": "\u202eé"}, 12), signed(), signed(0)])
-def test_an_export_line_reads_back(record: auditlog.Record) -> None:
-    line = auditlog.encode(record)
+def test_an_export_line_reads_back(record: auditlines.Record) -> None:
+    line = auditlines.encode(record)
     assert "\n" not in line
-    assert auditlog.decode(line) == record
-    assert auditlog.decode(json.dumps({"result": json.loads(line)})) == record
+    assert auditlines.decode(line) == record
+    assert auditlines.decode(json.dumps({"result": json.loads(line)})) == record
 
 
 @pytest.mark.parametrize("time", ["2026-01-01T00:00:00.123Z", "2026-01-01T00:00:00.123000Z"])
 def test_a_time_reads_in_every_spelling(time: str) -> None:
-    line = json.loads(auditlog.encode(signed()))
+    line = json.loads(auditlines.encode(signed()))
     line["checkpoint"]["time"] = time
-    point = auditlog.decode(json.dumps(line))
+    point = auditlines.decode(json.dumps(line))
     assert isinstance(point, Checkpoint)
     assert point.time_ms == TIME_MS
 
@@ -177,7 +177,7 @@ def test_a_time_reads_in_every_spelling(time: str) -> None:
 )
 def test_other_lines_are_refused(line: str) -> None:
     with pytest.raises(ValueError, match="not a record"):
-        auditlog.decode(line)
+        auditlines.decode(line)
 
 
 @pytest.mark.parametrize(

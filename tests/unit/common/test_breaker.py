@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.breaker import Breaker, BreakerOpen
+from common.breaker import Breaker, BreakerOpen, breakers
 
 
 class Clock:
@@ -70,3 +70,14 @@ def test_each_failure_of_the_one_call_keeps_it_open_for_longer_up_to_a_bound() -
         breaker.failed()
     for wait, wanted in zip(waits, (10, 20, 40, 60, 60, 60), strict=True):
         assert 0.8 * wanted <= wait <= 1.2 * wanted + 0.5
+
+
+def test_breakers_that_were_used_are_listed_with_how_they_stand() -> None:
+    clock = Clock()
+    idle, failing = Breaker("never asked"), broken(clock)
+    failing.name = "zz a failing peer"
+    listed = [one for one in breakers() if one in (idle, failing)]
+    assert [(one.name, one.state, one.failures) for one in listed] == [("zz a failing peer", "open", 3)]
+    assert 7 < failing.retry_s < 13
+    clock.now += 20
+    assert (failing.state, failing.retry_s) == ("half-open", 0.0)

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from common import auditlog
+from common import auditlines, auditlog
 from common.auditlog import GENESIS
 from common.merkle import Tree, leaf_hash
 from ctl import exits
@@ -32,7 +32,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tree.append(leaf_hash(entry.body.encode()))
     records.append(auditlog.sign(SIGNING, origin="test", size=3, root=tree.root(), time_ms=1))
     path = tmp_path / "audit.jsonl"
-    path.write_text("".join(auditlog.encode(record) + "\n" for record in records))
+    path.write_text("".join(auditlines.encode(record) + "\n" for record in records))
     return path
 
 
@@ -87,9 +87,9 @@ def test_mac_key_of_another_log_does_not_hide_what_is_wrong(log: Path) -> None:
 
 def test_code_that_was_changed_is_found_with_the_mac_key_alone(log: Path) -> None:
     lines = log.read_text().splitlines()
-    first = auditlog.decode(lines[0])
+    first = auditlines.decode(lines[0])
     assert isinstance(first, auditlog.Entry)
-    lines[0] = auditlog.encode(first._replace(mac=bytes(32)))
+    lines[0] = auditlines.encode(first._replace(mac=bytes(32)))
     log.write_text("\n".join(lines))
     assert verified(log, mac_key=MAC_KEY).exit_code == exits.NOT_INTACT
 

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from solward.policy.v1 import policy_pb2 as solward_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csolward/audit/v1/audit.proto\x12\x10solward.audit.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"B\n\x05\x45ntry\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x0b\n\x03mac\x18\x04 \x01(\x0c\"\xa4\x01\n\nCheckpoint\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\x12\n\npublic_key\x18\x06 \x01(\x0c\x12\x19\n\x11\x63onsistency_proof\x18\x07 \x03(\x0c\"\x84\x01\n\x12ListEntriesRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\xe8\x07\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\x12\x1a\n\tprincipal\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\x12\x17\n\x06method\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\"X\n\x13ListEntriesResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.solward.audit.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x14GetCheckpointRequest\x12\x11\n\theld_size\x18\x01 \x01(\x04\"@\n\x14\x45xportEntriesRequest\x12\x15\n\rfrom_sequence\x18\x01 \x01(\x04\x12\x11\n\theld_size\x18\x02 \x01(\x04\"v\n\x0c\x45xportRecord\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.solward.audit.v1.EntryH\x00\x12\x32\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1c.solward.audit.v1.CheckpointH\x00\x42\x08\n\x06record2\xcd\x03\n\x0c\x41uditService\x12\x90\x01\n\x0bListEntries\x12$.solward.audit.v1.ListEntriesRequest\x1a%.solward.audit.v1.ListEntriesResponse\"4\x8a\xb5\x18\x18\n\naudit.read\x10\x01\x18\x01*\x02\x02\x03\x30\x03\x38\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/auditEntries\x12\x8e\x01\n\rGetCheckpoint\x12&.solward.audit.v1.GetCheckpointRequest\x1a\x1c.solward.audit.v1.Checkpoint\"7\x8a\xb5\x18\x18\n\naudit.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/auditCheckpoint\x12\x98\x01\n\rExportEntries\x12&.solward.audit.v1.ExportEntriesRequest\x1a\x1e.solward.audit.v1.ExportRecord\"=\x8a\xb5\x18\x1a\n\x0c\x61udit.export\x10\x01\x18\x01*\x02\x02\x03\x30\x03\x38\x04\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/auditEntries:export0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csolward/audit/v1/audit.proto\x12\x10solward.audit.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"B\n\x05\x45ntry\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x0b\n\x03mac\x18\x04 \x01(\x0c\"\xa4\x01\n\nCheckpoint\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\x12\n\npublic_key\x18\x06 \x01(\x0c\x12\x19\n\x11\x63onsistency_proof\x18\x07 \x03(\x0c\"\xbd\x01\n\x05Prune\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0c\n\x04root\x18\x04 \x01(\x0c\x12\r\n\x05\x63hain\x18\x05 \x01(\x0c\x12\r\n\x05peaks\x18\x06 \x03(\x0c\x12\n\n\x02\x62y\x18\x07 \x01(\t\x12(\n\x04time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsignature\x18\t \x01(\x0c\x12\x12\n\npublic_key\x18\n \x01(\x0c\"\x84\x01\n\x12ListEntriesRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\xe8\x07\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\x12\x1a\n\tprincipal\x18\x03 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\x12\x17\n\x06method\x18\x04 \x01(\tB\x07\x8a\xb5\x18\x03 \x80\x02\"X\n\x13ListEntriesResponse\x12(\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.solward.audit.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x14GetCheckpointRequest\x12\x11\n\theld_size\x18\x01 \x01(\x04\"@\n\x14\x45xportEntriesRequest\x12\x15\n\rfrom_sequence\x18\x01 \x01(\x04\x12\x11\n\theld_size\x18\x02 \x01(\x04\"\xa0\x01\n\x0c\x45xportRecord\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.solward.audit.v1.EntryH\x00\x12\x32\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1c.solward.audit.v1.CheckpointH\x00\x12(\n\x05prune\x18\x03 \x01(\x0b\x32\x17.solward.audit.v1.PruneH\x00\x42\x08\n\x06record\"D\n\x12TailEntriesRequest\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x04H\x00\x88\x01\x01\x42\x11\n\x0f_after_sequence\"`\n\x13PruneEntriesRequest\x12\x32\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x8a\xb5\x18\x02\x08\x01\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"\\\n\x14PruneEntriesResponse\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\x12\'\n\x06prunes\x18\x03 \x03(\x0b\x32\x17.solward.audit.v1.Prune\"\x16\n\x14ListWitnessesRequest\"E\n\x15ListWitnessesResponse\x12,\n\twitnesses\x18\x01 \x03(\x0b\x32\x19.solward.audit.v1.Witness\"\xae\x01\n\x07Witness\x12\x0c\n\x04host\x18\x01 \x01(\t\x12*\n\x04held\x18\x02 \x01(\x0b\x32\x1c.solward.audit.v1.Checkpoint\x12-\n\tseen_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07verdict\x18\x04 \x01(\x0e\x32\x19.solward.audit.v1.Verdict\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\x9f\x01\n\x13\x43reateReportRequest\x12\x30\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x8a\xb5\x18\x02\x08\x01\x12&\n\x02to\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1e.solward.audit.v1.ReportFormat\"Q\n\x06Report\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\x12\x0e\n\x06intact\x18\x04 \x01(\x08*\xaa\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x01\x12\x12\n\x0eVERDICT_AGREES\x10\x02\x12\x12\n\x0eVERDICT_BEHIND\x10\x03\x12\x12\n\x0eVERDICT_FORKED\x10\x04\x12\x1c\n\x18VERDICT_LONGER_THAN_OURS\x10\x05\x12\x17\n\x13VERDICT_FOREIGN_KEY\x10\x06*t\n\x0cReportFormat\x12\x1d\n\x19REPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12REPORT_FORMAT_HTML\x10\x01\x12\x15\n\x11REPORT_FORMAT_PDF\x10\x02\x12\x16\n\x12REPORT_FORMAT_JSON\x10\x03\x32\xa4\x08\n\x0c\x41uditService\x12\x90\x01\n\x0bListEntries\x12$.solward.audit.v1.ListEntriesRequest\x1a%.solward.audit.v1.ListEntriesResponse\"4\x8a\xb5\x18\x18\n\naudit.read\x10\x01\x18\x01*\x02\x02\x03\x30\x03\x38\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/auditEntries\x12\x8e\x01\n\rGetCheckpoint\x12&.solward.audit.v1.GetCheckpointRequest\x1a\x1c.solward.audit.v1.Checkpoint\"7\x8a\xb5\x18\x18\n\naudit.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/auditCheckpoint\x12\x8b\x01\n\x0bTailEntries\x12$.solward.audit.v1.TailEntriesRequest\x1a\x17.solward.audit.v1.Entry\";\x8a\xb5\x18\x1a\n\x0c\x61udit.export\x10\x01\x18\x01*\x02\x02\x03\x30\x03\x38\x04\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/auditEntries:tail0\x01\x12\x9e\x01\n\x0cPruneEntries\x12%.solward.audit.v1.PruneEntriesRequest\x1a&.solward.audit.v1.PruneEntriesResponse\"?\x8a\xb5\x18\x1a\n\x0b\x61udit.prune\x10\x04\x18\x03 \x01*\x01\x02\x30\x03\x38\x03\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/auditEntries:prune:\x01*\x12\x98\x01\n\rListWitnesses\x12&.solward.audit.v1.ListWitnessesRequest\x1a\'.solward.audit.v1.ListWitnessesResponse\"6\x8a\xb5\x18\x18\n\naudit.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/auditWitnesses\x12\x8a\x01\n\x0c\x43reateReport\x12%.solward.audit.v1.CreateReportRequest\x1a\x18.solward.audit.v1.Report\"9\x8a\xb5\x18\x1a\n\x0c\x61udit.report\x10\x01\x18\x01*\x02\x02\x03\x30\x03\x38\x03\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auditReports:\x01*\x12\x98\x01\n\rExportEntries\x12&.solward.audit.v1.ExportEntriesRequest\x1a\x1e.solward.audit.v1.ExportRecord\"=\x8a\xb5\x18\x1a\n\x0c\x61udit.export\x10\x01\x18\x01*\x02\x02\x03\x30\x03\x38\x04\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/auditEntries:export0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,26 +42,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTENTRIESREQUEST'].fields_by_name['principal']._serialized_options = b'\212\265\030\003 \200\002'
   _globals['_LISTENTRIESREQUEST'].fields_by_name['method']._loaded_options = None
   _globals['_LISTENTRIESREQUEST'].fields_by_name['method']._serialized_options = b'\212\265\030\003 \200\002'
+  _globals['_PRUNEENTRIESREQUEST'].fields_by_name['before']._loaded_options = None
+  _globals['_PRUNEENTRIESREQUEST'].fields_by_name['before']._serialized_options = b'\212\265\030\002\010\001'
+  _globals['_CREATEREPORTREQUEST'].fields_by_name['from']._loaded_options = None
+  _globals['_CREATEREPORTREQUEST'].fields_by_name['from']._serialized_options = b'\212\265\030\002\010\001'
   _globals['_AUDITSERVICE'].methods_by_name['ListEntries']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListEntries']._serialized_options = b'\212\265\030\030\n\naudit.read\020\001\030\001*\002\002\0030\0038\002\202\323\344\223\002\022\022\020/v1/auditEntries'
   _globals['_AUDITSERVICE'].methods_by_name['GetCheckpoint']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['GetCheckpoint']._serialized_options = b'\212\265\030\030\n\naudit.read\020\001\030\001*\002\002\0030\0028\002\202\323\344\223\002\025\022\023/v1/auditCheckpoint'
+  _globals['_AUDITSERVICE'].methods_by_name['TailEntries']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['TailEntries']._serialized_options = b'\212\265\030\032\n\014audit.export\020\001\030\001*\002\002\0030\0038\004\202\323\344\223\002\027\022\025/v1/auditEntries:tail'
+  _globals['_AUDITSERVICE'].methods_by_name['PruneEntries']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['PruneEntries']._serialized_options = b'\212\265\030\032\n\013audit.prune\020\004\030\003 \001*\001\0020\0038\003\202\323\344\223\002\033\"\026/v1/auditEntries:prune:\001*'
+  _globals['_AUDITSERVICE'].methods_by_name['ListWitnesses']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ListWitnesses']._serialized_options = b'\212\265\030\030\n\naudit.read\020\001\030\001*\002\002\0030\0028\002\202\323\344\223\002\024\022\022/v1/auditWitnesses'
+  _globals['_AUDITSERVICE'].methods_by_name['CreateReport']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['CreateReport']._serialized_options = b'\212\265\030\032\n\014audit.report\020\001\030\001*\002\002\0030\0038\003\202\323\344\223\002\025\"\020/v1/auditReports:\001*'
   _globals['_AUDITSERVICE'].methods_by_name['ExportEntries']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ExportEntries']._serialized_options = b'\212\265\030\032\n\014audit.export\020\001\030\001*\002\002\0030\0038\004\202\323\344\223\002\031\022\027/v1/auditEntries:export'
+  _globals['_VERDICT']._serialized_start=1849
+  _globals['_VERDICT']._serialized_end=2019
+  _globals['_REPORTFORMAT']._serialized_start=2021
+  _globals['_REPORTFORMAT']._serialized_end=2137
   _globals['_ENTRY']._serialized_start=145
   _globals['_ENTRY']._serialized_end=211
   _globals['_CHECKPOINT']._serialized_start=214
   _globals['_CHECKPOINT']._serialized_end=378
-  _globals['_LISTENTRIESREQUEST']._serialized_start=381
-  _globals['_LISTENTRIESREQUEST']._serialized_end=513
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=515
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=603
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=605
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=646
-  _globals['_EXPORTENTRIESREQUEST']._serialized_start=648
-  _globals['_EXPORTENTRIESREQUEST']._serialized_end=712
-  _globals['_EXPORTRECORD']._serialized_start=714
-  _globals['_EXPORTRECORD']._serialized_end=832
-  _globals['_AUDITSERVICE']._serialized_start=835
-  _globals['_AUDITSERVICE']._serialized_end=1296
+  _globals['_PRUNE']._serialized_start=381
+  _globals['_PRUNE']._serialized_end=570
+  _globals['_LISTENTRIESREQUEST']._serialized_start=573
+  _globals['_LISTENTRIESREQUEST']._serialized_end=705
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=707
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=795
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=797
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=838
+  _globals['_EXPORTENTRIESREQUEST']._serialized_start=840
+  _globals['_EXPORTENTRIESREQUEST']._serialized_end=904
+  _globals['_EXPORTRECORD']._serialized_start=907
+  _globals['_EXPORTRECORD']._serialized_end=1067
+  _globals['_TAILENTRIESREQUEST']._serialized_start=1069
+  _globals['_TAILENTRIESREQUEST']._serialized_end=1137
+  _globals['_PRUNEENTRIESREQUEST']._serialized_start=1139
+  _globals['_PRUNEENTRIESREQUEST']._serialized_end=1235
+  _globals['_PRUNEENTRIESRESPONSE']._serialized_start=1237
+  _globals['_PRUNEENTRIESRESPONSE']._serialized_end=1329
+  _globals['_LISTWITNESSESREQUEST']._serialized_start=1331
+  _globals['_LISTWITNESSESREQUEST']._serialized_end=1353
+  _globals['_LISTWITNESSESRESPONSE']._serialized_start=1355
+  _globals['_LISTWITNESSESRESPONSE']._serialized_end=1424
+  _globals['_WITNESS']._serialized_start=1427
+  _globals['_WITNESS']._serialized_end=1601
+  _globals['_CREATEREPORTREQUEST']._serialized_start=1604
+  _globals['_CREATEREPORTREQUEST']._serialized_end=1763
+  _globals['_REPORT']._serialized_start=1765
+  _globals['_REPORT']._serialized_end=1846
+  _globals['_AUDITSERVICE']._serialized_start=2140
+  _globals['_AUDITSERVICE']._serialized_end=3200
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,26 @@ class AuditServiceStub:
                 request_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
                 response_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.Checkpoint.FromString,
                 _registered_method=True)
+        self.TailEntries = channel.unary_stream(
+                '/solward.audit.v1.AuditService/TailEntries',
+                request_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.TailEntriesRequest.SerializeToString,
+                response_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.Entry.FromString,
+                _registered_method=True)
+        self.PruneEntries = channel.unary_unary(
+                '/solward.audit.v1.AuditService/PruneEntries',
+                request_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.PruneEntriesRequest.SerializeToString,
+                response_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.PruneEntriesResponse.FromString,
+                _registered_method=True)
+        self.ListWitnesses = channel.unary_unary(
+                '/solward.audit.v1.AuditService/ListWitnesses',
+                request_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.ListWitnessesRequest.SerializeToString,
+                response_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.ListWitnessesResponse.FromString,
+                _registered_method=True)
+        self.CreateReport = channel.unary_unary(
+                '/solward.audit.v1.AuditService/CreateReport',
+                request_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.CreateReportRequest.SerializeToString,
+                response_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.Report.FromString,
+                _registered_method=True)
         self.ExportEntries = channel.unary_stream(
                 '/solward.audit.v1.AuditService/ExportEntries',
                 request_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.ExportEntriesRequest.SerializeToString,
@@ -70,6 +90,34 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TailEntries(self, request, context):
+        """TailEntries sends every entry after a sequence number, and goes on with each new one once it is durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PruneEntries(self, request, context):
+        """PruneEntries takes out the oldest entries, up to a checkpoint, under a signed record that keeps the rest whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWitnesses(self, request, context):
+        """ListWitnesses lists what each host's agent holds of the log, and whether it agrees.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateReport(self, request, context):
+        """CreateReport makes a compliance report of a period, with the proof that the log behind it is whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExportEntries(self, request, context):
         """ExportEntries sends a range of the log with every checkpoint over it, to be verified offline.
         """
@@ -89,6 +137,26 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetCheckpoint,
                     request_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.GetCheckpointRequest.FromString,
                     response_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.Checkpoint.SerializeToString,
+            ),
+            'TailEntries': grpc.unary_stream_rpc_method_handler(
+                    servicer.TailEntries,
+                    request_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.TailEntriesRequest.FromString,
+                    response_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.Entry.SerializeToString,
+            ),
+            'PruneEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.PruneEntries,
+                    request_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.PruneEntriesRequest.FromString,
+                    response_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.PruneEntriesResponse.SerializeToString,
+            ),
+            'ListWitnesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWitnesses,
+                    request_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.ListWitnessesRequest.FromString,
+                    response_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.ListWitnessesResponse.SerializeToString,
+            ),
+            'CreateReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateReport,
+                    request_deserializer=solward_dot_audit_dot_v1_dot_audit__pb2.CreateReportRequest.FromString,
+                    response_serializer=solward_dot_audit_dot_v1_dot_audit__pb2.Report.SerializeToString,
             ),
             'ExportEntries': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportEntries,
@@ -151,6 +219,114 @@ class AuditService:
             '/solward.audit.v1.AuditService/GetCheckpoint',
             solward_dot_audit_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
             solward_dot_audit_dot_v1_dot_audit__pb2.Checkpoint.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TailEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/solward.audit.v1.AuditService/TailEntries',
+            solward_dot_audit_dot_v1_dot_audit__pb2.TailEntriesRequest.SerializeToString,
+            solward_dot_audit_dot_v1_dot_audit__pb2.Entry.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PruneEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.audit.v1.AuditService/PruneEntries',
+            solward_dot_audit_dot_v1_dot_audit__pb2.PruneEntriesRequest.SerializeToString,
+            solward_dot_audit_dot_v1_dot_audit__pb2.PruneEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWitnesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.audit.v1.AuditService/ListWitnesses',
+            solward_dot_audit_dot_v1_dot_audit__pb2.ListWitnessesRequest.SerializeToString,
+            solward_dot_audit_dot_v1_dot_audit__pb2.ListWitnessesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.audit.v1.AuditService/CreateReport',
+            solward_dot_audit_dot_v1_dot_audit__pb2.CreateReportRequest.SerializeToString,
+            solward_dot_audit_dot_v1_dot_audit__pb2.Report.FromString,
             options,
             channel_credentials,
             insecure,

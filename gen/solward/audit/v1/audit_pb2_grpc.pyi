@@ -37,6 +37,14 @@ class AuditServiceStub:
     """ListEntries lists entries, the newest first."""
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.Checkpoint]
     """GetCheckpoint signs the log as it stands: its size and Merkle root."""
+    TailEntries: _grpc.UnaryStreamMultiCallable[_audit_pb2.TailEntriesRequest, _audit_pb2.Entry]
+    """TailEntries sends every entry after a sequence number, and goes on with each new one once it is durable."""
+    PruneEntries: _grpc.UnaryUnaryMultiCallable[_audit_pb2.PruneEntriesRequest, _audit_pb2.PruneEntriesResponse]
+    """PruneEntries takes out the oldest entries, up to a checkpoint, under a signed record that keeps the rest whole."""
+    ListWitnesses: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListWitnessesRequest, _audit_pb2.ListWitnessesResponse]
+    """ListWitnesses lists what each host's agent holds of the log, and whether it agrees."""
+    CreateReport: _grpc.UnaryUnaryMultiCallable[_audit_pb2.CreateReportRequest, _audit_pb2.Report]
+    """CreateReport makes a compliance report of a period, with the proof that the log behind it is whole."""
     ExportEntries: _grpc.UnaryStreamMultiCallable[_audit_pb2.ExportEntriesRequest, _audit_pb2.ExportRecord]
     """ExportEntries sends a range of the log with every checkpoint over it, to be verified offline."""
 
@@ -49,6 +57,14 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """ListEntries lists entries, the newest first."""
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.Checkpoint]  # type: ignore[assignment]
     """GetCheckpoint signs the log as it stands: its size and Merkle root."""
+    TailEntries: _aio.UnaryStreamMultiCallable[_audit_pb2.TailEntriesRequest, _audit_pb2.Entry]  # type: ignore[assignment]
+    """TailEntries sends every entry after a sequence number, and goes on with each new one once it is durable."""
+    PruneEntries: _aio.UnaryUnaryMultiCallable[_audit_pb2.PruneEntriesRequest, _audit_pb2.PruneEntriesResponse]  # type: ignore[assignment]
+    """PruneEntries takes out the oldest entries, up to a checkpoint, under a signed record that keeps the rest whole."""
+    ListWitnesses: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListWitnessesRequest, _audit_pb2.ListWitnessesResponse]  # type: ignore[assignment]
+    """ListWitnesses lists what each host's agent holds of the log, and whether it agrees."""
+    CreateReport: _aio.UnaryUnaryMultiCallable[_audit_pb2.CreateReportRequest, _audit_pb2.Report]  # type: ignore[assignment]
+    """CreateReport makes a compliance report of a period, with the proof that the log behind it is whole."""
     ExportEntries: _aio.UnaryStreamMultiCallable[_audit_pb2.ExportEntriesRequest, _audit_pb2.ExportRecord]  # type: ignore[assignment]
     """ExportEntries sends a range of the log with every checkpoint over it, to be verified offline."""
 
@@ -70,6 +86,38 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.Checkpoint, _abc.Awaitable[_audit_pb2.Checkpoint]]:
         """GetCheckpoint signs the log as it stands: its size and Merkle root."""
+
+    @_abc_1.abstractmethod
+    def TailEntries(
+        self,
+        request: _audit_pb2.TailEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_audit_pb2.Entry], _abc.AsyncIterator[_audit_pb2.Entry]]:
+        """TailEntries sends every entry after a sequence number, and goes on with each new one once it is durable."""
+
+    @_abc_1.abstractmethod
+    def PruneEntries(
+        self,
+        request: _audit_pb2.PruneEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.PruneEntriesResponse, _abc.Awaitable[_audit_pb2.PruneEntriesResponse]]:
+        """PruneEntries takes out the oldest entries, up to a checkpoint, under a signed record that keeps the rest whole."""
+
+    @_abc_1.abstractmethod
+    def ListWitnesses(
+        self,
+        request: _audit_pb2.ListWitnessesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ListWitnessesResponse, _abc.Awaitable[_audit_pb2.ListWitnessesResponse]]:
+        """ListWitnesses lists what each host's agent holds of the log, and whether it agrees."""
+
+    @_abc_1.abstractmethod
+    def CreateReport(
+        self,
+        request: _audit_pb2.CreateReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.Report, _abc.Awaitable[_audit_pb2.Report]]:
+        """CreateReport makes a compliance report of a period, with the proof that the log behind it is whole."""
 
     @_abc_1.abstractmethod
     def ExportEntries(

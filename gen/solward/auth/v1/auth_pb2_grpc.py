@@ -182,14 +182,14 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetUpSecondFactor(self, request, context):
-        """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it first.
+        """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it for this call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmSecondFactor(self, request, context):
-        """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it.
+        """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it; other sessions end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

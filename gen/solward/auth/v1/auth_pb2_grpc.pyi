@@ -49,9 +49,9 @@ class AuthServiceStub:
     ConfirmInvitation: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ConfirmInvitationRequest, _auth_pb2.RecoveryCodes]
     """ConfirmInvitation ends an invitation by a first code of the new authenticator; from then on the user may sign in."""
     SetUpSecondFactor: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SetUpSecondFactorRequest, _auth_pb2.AuthenticatorSecret]
-    """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it first."""
+    """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it for this call."""
     ConfirmSecondFactor: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ConfirmSecondFactorRequest, _auth_pb2.RecoveryCodes]
-    """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it."""
+    """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it; other sessions end."""
     RenewRecoveryCodes: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RenewRecoveryCodesRequest, _auth_pb2.RecoveryCodes]
     """RenewRecoveryCodes makes new recovery codes; the old ones end."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]
@@ -91,9 +91,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     ConfirmInvitation: _aio.UnaryUnaryMultiCallable[_auth_pb2.ConfirmInvitationRequest, _auth_pb2.RecoveryCodes]  # type: ignore[assignment]
     """ConfirmInvitation ends an invitation by a first code of the new authenticator; from then on the user may sign in."""
     SetUpSecondFactor: _aio.UnaryUnaryMultiCallable[_auth_pb2.SetUpSecondFactorRequest, _auth_pb2.AuthenticatorSecret]  # type: ignore[assignment]
-    """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it first."""
+    """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it for this call."""
     ConfirmSecondFactor: _aio.UnaryUnaryMultiCallable[_auth_pb2.ConfirmSecondFactorRequest, _auth_pb2.RecoveryCodes]  # type: ignore[assignment]
-    """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it."""
+    """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it; other sessions end."""
     RenewRecoveryCodes: _aio.UnaryUnaryMultiCallable[_auth_pb2.RenewRecoveryCodesRequest, _auth_pb2.RecoveryCodes]  # type: ignore[assignment]
     """RenewRecoveryCodes makes new recovery codes; the old ones end."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]  # type: ignore[assignment]
@@ -178,7 +178,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.SetUpSecondFactorRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.AuthenticatorSecret, _abc.Awaitable[_auth_pb2.AuthenticatorSecret]]:
-        """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it first."""
+        """SetUpSecondFactor shows the secret of a new authenticator, once; who has one already proves it for this call."""
 
     @_abc_1.abstractmethod
     def ConfirmSecondFactor(
@@ -186,7 +186,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.ConfirmSecondFactorRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.RecoveryCodes, _abc.Awaitable[_auth_pb2.RecoveryCodes]]:
-        """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it."""
+        """ConfirmSecondFactor puts the new authenticator in the place of the old one, by a first code of it; other sessions end."""
 
     @_abc_1.abstractmethod
     def RenewRecoveryCodes(

@@ -29,13 +29,14 @@ class RenewRequest(_message.Message):
     def __init__(self, csr_pem: _Optional[str] = ...) -> None: ...
 
 class Identity(_message.Message):
-    __slots__ = ("host", "uid", "certificate_pem", "ca_pem", "permit_keys", "expire_time", "trust")
+    __slots__ = ("host", "uid", "certificate_pem", "ca_pem", "permit_keys", "expire_time", "audit_key", "trust")
     HOST_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
     CA_PEM_FIELD_NUMBER: _ClassVar[int]
     PERMIT_KEYS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_KEY_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
     host: str
     uid: str
@@ -43,8 +44,9 @@ class Identity(_message.Message):
     ca_pem: str
     permit_keys: _containers.RepeatedScalarFieldContainer[bytes]
     expire_time: _timestamp_pb2.Timestamp
+    audit_key: bytes
     trust: SignedTrust
-    def __init__(self, host: _Optional[str] = ..., uid: _Optional[str] = ..., certificate_pem: _Optional[str] = ..., ca_pem: _Optional[str] = ..., permit_keys: _Optional[_Iterable[bytes]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trust: _Optional[_Union[SignedTrust, _Mapping]] = ...) -> None: ...
+    def __init__(self, host: _Optional[str] = ..., uid: _Optional[str] = ..., certificate_pem: _Optional[str] = ..., ca_pem: _Optional[str] = ..., permit_keys: _Optional[_Iterable[bytes]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., audit_key: _Optional[bytes] = ..., trust: _Optional[_Union[SignedTrust, _Mapping]] = ...) -> None: ...
 
 class SignedTrust(_message.Message):
     __slots__ = ("trust", "signature")

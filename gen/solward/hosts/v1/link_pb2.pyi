@@ -1,3 +1,4 @@
+from solward.audit.v1 import audit_pb2 as _audit_pb2
 from solward.hosts.v1 import enrollment_pb2 as _enrollment_pb2
 from solward.policy.v1 import policy_pb2 as _policy_pb2
 from google.protobuf.internal import containers as _containers
@@ -71,13 +72,14 @@ RECEIPT_RESULT_REFUSED: ReceiptResult
 RECEIPT_RESULT_FAILED: ReceiptResult
 
 class ConnectRequest(_message.Message):
-    __slots__ = ("hello", "samples", "events", "receipt", "progress", "unit", "trust_kept")
+    __slots__ = ("hello", "samples", "events", "receipt", "progress", "unit", "witness", "trust_kept")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
+    WITNESS_FIELD_NUMBER: _ClassVar[int]
     TRUST_KEPT_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     samples: SampleBatch
@@ -85,20 +87,33 @@ class ConnectRequest(_message.Message):
     receipt: SignedReceipt
     progress: CommandProgress
     unit: UnitReport
+    witness: WitnessReport
     trust_kept: TrustKept
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., samples: _Optional[_Union[SampleBatch, _Mapping]] = ..., events: _Optional[_Union[EventBatch, _Mapping]] = ..., receipt: _Optional[_Union[SignedReceipt, _Mapping]] = ..., progress: _Optional[_Union[CommandProgress, _Mapping]] = ..., unit: _Optional[_Union[UnitReport, _Mapping]] = ..., trust_kept: _Optional[_Union[TrustKept, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., samples: _Optional[_Union[SampleBatch, _Mapping]] = ..., events: _Optional[_Union[EventBatch, _Mapping]] = ..., receipt: _Optional[_Union[SignedReceipt, _Mapping]] = ..., progress: _Optional[_Union[CommandProgress, _Mapping]] = ..., unit: _Optional[_Union[UnitReport, _Mapping]] = ..., witness: _Optional[_Union[WitnessReport, _Mapping]] = ..., trust_kept: _Optional[_Union[TrustKept, _Mapping]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
-    __slots__ = ("welcome", "ack", "command", "trust")
+    __slots__ = ("welcome", "ack", "command", "checkpoint", "trust")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     ack: Ack
     command: Command
+    checkpoint: _audit_pb2.Checkpoint
     trust: _enrollment_pb2.SignedTrust
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., trust: _Optional[_Union[_enrollment_pb2.SignedTrust, _Mapping]] = ...) -> None: ...
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., checkpoint: _Optional[_Union[_audit_pb2.Checkpoint, _Mapping]] = ..., trust: _Optional[_Union[_enrollment_pb2.SignedTrust, _Mapping]] = ...) -> None: ...
+
+class WitnessReport(_message.Message):
+    __slots__ = ("held", "refused", "reason")
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    held: _audit_pb2.Checkpoint
+    refused: _audit_pb2.Checkpoint
+    reason: str
+    def __init__(self, held: _Optional[_Union[_audit_pb2.Checkpoint, _Mapping]] = ..., refused: _Optional[_Union[_audit_pb2.Checkpoint, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class TrustKept(_message.Message):
     __slots__ = ("version",)
@@ -107,7 +122,7 @@ class TrustKept(_message.Message):
     def __init__(self, version: _Optional[int] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent_version", "protocol", "spool_id", "first_sequence", "exchange_token", "unix_ms", "dropped_samples", "allowed_units", "knows_validator", "group", "labels", "has_ledger_tool", "trust_version")
+    __slots__ = ("agent_version", "protocol", "spool_id", "first_sequence", "exchange_token", "unix_ms", "dropped_samples", "allowed_units", "knows_validator", "group", "labels", "has_ledger_tool", "held_checkpoint", "trust_version")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +142,7 @@ class Hello(_message.Message):
     GROUP_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     HAS_LEDGER_TOOL_FIELD_NUMBER: _ClassVar[int]
+    HELD_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     TRUST_VERSION_FIELD_NUMBER: _ClassVar[int]
     agent_version: str
     protocol: int
@@ -140,8 +156,9 @@ class Hello(_message.Message):
     group: str
     labels: _containers.ScalarMap[str, str]
     has_ledger_tool: bool
+    held_checkpoint: _audit_pb2.Checkpoint
     trust_version: int
-    def __init__(self, agent_version: _Optional[str] = ..., protocol: _Optional[int] = ..., spool_id: _Optional[str] = ..., first_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ..., dropped_samples: _Optional[int] = ..., allowed_units: _Optional[_Iterable[_Union[AllowedUnit, _Mapping]]] = ..., knows_validator: _Optional[bool] = ..., group: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., has_ledger_tool: _Optional[bool] = ..., trust_version: _Optional[int] = ...) -> None: ...
+    def __init__(self, agent_version: _Optional[str] = ..., protocol: _Optional[int] = ..., spool_id: _Optional[str] = ..., first_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ..., dropped_samples: _Optional[int] = ..., allowed_units: _Optional[_Iterable[_Union[AllowedUnit, _Mapping]]] = ..., knows_validator: _Optional[bool] = ..., group: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., has_ledger_tool: _Optional[bool] = ..., held_checkpoint: _Optional[_Union[_audit_pb2.Checkpoint, _Mapping]] = ..., trust_version: _Optional[int] = ...) -> None: ...
 
 class AllowedUnit(_message.Message):
     __slots__ = ("unit", "actions")

@@ -25,25 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esolward/policy/v1/policy.proto\x12\x11solward.policy.v1\x1a google/protobuf/descriptor.proto\"\xe7\x02\n\x0cMethodPolicy\x12\x12\n\npermission\x18\x01 \x01(\t\x12%\n\x04risk\x18\x02 \x01(\x0e\x32\x17.solward.policy.v1.Risk\x12\x36\n\rsecond_factor\x18\x03 \x01(\x0e\x32\x1f.solward.policy.v1.SecondFactor\x12\x11\n\tapprovals\x18\x04 \x01(\r\x12\x34\n\nprincipals\x18\x05 \x03(\x0e\x32 .solward.policy.v1.PrincipalKind\x12,\n\x05\x61udit\x18\x06 \x01(\x0e\x32\x1d.solward.policy.v1.AuditLevel\x12*\n\x04rate\x18\x07 \x01(\x0e\x32\x1c.solward.policy.v1.RateClass\x12\x16\n\x0eresource_field\x18\x08 \x01(\t\x12\x0e\n\x06scoped\x18\t \x01(\x08\x12\x19\n\x11others_permission\x18\n \x01(\t\"\xc4\x01\n\nFieldRules\x12\x10\n\x08required\x18\x01 \x01(\x08\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x12\n\nmin_length\x18\x03 \x01(\r\x12\x12\n\nmax_length\x18\x04 \x01(\r\x12\x10\n\x03min\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\tmax_items\x18\x07 \x01(\r\x12\x11\n\tsensitive\x18\x08 \x01(\x08\x12\x11\n\tapprovals\x18\t \x01(\rB\x06\n\x04_minB\x06\n\x04_max*c\n\x04Risk\x12\x14\n\x10RISK_UNSPECIFIED\x10\x00\x12\r\n\tRISK_READ\x10\x01\x12\x10\n\x0cRISK_OPERATE\x10\x02\x12\x14\n\x10RISK_DESTRUCTIVE\x10\x03\x12\x0e\n\nRISK_ADMIN\x10\x04*{\n\x0cSecondFactor\x12\x1d\n\x19SECOND_FACTOR_UNSPECIFIED\x10\x00\x12\x16\n\x12SECOND_FACTOR_NONE\x10\x01\x12\x18\n\x14SECOND_FACTOR_RECENT\x10\x02\x12\x1a\n\x16SECOND_FACTOR_PER_CALL\x10\x03*\x9c\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18PRINCIPAL_KIND_ANONYMOUS\x10\x01\x12\x17\n\x13PRINCIPAL_KIND_USER\x10\x02\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x03\x12\x18\n\x14PRINCIPAL_KIND_AGENT\x10\x04*p\n\nAuditLevel\x12\x1b\n\x17\x41UDIT_LEVEL_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41UDIT_LEVEL_NONE\x10\x01\x12\x17\n\x13\x41UDIT_LEVEL_REFUSED\x10\x02\x12\x16\n\x12\x41UDIT_LEVEL_ALWAYS\x10\x03*\x84\x01\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x19\n\x15RATE_CLASS_CREDENTIAL\x10\x01\x12\x13\n\x0fRATE_CLASS_READ\x10\x02\x12\x14\n\x10RATE_CLASS_WRITE\x10\x03\x12\x15\n\x11RATE_CLASS_STREAM\x10\x04:Q\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1f.solward.policy.v1.MethodPolicy:M\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1d.solward.policy.v1.FieldRulesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esolward/policy/v1/policy.proto\x12\x11solward.policy.v1\x1a google/protobuf/descriptor.proto\"\x80\x03\n\x0cMethodPolicy\x12\x12\n\npermission\x18\x01 \x01(\t\x12%\n\x04risk\x18\x02 \x01(\x0e\x32\x17.solward.policy.v1.Risk\x12\x36\n\rsecond_factor\x18\x03 \x01(\x0e\x32\x1f.solward.policy.v1.SecondFactor\x12\x11\n\tapprovals\x18\x04 \x01(\r\x12\x34\n\nprincipals\x18\x05 \x03(\x0e\x32 .solward.policy.v1.PrincipalKind\x12,\n\x05\x61udit\x18\x06 \x01(\x0e\x32\x1d.solward.policy.v1.AuditLevel\x12*\n\x04rate\x18\x07 \x01(\x0e\x32\x1c.solward.policy.v1.RateClass\x12\x16\n\x0eresource_field\x18\x08 \x01(\t\x12\x0e\n\x06scoped\x18\t \x01(\x08\x12\x17\n\x0fpower_approvals\x18\n \x01(\r\x12\x19\n\x11others_permission\x18\x0b \x01(\t\"\xc4\x01\n\nFieldRules\x12\x10\n\x08required\x18\x01 \x01(\x08\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x12\n\nmin_length\x18\x03 \x01(\r\x12\x12\n\nmax_length\x18\x04 \x01(\r\x12\x10\n\x03min\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\tmax_items\x18\x07 \x01(\r\x12\x11\n\tsensitive\x18\x08 \x01(\x08\x12\x11\n\tapprovals\x18\t \x01(\rB\x06\n\x04_minB\x06\n\x04_max*c\n\x04Risk\x12\x14\n\x10RISK_UNSPECIFIED\x10\x00\x12\r\n\tRISK_READ\x10\x01\x12\x10\n\x0cRISK_OPERATE\x10\x02\x12\x14\n\x10RISK_DESTRUCTIVE\x10\x03\x12\x0e\n\nRISK_ADMIN\x10\x04*{\n\x0cSecondFactor\x12\x1d\n\x19SECOND_FACTOR_UNSPECIFIED\x10\x00\x12\x16\n\x12SECOND_FACTOR_NONE\x10\x01\x12\x18\n\x14SECOND_FACTOR_RECENT\x10\x02\x12\x1a\n\x16SECOND_FACTOR_PER_CALL\x10\x03*\x9c\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18PRINCIPAL_KIND_ANONYMOUS\x10\x01\x12\x17\n\x13PRINCIPAL_KIND_USER\x10\x02\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x03\x12\x18\n\x14PRINCIPAL_KIND_AGENT\x10\x04*p\n\nAuditLevel\x12\x1b\n\x17\x41UDIT_LEVEL_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41UDIT_LEVEL_NONE\x10\x01\x12\x17\n\x13\x41UDIT_LEVEL_REFUSED\x10\x02\x12\x16\n\x12\x41UDIT_LEVEL_ALWAYS\x10\x03*\x84\x01\n\tRateClass\x12\x1a\n\x16RATE_CLASS_UNSPECIFIED\x10\x00\x12\x19\n\x15RATE_CLASS_CREDENTIAL\x10\x01\x12\x13\n\x0fRATE_CLASS_READ\x10\x02\x12\x14\n\x10RATE_CLASS_WRITE\x10\x03\x12\x15\n\x11RATE_CLASS_STREAM\x10\x04:Q\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1f.solward.policy.v1.MethodPolicy:M\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1d.solward.policy.v1.FieldRulesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'solward.policy.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RISK']._serialized_start=648
-  _globals['_RISK']._serialized_end=747
-  _globals['_SECONDFACTOR']._serialized_start=749
-  _globals['_SECONDFACTOR']._serialized_end=872
-  _globals['_PRINCIPALKIND']._serialized_start=875
-  _globals['_PRINCIPALKIND']._serialized_end=1031
-  _globals['_AUDITLEVEL']._serialized_start=1033
-  _globals['_AUDITLEVEL']._serialized_end=1145
-  _globals['_RATECLASS']._serialized_start=1148
-  _globals['_RATECLASS']._serialized_end=1280
+  _globals['_RISK']._serialized_start=673
+  _globals['_RISK']._serialized_end=772
+  _globals['_SECONDFACTOR']._serialized_start=774
+  _globals['_SECONDFACTOR']._serialized_end=897
+  _globals['_PRINCIPALKIND']._serialized_start=900
+  _globals['_PRINCIPALKIND']._serialized_end=1056
+  _globals['_AUDITLEVEL']._serialized_start=1058
+  _globals['_AUDITLEVEL']._serialized_end=1170
+  _globals['_RATECLASS']._serialized_start=1173
+  _globals['_RATECLASS']._serialized_end=1305
   _globals['_METHODPOLICY']._serialized_start=88
-  _globals['_METHODPOLICY']._serialized_end=447
-  _globals['_FIELDRULES']._serialized_start=450
-  _globals['_FIELDRULES']._serialized_end=646
+  _globals['_METHODPOLICY']._serialized_end=472
+  _globals['_FIELDRULES']._serialized_start=475
+  _globals['_FIELDRULES']._serialized_end=671
 # @@protoc_insertion_point(module_scope)

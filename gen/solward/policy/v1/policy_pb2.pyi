@@ -74,7 +74,7 @@ FIELD_FIELD_NUMBER: _ClassVar[int]
 field: _descriptor.FieldDescriptor
 
 class MethodPolicy(_message.Message):
-    __slots__ = ("permission", "risk", "second_factor", "approvals", "principals", "audit", "rate", "resource_field", "scoped", "others_permission")
+    __slots__ = ("permission", "risk", "second_factor", "approvals", "principals", "audit", "rate", "resource_field", "scoped", "power_approvals", "others_permission")
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     RISK_FIELD_NUMBER: _ClassVar[int]
     SECOND_FACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class MethodPolicy(_message.Message):
     RATE_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_FIELD_FIELD_NUMBER: _ClassVar[int]
     SCOPED_FIELD_NUMBER: _ClassVar[int]
+    POWER_APPROVALS_FIELD_NUMBER: _ClassVar[int]
     OTHERS_PERMISSION_FIELD_NUMBER: _ClassVar[int]
     permission: str
     risk: Risk
@@ -94,8 +95,9 @@ class MethodPolicy(_message.Message):
     rate: RateClass
     resource_field: str
     scoped: bool
+    power_approvals: int
     others_permission: str
-    def __init__(self, permission: _Optional[str] = ..., risk: _Optional[_Union[Risk, str]] = ..., second_factor: _Optional[_Union[SecondFactor, str]] = ..., approvals: _Optional[int] = ..., principals: _Optional[_Iterable[_Union[PrincipalKind, str]]] = ..., audit: _Optional[_Union[AuditLevel, str]] = ..., rate: _Optional[_Union[RateClass, str]] = ..., resource_field: _Optional[str] = ..., scoped: _Optional[bool] = ..., others_permission: _Optional[str] = ...) -> None: ...
+    def __init__(self, permission: _Optional[str] = ..., risk: _Optional[_Union[Risk, str]] = ..., second_factor: _Optional[_Union[SecondFactor, str]] = ..., approvals: _Optional[int] = ..., principals: _Optional[_Iterable[_Union[PrincipalKind, str]]] = ..., audit: _Optional[_Union[AuditLevel, str]] = ..., rate: _Optional[_Union[RateClass, str]] = ..., resource_field: _Optional[str] = ..., scoped: _Optional[bool] = ..., power_approvals: _Optional[int] = ..., others_permission: _Optional[str] = ...) -> None: ...
 
 class FieldRules(_message.Message):
     __slots__ = ("required", "pattern", "min_length", "max_length", "min", "max", "max_items", "sensitive", "approvals")

@@ -21,6 +21,7 @@ from agent.link.spool import Spool
 from agent.probes.base import Series
 from agent.probes.unit import UnitWatch
 from agent.settings import Settings
+from agent.witness import Witness
 from common.pki import load_certificates
 from tests.support.plane import Machine, Plane
 from tests.unit.agent.fakes import UNIT, FakeSystemd, make_identity
@@ -58,7 +59,7 @@ def link_parts(folder: Path, identity: Identity | None = None) -> Iterator[Link]
         allowed = Allowlist({UNIT: frozenset({"validator.restart"})})
         executor = Executor(systemd, journal, allowed, lambda: mine, worker, spool.make_room)
         units = UnitWatch(systemd, [UNIT])
-        direct = DirectLink(spool, worker, executor, units, allowed)
+        direct = DirectLink(spool, worker, executor, units, allowed, Witness(folder, mine.audit_key))
         yield Link(folder, spool, systemd, units, direct, mine)
     spool.close()
     journal.close()

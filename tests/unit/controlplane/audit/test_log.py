@@ -12,7 +12,8 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from common.auditlog import Checkpoint, Entry, Record
+from common.auditlines import Record
+from common.auditlog import Checkpoint, Entry
 from common.auditverify import verify
 from common.errors import SolwardError
 from controlplane.audit.log import AuditLog, AuditSettings

@@ -378,17 +378,18 @@ class Told:
     """In place of Notices: what was raised."""
 
     def __init__(self) -> None:
-        self.notices: list[tuple[str, str]] = []
+        self.notices: list[tuple[str, str, str]] = []
 
-    async def give(self, name: str, evidence: str) -> None:
-        self.notices.append((name, evidence))
+    async def give(self, name: str, evidence: str, by: str) -> None:
+        self.notices.append((name, evidence, by))
 
 
 def factor(
     proofs: Proofs, required: bool = True, approved: Approved | None = None, told: Told | None = None
 ) -> SecondFactor:
     glass: Any = BreakGlass(told or Told())  # type: ignore[arg-type]
-    return SecondFactor(proofs, approved or Approved(), glass, required=required)  # type: ignore[arg-type]
+    power: Any = None
+    return SecondFactor(proofs, approved or Approved(), power, glass, required=required)  # type: ignore[arg-type]
 
 
 PER_CALL = {"second_factor": policy_pb2.SECOND_FACTOR_PER_CALL}
@@ -429,10 +430,10 @@ async def test_factor_is_not_asked_of_a_plan_nor_in_a_laboratory() -> None:
 @pytest.mark.parametrize("required", [True, False])
 async def test_a_call_that_others_approve_waits_for_them_after_the_code_and_is_made_once(required: bool) -> None:
     wants = {"approvals": 2, **(PER_CALL if required else {})}
-    made = call(auth_pb2.LoginRequest(), person(), **wants)
+    made = call(auth_pb2.LogoutRequest(), person(), **wants)
     if required:
         assert (await refusal(factor(Proofs()), made)).reason == "SECOND_FACTOR_REQUIRED"
-        made = call(auth_pb2.LoginRequest(), person(), metadata={PROOF_KEY: "p"}, **wants)
+        made = call(auth_pb2.LogoutRequest(), person(), metadata={PROOF_KEY: "p"}, **wants)
     error = await refusal(factor(Proofs(proof="p"), required), made)
     assert (error.reason, error.metadata) == ("APPROVALS_MISSING", {"wanted": "2"})
     approved = Approved(enough=True)
@@ -442,21 +443,23 @@ async def test_a_call_that_others_approve_waits_for_them_after_the_code_and_is_m
 
 async def test_glass_is_broken_for_a_reason_and_everybody_hears_of_it() -> None:
     told, approved = Told(), Approved()
-    made = call(auth_pb2.LoginRequest(), person(), metadata={GLASS_KEY: "the cluster is down"}, approvals=2)
+    made = call(auth_pb2.LogoutRequest(), person(), metadata={GLASS_KEY: "the cluster is down"}, approvals=2)
     with capture_logs() as logs:
         await factor(Proofs(), required=False, approved=approved, told=told).enter(made)
     assert (made.break_glass, made.approvals, approved.used) == ("the cluster is down", 0, [])
     assert [(line["log_level"], line["event"], line["reason"]) for line in logs] == [
         ("critical", "glass broken", "the cluster is down")
     ]
-    assert told.notices == [("break_glass", "alice called toy.v1.Toys/Play without approval: the cluster is down")]
+    assert told.notices == [
+        ("break_glass", "alice called toy.v1.Toys/Play without approval: the cluster is down", "alice")
+    ]
 
 
 async def test_glass_stays_whole_for_a_poor_reason_and_for_who_may_not() -> None:
-    poor = call(auth_pb2.LoginRequest(), person(), metadata={GLASS_KEY: "because"}, approvals=2)
+    poor = call(auth_pb2.LogoutRequest(), person(), metadata={GLASS_KEY: "because"}, approvals=2)
     assert (await refusal(factor(Proofs(), required=False), poor)).reason == "BREAK_GLASS_REFUSED"
     operator = call(
-        auth_pb2.LoginRequest(), person("operator"), metadata={GLASS_KEY: "the cluster is down"}, approvals=2
+        auth_pb2.LogoutRequest(), person("operator"), metadata={GLASS_KEY: "the cluster is down"}, approvals=2
     )
     assert (await refusal(factor(Proofs(), required=False), operator)).reason == "BREAK_GLASS_REFUSED"
 

@@ -102,12 +102,12 @@ async def test_who_cannot_be_meant(wanted: controls_pb2.Selector, reason: str) -
 )
 async def test_limits_that_cannot_be_kept(rollout: pb.Rollout, reason: str) -> None:
     with pytest.raises(SolwardError) as error:
-        await planner().rolling(selector(all=True), rollout, force=False)
+        await planner().rolling(await FLEET.active(), rollout, force=False, named=False)
     assert error.value.reason == reason
 
 
 async def test_a_host_that_cannot_be_acted_on_is_shown_with_the_reason() -> None:
-    plan = await planner().rolling(selector(all=True), pb.Rollout(), force=False)
+    plan = await planner().rolling(await FLEET.active(), pb.Rollout(), force=False, named=False)
     assert [each.refused.partition(":")[0] for each in plan.targets] == ["HOST_OFFLINE"] * 3
     shown = plan.operation("ana", "why")
     assert all(target.message for target in shown.targets)
