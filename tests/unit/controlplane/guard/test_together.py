@@ -78,5 +78,6 @@ def test_standard_services_have_policies_too() -> None:
     table = standard_table()
     assert "grpc.health.v1.Health/Check" in table
     assert table["grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"].policy.principals == [
-        policy_pb2.PRINCIPAL_KIND_USER
+        policy_pb2.PRINCIPAL_KIND_USER,
+        policy_pb2.PRINCIPAL_KIND_SERVICE,
     ]
