@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-Codec = Callable[[Any], Any]
+Codec = Callable[[Any], Any] | None
 
 # How long streams that are under way may go on over the channel before.
 LINGER_SECONDS = 3600.0
