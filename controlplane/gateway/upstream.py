@@ -7,6 +7,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
+Codec = Callable[[Any], Any] | None
+
 # How long streams that are under way may go on over the channel before.
 LINGER_SECONDS = 3600.0
 
@@ -44,13 +46,13 @@ class Upstream:
         await asyncio.gather(*self._closing, return_exceptions=True)
         await self._channel.close()
 
-    def unary_unary(self, method: str, **codecs: Any) -> Callable[..., Any]:
+    def unary_unary(self, method: str, request_serializer: Codec, response_deserializer: Codec) -> Callable[..., Any]:
         """As a channel's."""
-        return self._callable(lambda channel: channel.unary_unary(method, **codecs))
+        return self._callable(lambda channel: channel.unary_unary(method, request_serializer, response_deserializer))
 
-    def unary_stream(self, method: str, **codecs: Any) -> Callable[..., Any]:
+    def unary_stream(self, method: str, request_serializer: Codec, response_deserializer: Codec) -> Callable[..., Any]:
         """As a channel's."""
-        return self._callable(lambda channel: channel.unary_stream(method, **codecs))
+        return self._callable(lambda channel: channel.unary_stream(method, request_serializer, response_deserializer))
 
     def _callable(self, make: Callable[[grpc.aio.Channel], Any]) -> Callable[..., Any]:
         made = (self._channel, make(self._channel))

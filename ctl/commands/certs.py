@@ -84,7 +84,7 @@ def list_(context: str | None, user: str, service: str, everybody: bool, form: F
     print_messages(run(context, work).certificates, form, COLUMNS, _row)
 
 
-@certs.command()
+@certs.command(short_help="End CERTIFICATE at once.")
 @click.argument("certificate")
 @click.option("--user", default="", help="Of another user than yourself.")
 @click.option("--service", default="", help="Of a program.")
@@ -141,7 +141,7 @@ def set_service(context: str | None, service: str, role: str, disabled: bool | N
     )
 
 
-@certs.command()
+@certs.command(short_help="List the authorities, and the server's certificate.")
 @output_option
 @click.pass_obj
 def authorities(context: str | None, form: Form) -> None:

@@ -63,7 +63,7 @@ async def test_a_certificate_is_issued_used_and_revoked(plane: Plane, tmp_path: 
     assert (json.loads(shown.output)["username"], json.loads(shown.output)["troubles"]) == ("services/reporter", [])
     assert "robot" in (await ctl("context", "list")).output
 
-    serial = json.loads((await ctl("certs", "list", "--output", "json")).output)["name"].partition("/")[2]
+    serial = json.loads((await ctl("certs", "list", "--output", "json")).output)[0]["name"].partition("/")[2]
     revoked = await ctl("--context", "default", "certs", "revoke", serial[:12], "--service", "reporter")
     assert revoked.exit_code == 0, revoked.output
     refused = await ctl("status")
@@ -95,7 +95,7 @@ async def test_a_session_brings_the_roots_of_today(plane: Plane) -> None:
     listed = await ctl("certs", "authorities", "--output", "json")
     assert listed.exit_code == 0, listed.output
     assert contexts.load("default").ca_pem == plane.installation.pki.roots_pem.decode()
-    found = [json.loads(line) for line in listed.output.splitlines()]
+    found = json.loads(listed.output)
     assert [one.get("phase") for one in found] == ["active", "next", None]
 
 
