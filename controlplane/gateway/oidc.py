@@ -86,7 +86,11 @@ class OidcPages:
 
 def _unary(channel: grpc.aio.Channel | Upstream, method: str, reply: Any) -> Any:
     read = reply.FromString if reply else None
-    return channel.unary_unary(f"{_AUTH}/{method}", lambda message: message.SerializeToString(), read)
+    return channel.unary_unary(
+        f"{_AUTH}/{method}",
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=read,
+    )
 
 
 def _one(request: web.Request, name: str) -> str:
