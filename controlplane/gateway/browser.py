@@ -109,6 +109,8 @@ class BrowserSessions:
         values, named = self.cookies_of(reply), cookies.session_of(session.access_token)
         session.ClearField("access_token")
         session.ClearField("refresh_token")
+        # A browser has its own.
+        session.ClearField("roots_pem")
         body = replies.message_value(reply) | {"csrfToken": self._cookies.csrf_token(named)}
         return _with_cookies(replies.as_json(body), values)
 
