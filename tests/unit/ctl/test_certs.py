@@ -96,7 +96,7 @@ async def test_a_session_brings_the_roots_of_today(plane: Plane) -> None:
     assert listed.exit_code == 0, listed.output
     assert contexts.load("default").ca_pem == plane.installation.pki.roots_pem.decode()
     found = json.loads(listed.output)
-    assert [one.get("phase") for one in found] == ["active", "next", None]
+    assert [one.get("phase") for one in found] == ["active", "next", ""]
 
 
 def stamp(moment: dt.datetime) -> Timestamp:
