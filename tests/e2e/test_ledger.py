@@ -22,7 +22,7 @@ BOOT = snapshots.SLOT
 FIRST, LAST = BOOT - 10, BOOT + 20
 RANGE = ("--from", str(FIRST), "--to", str(LAST))
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(360)
 
 
 def write(ledger: Path, **how: Any) -> None:

@@ -22,7 +22,7 @@ ENDED = (pb.OPERATION_STATE_SUCCEEDED, pb.OPERATION_STATE_FAILED, pb.OPERATION_S
 DONE = ("OPERATION_STATE_SUCCEEDED", "OPERATION_STATE_FAILED", "OPERATION_STATE_ABORTED", "OPERATION_STATE_PAUSED")
 NAMES = ("sol-1", "sol-2", "sol-3")
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(360)
 
 
 @asynccontextmanager
@@ -65,9 +65,10 @@ async def show(made: Cluster, name: str) -> dict[str, Any]:
 
 async def until(made: Cluster, name: str, holds: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
     try:
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(180):
             while not holds(found := await show(made, name)):
-                await asyncio.sleep(0.1)
+                # Each look is a ctl of its own, which takes of the machine what the fleet needs.
+                await asyncio.sleep(0.5)
             return found
     except TimeoutError:
         raise AssertionError(f"{what}: {await show(made, name)}") from None

@@ -23,7 +23,7 @@ NAMES = ("sol-1", "sol-2", "sol-3")
 # What a team is promised: a dead one's operations go on within this.
 TAKE_OVER_S = 15.0
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(420)
 
 
 @asynccontextmanager
