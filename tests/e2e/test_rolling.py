@@ -68,7 +68,7 @@ async def until(made: Cluster, name: str, holds: Callable[[dict[str, Any]], bool
         async with asyncio.timeout(180):
             while not holds(found := await show(made, name)):
                 # Each look is a ctl of its own, which takes of the machine what the fleet needs.
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.25)
             return found
     except TimeoutError:
         raise AssertionError(f"{what}: {await show(made, name)}") from None
