@@ -164,7 +164,7 @@ class App:
             second_factor_roles=frozenset(settings.second_factor_roles if settings.require_second_factor else ()),
         )  # fmt: skip
         people = People(users, factors, principals.forget)
-        approvals = CallApprovals(ApprovalRepository(self.engine), users, roles)
+        approvals, power = CallApprovals(ApprovalRepository(self.engine), users, roles), Power(users, roles)
         enrollment = Enrollment(hosts, pki, settings.trust_domain)
 
         self.links = Links()
@@ -210,7 +210,7 @@ class App:
                 Authenticate(principals, rate),
                 rate,
                 Policy(places),
-                SecondFactor(factors, approvals, Power(users, roles), glass, required=settings.require_second_factor),
+                SecondFactor(factors, approvals, power, glass, required=settings.require_second_factor),
                 Validation(),
                 Audit(self.audit),
             ),
@@ -220,7 +220,6 @@ class App:
         auth_api = AuthApi(sessions, factors, stored_sessions, principals, people, oidc, settings.trust_domain, pki)
         certificates = ClientCertificates(stored_certificates, services, people, roles, pki, settings.trust_domain)
         certificates_api = CertificatesApi(certificates, pki, principals)
-        power = Power(users, roles)
         access_api = AccessApi(
             people, roles, power, stored_access, sessions, principals, hosts, explainer, approvals, certificates
         )

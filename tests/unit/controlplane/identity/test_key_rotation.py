@@ -1,5 +1,6 @@
 """Keys that change: what was made with the one before holds until it is retired."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,24 @@ from controlplane.gateway.cookies import Cookies, SessionTokens
 from controlplane.identity.installation import InstallationError, create, load
 from controlplane.identity.key_rotation import KEYS, retire, rotate, states
 from controlplane.identity.secrets import seal, unseal
+from controlplane.settings import Settings
+from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.users import UserRepository
 from tests.support.plane import Person, Plane, control_plane, make_settings
 from tests.support.stream import refused
+
+
+async def migrated(settings: Settings) -> None:
+    engine = open_engine(settings.database())
+    await migrate(engine)
+    await close_engine(engine)
 
 
 @pytest.mark.parametrize("name", KEYS)
 def test_two_are_valid_from_a_rotation_until_the_old_one_is_retired(tmp_path: Path, name: str) -> None:
     settings = make_settings(tmp_path)
     create(settings)
+    asyncio.run(migrated(settings))
     keys = settings.data_dir / "keys"
     before = (keys / f"{name}.key").read_bytes()
     rotate(settings, name)
@@ -63,13 +73,16 @@ async def test_people_stay_signed_in_over_a_rotation_and_seeds_are_sealed_anew(t
         settings = plane.settings
     for name in ("token", "seed"):
         rotate(settings, name)
+    # Before the first start with the new key every authenticator would be lost.
+    with pytest.raises(InstallationError, match="restart the control plane first"):
+        await asyncio.to_thread(retire, settings, "seed")
     async with control_plane(tmp_path) as plane:
         assert (await whoami(plane, person)).username == person.name
         row = await UserRepository(plane.app.engine).by_uid(person.uid)
         assert row is not None
         assert unseal(load(settings).seed_key, row.uid, row.totp_seed)
     for name in ("token", "seed"):
-        retire(settings, name)
+        await asyncio.to_thread(retire, settings, name)
     async with control_plane(tmp_path) as plane:
         assert (await refused(whoami(plane, person))).reason == "TOKEN_INVALID"
         assert (await plane.login(person)).access_token
