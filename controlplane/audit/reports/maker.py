@@ -16,9 +16,15 @@ from controlplane.audit.log import AuditLog
 from controlplane.audit.reports.collect import collect
 from controlplane.audit.reports.content import Content
 from controlplane.audit.reports.html import render_html
-from controlplane.audit.reports.pdf import render_pdf
 from controlplane.guard.table import PolicyTable
 from controlplane.settings import ReportSettings
+
+
+def _pdf(content: Content) -> bytes:
+    # Few control planes ever print, and every start would wait for what it takes.
+    from controlplane.audit.reports.pdf import render_pdf
+
+    return render_pdf(content)
 
 
 def _json(content: Content) -> bytes:
@@ -27,7 +33,7 @@ def _json(content: Content) -> bytes:
 
 _FORMATS: dict[int, tuple[str, str, Callable[[Content], bytes]]] = {
     pb.REPORT_FORMAT_HTML: ("html", "text/html; charset=utf-8", render_html),
-    pb.REPORT_FORMAT_PDF: ("pdf", "application/pdf", render_pdf),
+    pb.REPORT_FORMAT_PDF: ("pdf", "application/pdf", _pdf),
     pb.REPORT_FORMAT_JSON: ("json", "application/json", _json),
 }
 _LOOK_S = 3600.0
