@@ -85,6 +85,10 @@ class Breaker:
             self._until = self._now() + wait_s * random.uniform(0.8, 1.2)  # noqa: S311
             self._opened += 1
 
+    def close(self) -> None:
+        """Forget it: whoever made the calls is closed, and how it stood says nothing any more."""
+        _ALL.discard(self)
+
     @property
     def used(self) -> bool:
         """Whether a call was ever asked for."""

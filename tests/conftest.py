@@ -1,13 +1,14 @@
 """Fixtures of every test."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.plane import Plane, control_plane
+from tests.support.programs import forking
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("solward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -19,6 +20,12 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("SOLWARD_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_are_forked() -> Iterator[None]:
+    with forking():
+        yield
 
 
 @pytest.fixture

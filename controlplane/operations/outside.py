@@ -40,6 +40,7 @@ class OutsideView:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the client."""
+        self._breaker.close()
         if self._session:
             await self._session.close()
 

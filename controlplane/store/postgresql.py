@@ -64,6 +64,7 @@ def open_postgresql(dsn: str) -> AsyncEngine:
         hide_parameters=True,
     )
     event.listen(engine.sync_engine, "handle_error", _mend)
+    event.listen(engine.sync_engine, "engine_disposed", lambda _: breaker.close())
     return engine
 
 

@@ -55,5 +55,6 @@ class RedisStore:
 
     async def close(self) -> None:
         """Close every connection."""
+        self.breaker.close()
         await self.client.aclose()
         await self.client.connection_pool.disconnect()

@@ -13,7 +13,8 @@ import yaml
 
 from tests.bench.rows import Row, quantile, row
 from tests.bench.setup import HIGH_LIMITS
-from tests.support.cluster import ROOT, Cluster, HostProcess, cluster
+from tests.support.cluster import Cluster, HostProcess, cluster
+from tests.support.programs import ROOT
 
 METHODS = 20
 SECONDS = 60

@@ -19,7 +19,8 @@ from ctl.client import Client
 from ctl.contexts import load
 from tests.bench.rows import Row, quantile, row
 from tests.bench.setup import HIGH_LIMITS, Certified, certify_hosts, installation, mtls_channel
-from tests.support.cluster import BIN, Cluster, cluster
+from tests.support.cluster import Cluster, cluster
+from tests.support.programs import BIN
 
 RESTARTS = 15
 HELPS = 20

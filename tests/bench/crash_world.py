@@ -18,7 +18,8 @@ from solward.operations.v1 import operations_pb2 as pb
 from common.errors import info_of
 from tests.peers.fixtures import validator_peer
 from tests.peers.validator_state import key_of, write_keypair
-from tests.support.cluster import BIN, UNIT, About, Cluster, HostProcess, Ran, cluster
+from tests.support.cluster import UNIT, About, Cluster, HostProcess, cluster
+from tests.support.programs import BIN, Ran
 
 # Restart= of each host's unit.
 POLICIES = {"sol-1": "on-failure", "sol-2": "always", "sol-3": "no"}

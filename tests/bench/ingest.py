@@ -14,7 +14,8 @@ import psutil
 
 from tests.bench.rows import Row, row
 from tests.bench.setup import HIGH_LIMITS, Certified, certify_hosts, installation
-from tests.support.cluster import Cluster, cluster, run_program
+from tests.support.cluster import Cluster, cluster
+from tests.support.programs import run_program
 
 AGENTS = 200
 SERIES = 300

@@ -20,7 +20,8 @@ from ctl.client import Client
 from ctl.contexts import load
 from tests.bench.rows import Row, row
 from tests.bench.setup import HIGH_LIMITS, certify_hosts, installation
-from tests.support.cluster import ROOT, Cluster, cluster
+from tests.support.cluster import Cluster, cluster
+from tests.support.programs import ROOT
 
 HOSTS = 200
 AT_ONCE = 10

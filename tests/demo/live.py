@@ -15,8 +15,9 @@ from solward.rpc.v1 import rpc_pb2
 from ctl.client import Client
 from ctl.contexts import load
 from ctl.views.rpc import metrics_table
-from tests.support.cluster import BIN, PASSWORD, Cluster
+from tests.support.cluster import PASSWORD, Cluster
 from tests.support.codes import STEP_SECONDS
+from tests.support.programs import BIN
 
 WATCH = "solward.rpc.v1.RpcService/WatchMetrics"
 PICTURE_SECONDS = 35

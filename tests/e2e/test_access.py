@@ -9,8 +9,9 @@ from pathlib import Path
 import aiohttp
 import pyotp
 
-from tests.support.cluster import BIN, cluster
+from tests.support.cluster import cluster
 from tests.support.oidc import Browser, oidc_server
+from tests.support.programs import BIN
 
 PASSWORD = "a password of carol's own"
 

@@ -9,7 +9,8 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
-from tests.support.cluster import BIN, About, Cluster, HostProcess, cluster
+from tests.support.cluster import About, Cluster, HostProcess, cluster
+from tests.support.programs import BIN
 
 SOON_S = 15.0
 

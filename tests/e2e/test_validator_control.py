@@ -14,7 +14,8 @@ import pytest
 
 from tests.peers.fixtures import validator_peer
 from tests.peers.validator_state import key_of, make_keypair, write_keypair
-from tests.support.cluster import About, Cluster, HostProcess, Ran, cluster
+from tests.support.cluster import About, Cluster, HostProcess, cluster
+from tests.support.programs import Ran
 
 SUCCEEDED, FAILED = "OPERATION_STATE_SUCCEEDED", "OPERATION_STATE_FAILED"
 VOTE_ACCOUNT = key_of("the vote account")

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.support.cluster import run_program
+from tests.support.programs import run_program
 
 # libpam-systemd is the logind that polkitd wants; bookworm's python3 is 3.11, as is our environment's.
 PACKAGES = "systemd,systemd-sysv,libpam-systemd,dbus,polkitd,python3,adduser"

@@ -16,9 +16,10 @@ import yaml
 from agent.link.spool import Spool
 from tests.fleet.machine import PYTHONPATH, Machine, machine
 from tests.fleet.wire import Wire, wire_to
-from tests.support.cluster import BIN, PASSWORD, ROOT, UNIT, Cluster, cluster, run_program, seed_of
+from tests.support.cluster import PASSWORD, UNIT, Cluster, cluster, seed_of
 from tests.support.codes import Authenticator
 from tests.support.ports import free_ports
+from tests.support.programs import BIN, ROOT, run_program
 
 AGENT, OTHER = "solward-agent.service", "other.service"
 USER = "solward-agent"

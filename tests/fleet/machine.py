@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.fleet.base import base_root
-from tests.support.cluster import ROOT, Ran, run_program
+from tests.support.programs import ROOT, Ran, run_program
 
 BOOT_SECONDS = 30.0
 # Where the host sees this repository and its packages, both read-only.

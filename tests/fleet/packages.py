@@ -14,7 +14,8 @@ from tests.fleet.base import STAMP
 from tests.fleet.fleet import ACTIONS, AGENT, STATE, USER, Fleet, Host
 from tests.fleet.machine import SOURCE, Machine, machine
 from tests.fleet.wire import wire_to
-from tests.support.cluster import ROOT, UNIT, Cluster, cluster, run_program
+from tests.support.cluster import UNIT, Cluster, cluster
+from tests.support.programs import ROOT, run_program
 
 DEBS = ROOT / "build" / "deb"
 # A unit that needs nothing of the release that it runs on.

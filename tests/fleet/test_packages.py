@@ -10,8 +10,9 @@ from tests.fleet.fleet import _VALIDATOR_UNIT, AGENT, STATE, USER, receipt_of, u
 from tests.fleet.machine import SOURCE, Machine, machine
 from tests.fleet.packages import DEBS, PLAIN_UNIT, apt, built, configure, enroll, mode_of, one_host, traces
 from tests.peers.fixtures import validator_peer
-from tests.support.cluster import PASSWORD, ROOT, UNIT, run_program
+from tests.support.cluster import PASSWORD, UNIT
 from tests.support.ports import free_ports
+from tests.support.programs import ROOT, run_program
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 

@@ -10,8 +10,8 @@ from solward.hosts.v1 import enrollment_pb2
 
 from agent.identity import FILE, Identity, IdentityError, IdentityStore, prepare_state
 from common.pki import certificate_request, new_key
-from tests.support.cluster import ROOT
 from tests.support.plane import Machine, Plane
+from tests.support.programs import ROOT
 from tests.support.stream import refused
 
 RENEW = "solward.hosts.v1.EnrollmentService/Renew"

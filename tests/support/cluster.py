@@ -7,7 +7,7 @@ import pwd
 import re
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,22 +23,13 @@ from tests.peers.fixtures import SystemdPeer, systemd_peer
 from tests.support.codes import Authenticator
 from tests.support.launcher import helper_argv, write_script
 from tests.support.ports import free_ports
+from tests.support.programs import BIN, Forked, Ran, run_program, start_program
 
-BIN = Path(sys.executable).parent
-ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a password for tests"
 READY_S = 30.0
 UNIT = "sol.service"
 JOB = "solward-job@.service"
 METHODS = ("getHealth", "getSlot", "getLatestBlockhash", "getAccountInfo", "getProgramAccounts", "getBlock")
-
-
-class Ran(NamedTuple):
-    """How a command line ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 class About(NamedTuple):
@@ -73,8 +64,8 @@ class HostProcess:
     rpc_port: int
     control_port: int
     config: Path
-    agent: Process | None = None
-    helper: Process | None = None
+    agent: Process | Forked | None = None
+    helper: Process | Forked | None = None
 
     @property
     def script(self) -> Path:
@@ -85,6 +76,12 @@ class HostProcess:
     def log(self) -> str:
         """What the agent logged."""
         return (self.folder / "agent.log").read_text()
+
+    @property
+    def validator_log(self) -> str:
+        """What the validator logged."""
+        path = self.folder / "validator.log"
+        return path.read_text() if path.exists() else ""
 
 
 @dataclass
@@ -99,7 +96,7 @@ class Cluster:
     authenticator: Authenticator
     stack: AsyncExitStack
     settings: dict[str, Any]
-    server: Process | None = None
+    server: Process | Forked | None = None
     agent_program: tuple[str, ...] = (str(BIN / "solward-agent"),)
     hosts: dict[str, HostProcess] = field(default_factory=dict)
     people: dict[str, Authenticator] = field(default_factory=dict)
@@ -129,12 +126,10 @@ class Cluster:
     async def begin_server(self) -> None:
         """Start the control plane."""
         with (self.folder / "controlplane.log").open("ab") as log:
-            self.server = await asyncio.create_subprocess_exec(
-                str(BIN / "solward-controlplane"), "serve",
-                env=self.environment(), stdout=log, stderr=log, stdin=DEVNULL,
-            )  # fmt: skip
+            argv = [str(BIN / "solward-controlplane"), "serve"]
+            self.server = await start_program(argv, self.environment(), log)
 
-    async def until_open(self, port: int, process: Process) -> None:
+    async def until_open(self, port: int, process: Process | Forked) -> None:
         """Wait until a port takes connections."""
         async with asyncio.timeout(READY_S):
             while True:
@@ -196,6 +191,8 @@ class Cluster:
     async def add_host(self, name: str, about: About | None = None, **validator: Any) -> HostProcess:
         """Add a host: private bus, systemd peer, validator peer as its unit, enrolled agent."""
         host = await self.prepare_host(name, about, **validator)
+        if about and about.guarded and about.running:
+            await self._until_it_votes(host)
         await self.enroll(host)
         await self.start_agent(host)
         await self.until_connected(name)
@@ -278,19 +275,12 @@ class Cluster:
     async def start_agent(self, host: HostProcess) -> None:
         """Start a host's agent, and its config helper where there is one to be had."""
         if host.script.exists() and host.helper is None:
-            host.helper = await asyncio.create_subprocess_exec(
-                *self.agent_program,
-                "--config",
-                str(host.config),
-                *helper_argv(host.folder),
-                env=self.environment(),
-                stdin=DEVNULL,
-            )
+            argv = [*self.agent_program, "--config", str(host.config), *helper_argv(host.folder)]
+            with (host.folder / "helper.log").open("ab") as log:
+                host.helper = await start_program(argv, self.environment(), log)
         with (host.folder / "agent.log").open("ab") as log:
-            host.agent = await asyncio.create_subprocess_exec(
-                *self.agent_program, "--config", str(host.config), "run",
-                env=self.environment(), stdout=log, stderr=log, stdin=DEVNULL,
-            )  # fmt: skip
+            argv = [*self.agent_program, "--config", str(host.config), "run"]
+            host.agent = await start_program(argv, self.environment(), log)
 
     async def stop_agent(self, host: HostProcess, number: signal.Signals = signal.SIGTERM) -> int:
         """End a host's agent; give its exit status."""
@@ -308,6 +298,12 @@ class Cluster:
                 if listed["connected"] is wanted and (seen.code == 0 or not wanted):
                     return
                 await asyncio.sleep(0.1)
+
+    async def _until_it_votes(self, host: HostProcess) -> None:
+        """Wait until a host's validator has started and gone on for a slot: its tower is there."""
+        async with asyncio.timeout(READY_S):
+            while "tower-vote" not in host.validator_log.partition("Validator initialized")[2]:
+                await asyncio.sleep(0.05)
 
     async def close(self) -> None:
         """End every program."""
@@ -357,16 +353,6 @@ def seed_of(shown: str) -> str:
     found = re.search(r"type its key: ([A-Z2-7]+)", shown)
     assert found, shown
     return found.group(1)
-
-
-async def run_program(argv: list[str], environment: Mapping[str, str], answer: str = "") -> Ran:
-    """Run a program to its end with something on its standard input."""
-    process = await asyncio.create_subprocess_exec(
-        *argv, env=dict(environment), stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=ROOT
-    )
-    out, err = await process.communicate(answer.encode())
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
 
 
 def _method(name: str) -> dict[str, Any]:

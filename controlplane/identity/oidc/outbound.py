@@ -77,6 +77,7 @@ class Outbound:
 
     async def close(self) -> None:
         """Close every connection."""
+        self.breaker.close()
         if self._session:
             await self._session.close()
             self._session = None

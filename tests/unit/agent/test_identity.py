@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.identity import FILE, IdentityError, IdentityStore, prepare_state
-from tests.support.cluster import ROOT
+from tests.support.programs import ROOT
 from tests.unit.agent.fakes import make_identity
 
 KEY = Ed25519PrivateKey.generate()

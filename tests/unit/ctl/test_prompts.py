@@ -12,7 +12,7 @@ import time
 import pytest
 
 from ctl import exits, prompts
-from tests.support.cluster import ROOT
+from tests.support.programs import ROOT
 
 
 @pytest.mark.parametrize("question", ["confirm('Restart now?')", "ask('Code')", "ask('Password', hide=True)"])
