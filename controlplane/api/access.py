@@ -160,6 +160,7 @@ class AccessApi(AccessServiceServicer):
             rules=[rule.words() for rule in found.rules],
             second_factor=policy.second_factor,
             approvals=policy.approvals,
+            power_approvals=policy.power_approvals,
         )
 
     async def ListCallApprovals(

@@ -14,7 +14,7 @@ from controlplane.identity.live import LivePki
 from controlplane.identity.oidc.logins import OidcLogins
 from controlplane.identity.people import People
 from controlplane.identity.principals import Principals
-from controlplane.identity.second_factors import RECENT_MS, SecondFactors
+from controlplane.identity.second_factors import SecondFactors
 from controlplane.identity.sessions import Sessions, Tokens
 from controlplane.store.sessions import Session, SessionStore
 from controlplane.store.users import User
@@ -73,15 +73,13 @@ class AuthApi(AuthServiceServicer):
 
     async def GetCaller(self, request: pb.GetCallerRequest, context: Context) -> pb.Caller:
         who = caller()
-        session = await self._stored.get(who.session)
-        factor = session.second_factor_ms + RECENT_MS if session and await self._factors.is_recent(session.id) else None
         user = await self._people.by_uid(who.uid)
         return pb.Caller(
             username=who.name,
             kind=who.kind,
             role=who.role,
             permissions=sorted({one for rule in who.rules for one in rule.permissions}),
-            second_factor_expire_time=timestamp(factor),
+            second_factor_expire_time=timestamp(await self._factors.recent_until(who.session)),
             has_second_factor=user is not None and user.has_second_factor,
             recovery_codes_left=await self._people.recovery_left(who.uid),
         )

@@ -57,7 +57,7 @@ class SecondFactor(Link):
     async def _prove(self, call: Call) -> None:
         factor = call.rule.policy.second_factor
         if factor == policy_pb2.SECOND_FACTOR_RECENT:
-            if not await self._factors.is_recent(call.principal.session):
+            if await self._factors.recent_until(call.principal.session) is None:
                 raise second_factor_required("RECENT", "", "a code verified within the last 5 minutes")
         elif factor == policy_pb2.SECOND_FACTOR_PER_CALL:
             proof = call.metadata.get(PROOF_KEY, "")

@@ -116,8 +116,10 @@ class People:
     async def update(self, user: User, **values: Any) -> User:
         """Change a user's role, address or whether it is kept out; raise LAST_ADMIN."""
         if values.get("role", ADMIN) != ADMIN or values.get("disabled"):
-            await self._keep_an_admin(user)
-        await self._users.set(user.uid, **values)
+            if not await self._users.set_unless_last(user.uid, ADMIN, **values):
+                raise _last_admin(user)
+        else:
+            await self._users.set(user.uid, **values)
         self._forget()
         return await self.get(user.name)
 
@@ -165,18 +167,14 @@ class People:
             raise SolwardError(grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND", "this user is no more")
         return user
 
-    async def _keep_an_admin(self, user: User) -> None:
-        others = [
-            one for one in await self._users.all()
-            if one.role == ADMIN and not one.disabled and one.has_second_factor and one.uid != user.uid
-        ]  # fmt: skip
-        if user.role == ADMIN and not user.disabled and not others:
-            raise SolwardError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                "LAST_ADMIN",
-                f"users/{user.name} is the last administrator who can sign in: make another one first",
-                {"user": user.name},
-            )
+
+def _last_admin(user: User) -> SolwardError:
+    return SolwardError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "LAST_ADMIN",
+        f"users/{user.name} is the last administrator who can sign in: make another one first",
+        {"user": user.name},
+    )
 
 
 def _invitation_refused() -> SolwardError:

@@ -101,14 +101,17 @@ class SecondFactors:
         await self._sessions.add_proof(token_hash(proof), session_id, call_digest, now + RECENT_MS)
         return proof, now + RECENT_MS
 
-    async def is_recent(self, session_id: str) -> bool:
-        """Whether the session, or the certificate that stands for one, proved its second factor within 5 minutes."""
+    async def recent_until(self, session_id: str) -> int | None:
+        """When the second factor that a session, or the certificate in its place, proved has to be proved again.
+
+        Returns: milliseconds since the epoch; None: it was not proved within the last 5 minutes.
+        """
         if session_id.startswith(CERTIFICATE):
             proved_ms = await self._certificates.confirmed_ms(session_id.removeprefix(CERTIFICATE))
         else:
             session = await self._sessions.get(session_id)
             proved_ms = session.second_factor_ms if session else 0
-        return 0 <= now_ms() - proved_ms < RECENT_MS
+        return proved_ms + RECENT_MS if 0 <= now_ms() - proved_ms < RECENT_MS else None
 
     async def spend(self, proof: str, session_id: str, call_digest: str) -> bool:
         """Use up a proof for the call it was made for."""

@@ -25,6 +25,7 @@ from controlplane.operations.sequence import SequencePlan, SequenceWorkflow
 from controlplane.operations.steering import lives
 from controlplane.operations.unit import UnitWorkflow
 from controlplane.store.operations import HostBusy, OperationRepository
+from controlplane.store.postgresql import open_workflows
 
 
 class Engine:
@@ -46,6 +47,9 @@ class Engine:
             "enable_otlp": False,
             "log_level": "WARNING",
         }
+        self._shared = open_workflows(database) if database.startswith("postgresql:") else None
+        if self._shared:
+            config["system_database_engine"] = self._shared
         DBOS(config=config)
         logging.getLogger("dbos").setLevel(logging.WARNING)
 
@@ -63,6 +67,8 @@ class Engine:
             self._closing.cancel()
             await asyncio.gather(self._closing, return_exceptions=True)
         DBOS.destroy()
+        if self._shared:
+            await asyncio.to_thread(self._shared.dispose)
 
     async def by_request(self, request_key: str) -> pb.Operation | None:
         """Find the operation that a request started before."""

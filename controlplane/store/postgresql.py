@@ -3,10 +3,14 @@
 import os
 import socket
 import ssl
+from collections.abc import Sequence
+from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
-from sqlalchemy import event
-from sqlalchemy.engine import ExceptionContext
+import psycopg
+from sqlalchemy import Dialect, create_engine, event, make_url
+from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from common.breaker import Breaker, BreakerOpen
@@ -19,6 +23,8 @@ POOL_S = 5.0
 # One process works on one loop: a few transactions side by side keep a server busy, and ten control planes of ten
 # connections each fit in the hundred that a server takes by default.
 _KEPT, _MORE = 5, 5
+# Workflows wait in threads, one connection for each step that is being noted.
+_WORKFLOWS = 20
 _SESSION = {
     "application_name": "solward-controlplane",
     # An audit entry that was acknowledged must survive a power cut.
@@ -65,6 +71,41 @@ def open_postgresql(dsn: str) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "handle_error", _mend)
     event.listen(engine.sync_engine, "engine_disposed", lambda _: breaker.close())
+    return engine
+
+
+def open_workflows(url: str) -> Engine:
+    """Open the store of workflows on PostgreSQL, for threads; nothing is read or written yet.
+
+    Args:
+        url: as Settings.operations_database gives it.
+    """
+    breaker = Breaker("the workflows' database", first_s=0.25, longest_s=2.0)
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        connect_args={"connect_timeout": int(CONNECT_S), "application_name": "solward-workflows"},
+        pool_size=_WORKFLOWS,
+        max_overflow=0,
+        pool_timeout=COMMAND_S,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+
+    def connect(dialect: Dialect, _record: object, args: Sequence[Any], values: dict[str, Any]) -> DBAPIConnection:
+        try:
+            breaker.before()
+        except BreakerOpen as error:
+            raise psycopg.OperationalError(str(error)) from None
+        try:
+            opened = dialect.connect(*args, **values)
+        except psycopg.Error:
+            breaker.failed()
+            raise
+        breaker.succeeded()
+        return opened
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "engine_disposed", lambda _: breaker.close())
     return engine
 
 

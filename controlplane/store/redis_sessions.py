@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -23,6 +24,7 @@ class RedisSessions:
 
     def __init__(self, redis: RedisStore) -> None:
         self._redis = redis
+        self._scripts = {text: redis.client.register_script(text) for text in (_FIND, _SET, _ADD, _USE, _SPEND)}
 
     async def open(self, session: Session, now: int) -> None:
         """Store a new session."""
@@ -44,15 +46,14 @@ class RedisSessions:
 
     async def get(self, session_id: str) -> Session | None:
         """Find a session."""
-        found: dict[bytes, bytes] = await self._redis.call(lambda redis: _whole(redis, session_id))
-        # A field alone is a late write to a session that is over.
-        if b"user_uid" not in found:
+        found = await self._run(_FIND, _session(session_id))
+        if not found:
             return None
-        session = Session(**{name.decode(): _value(name.decode(), text.decode()) for name, text in found.items()})
-        if session.ended_ms is not None:
-            return session
-        ended = await self._redis.call(lambda redis: redis.get(_ended(session.user_uid)))
-        return session._replace(ended_ms=int(ended)) if ended and session.created_ms <= int(ended) else session
+        fields, ended = found
+        pairs = zip(map(bytes.decode, fields[::2]), map(bytes.decode, fields[1::2]), strict=True)
+        session = Session(**{name: _value(name, text) for name, text in pairs})
+        over = session.ended_ms is None and ended and session.created_ms <= int(ended)
+        return session._replace(ended_ms=int(ended)) if over else session
 
     async def of_user(self, user_uid: str, now: int) -> list[Session]:
         """List a user's sessions that go on, the newest first."""
@@ -86,38 +87,26 @@ class RedisSessions:
 
     async def add_refresh(self, token_hash: str, session_id: str, expires_ms: int) -> None:
         """Store a refresh token, hashed."""
-        # A used token is remembered as long as its session may last: its second use must end the session.
-        session = await self.get(session_id)
-        kept_until = session.expires_ms if session else expires_ms
-        await self._put(f"solward:refresh:{token_hash}", [session_id, expires_ms], kept_until + AFTER_MS)
+        keys = (f"solward:refresh:{token_hash}", _session(session_id))
+        await self._run(_ADD, *keys, args=(json.dumps([session_id, expires_ms]), expires_ms))
 
     async def use_refresh(self, token_hash: str, now: int) -> tuple[str, bool] | None:
         """Use a refresh token.
 
         Returns: its session's id, and whether this was its first use in time; None for an unknown token.
         """
-        key = f"solward:refresh:{token_hash}"
-        stored = await self._redis.call(lambda redis: redis.get(key))
-        if stored is None:
-            return None
-        session_id, expires_ms = json.loads(stored)
-        first = expires_ms > now and await self._take(key)
-        if first:
-            await self._set(session_id, "used_ms", now)
-        return session_id, first
+        used = await self._run(_USE, f"solward:refresh:{token_hash}", args=(now,))
+        return (used[0].decode(), bool(used[1])) if used else None
 
     async def add_proof(self, proof_hash: str, session_id: str, call_digest: str, expires_ms: int) -> None:
         """Store a proof for one call, hashed."""
-        await self._put(f"solward:proof:{proof_hash}", [session_id, call_digest, expires_ms], expires_ms + AFTER_MS)
+        value, until = json.dumps([session_id, call_digest, expires_ms]), expires_ms + AFTER_MS
+        await self._redis.call(lambda redis: redis.set(f"solward:proof:{proof_hash}", value, pxat=until))
 
     async def spend_proof(self, proof_hash: str, session_id: str, call_digest: str, now: int) -> bool:
         """Use up a proof if it is of this session and call, in time and unspent."""
         key = f"solward:proof:{proof_hash}"
-        stored = await self._redis.call(lambda redis: redis.get(key))
-        if stored is None:
-            return False
-        of_session, of_call, expires_ms = json.loads(stored)
-        return (of_session, of_call) == (session_id, call_digest) and expires_ms > now and await self._take(key)
+        return bool(await self._run(_SPEND, key, args=(session_id, call_digest, now)))
 
     async def prune(self, before_ms: int) -> None:
         """Do nothing: what is over ends in Redis by itself."""
@@ -130,21 +119,45 @@ class RedisSessions:
             await self._redis.call(lambda redis: redis.zrem(key, *gone))
         return [one for one in found if one is not None and one.ended_ms is None and one.expires_ms > now]
 
-    async def _take(self, key: str) -> bool:
-        """Be the first to use what a key stands for: one SET NX decides, over all replicas."""
-        ttl: int = await self._redis.call(lambda redis: redis.pttl(key))
-        taken = await self._redis.call(lambda redis: redis.set(f"{key}:used", b"1", nx=True, px=max(1, ttl)))
-        return bool(taken)
-
-    async def _put(self, key: str, value: list[Any], end_ms: int) -> None:
-        await self._redis.call(lambda redis: redis.set(key, json.dumps(value), pxat=end_ms))
-
     async def _set(self, session_id: str, name: str, value: int) -> None:
-        await self._redis.call(lambda redis: redis.eval(_SET_IF_THERE, 1, _session(session_id), name, str(value)))
+        await self._run(_SET, _session(session_id), args=(name, value))
+
+    async def _run(self, script: str, *keys: str, args: Sequence[str | int] = ()) -> Any:
+        return await self._redis.call(lambda redis: self._scripts[script](keys=keys, args=args, client=redis))
 
 
+# Each of these is one question to Redis, and atomic over all control planes.
+
+# A session's fields, and when every session of its user was ended. A field alone is a late write to one that is over.
+_FIND = """
+local user = redis.call('HGET', KEYS[1], 'user_uid')
+return user and {redis.call('HGETALL', KEYS[1]), redis.call('GET', 'solward:ended:' .. user) or ''}
+"""
 # A late write must not make a session again that Redis has let go, without its end.
-_SET_IF_THERE = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end"
+_SET = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end"
+# A used token is remembered as long as its session may last: its second use must end the session.
+_ADD = f"""
+local until_ms = redis.call('HGET', KEYS[2], 'expires_ms') or ARGV[2]
+redis.call('SET', KEYS[1], ARGV[1], 'PXAT', string.format('%.0f', until_ms + {AFTER_MS}))
+"""
+# Whoever sets the key beside it is the first to use what a key stands for.
+_TAKE = "redis.call('SET', KEYS[1] .. ':used', 1, 'NX', 'PX', math.max(1, redis.call('PTTL', KEYS[1])))"
+_USE = f"""
+local stored = redis.call('GET', KEYS[1])
+if not stored then return false end
+local id, ends = unpack(cjson.decode(stored))
+if ends <= tonumber(ARGV[1]) or not {_TAKE} then return {{id, 0}} end
+local session = 'solward:session:' .. id
+if redis.call('EXISTS', session) == 1 then redis.call('HSET', session, 'used_ms', ARGV[1]) end
+return {{id, 1}}
+"""
+_SPEND = f"""
+local stored = redis.call('GET', KEYS[1])
+if not stored then return 0 end
+local session, call, ends = unpack(cjson.decode(stored))
+local good = session == ARGV[1] and call == ARGV[2] and ends > tonumber(ARGV[3])
+return good and {_TAKE} and 1 or 0
+"""
 _TEXTS = ("id", "user_uid", "peer", "idp_sid")
 
 
@@ -162,11 +175,6 @@ def _ended(user_uid: str) -> str:
 
 def _of_idp(idp_sid: str) -> str:
     return f"solward:idp:{hashlib.sha256(idp_sid.encode()).hexdigest()}"
-
-
-async def _whole(redis: Redis, session_id: str) -> dict[bytes, bytes]:
-    found: dict[Any, Any] = await redis.hgetall(_session(session_id))
-    return found
 
 
 def _text(value: str | int | None) -> str:

@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.store.tables import recovery_codes, users
+from controlplane.store.turns import take_turns
 
 
 class User(NamedTuple):
@@ -68,6 +69,18 @@ class UserRepository:
         """Change columns of a user."""
         async with self._engine.begin() as connection:
             await connection.execute(update(users).where(users.c.uid == uid).values(**values))
+
+    async def set_unless_last(self, uid: str, of_role: str, /, **values: Any) -> bool:
+        """Change columns of a user, unless it is the last one of a role who can sign in; atomic over replicas."""
+        able = (users.c.role == of_role, users.c.disabled.is_(False))
+        others = select(users.c.uid).where(*able, users.c.totp_seed != b"", users.c.uid != uid).limit(1)
+        async with self._engine.begin() as connection:
+            await take_turns(connection, f"role {of_role}")
+            last = (await connection.execute(others)).first() is None
+            if last and (await connection.execute(select(users.c.uid).where(*able, users.c.uid == uid))).first():
+                return False
+            await connection.execute(update(users).where(users.c.uid == uid).values(**values))
+        return True
 
     async def take_invitation(self, user: User, **values: Any) -> bool:
         """Change columns by an invitation, if it and the password are still as they were seen; atomic."""

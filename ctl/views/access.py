@@ -69,8 +69,13 @@ def explained(found: pb.Explanation) -> list[tuple[str, str]]:
     return [
         ("user", _bare(found.user)), ("method", cell(found.method)), ("permission", cell(found.permission)),
         ("allowed", verdict), ("has", cell("; ".join(found.rules))), ("second factor", factor),
-        ("approvals", str(found.approvals)),
+        ("approvals", _approvals(found)),
     ]  # fmt: skip
+
+
+def _approvals(found: pb.Explanation) -> str:
+    power = found.power_approvals
+    return f"{found.approvals}; {power} where power over access is given" if power else str(found.approvals)
 
 
 def waiting_row(one: pb.CallApproval) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 import pyotp
 from solward.auth.v1 import auth_pb2
+from solward.metrics.v1 import metrics_pb2
 from sqlalchemy import insert
 
 from common.clock import now_ms
@@ -46,8 +47,11 @@ async def _measure(channel: grpc.aio.Channel, people: list[tuple[str, pyotp.TOTP
     refresh = channel.unary_unary(
         f"{AUTH}/RefreshSession", auth_pb2.RefreshSessionRequest.SerializeToString, auth_pb2.Session.FromString
     )
-    whoami = channel.unary_unary(
-        f"{AUTH}/GetCaller", auth_pb2.GetCallerRequest.SerializeToString, auth_pb2.Caller.FromString
+    # A call whose own work is nothing, so that what is measured is whether it may be made.
+    look = channel.unary_unary(
+        "/solward.metrics.v1.MetricsService/ListConnections",
+        metrics_pb2.ListConnectionsRequest.SerializeToString,
+        metrics_pb2.ListConnectionsResponse.FromString,
     )
     sessions: list[auth_pb2.Session] = []
     resting: asyncio.Queue[auth_pb2.Session] = asyncio.Queue()
@@ -64,7 +68,7 @@ async def _measure(channel: grpc.aio.Channel, people: list[tuple[str, pyotp.TOTP
 
     async def authorize(number: int) -> None:
         bearer = f"Bearer {sessions[number % len(sessions)].access_token}"
-        await whoami(auth_pb2.GetCallerRequest(), metadata=(("authorization", bearer),))
+        await look(metrics_pb2.ListConnectionsRequest(), metadata=(("authorization", bearer),))
 
     began = time.perf_counter()
     await _all_at_once(sign_in, PEOPLE)

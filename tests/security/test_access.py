@@ -215,6 +215,9 @@ async def test_explain_says_which_rule_decides_and_what_is_missing(plane: Plane)
     there = await explain("hosts/sol-1")
     assert there.allowed
     assert there.rule.endswith("role operator on hosts/sol-1")
+    assert (there.approvals, there.power_approvals) == (0, 0)
+    gives = pb.ExplainAccessRequest(user=f"users/{admin.name}", method="AccessService/CreateGrant")
+    assert (await plane.call(f"{ACCESS}/ExplainAccess", gives, pb.Explanation, admin)).power_approvals == 1
     elsewhere = await explain("")
     assert not elsewhere.allowed
     assert "lacks validator.restart on every host" in elsewhere.missing

@@ -72,3 +72,17 @@ async def test_attempts_side_by_side_are_each_counted_until_the_lock(everywhere:
     bob = await users.by_uid("u")
     assert bob is not None
     assert (bob.failed_logins, bob.locked_until_ms) == (0, 0)
+
+
+async def test_of_two_who_leave_a_role_at_once_one_stays(everywhere: list[UserRepository]) -> None:
+    await everywhere[0].add(uid="v", name="dave", password_hash="", totp_seed=b"1", role="admin", now=1)
+    left = await asyncio.gather(
+        *(one.set_unless_last("uv"[number % 2], "admin", role="viewer") for number, one in enumerate(everywhere))
+    )
+    assert not all(left)
+    assert sorted(user.role for user in await everywhere[0].all()) == ["admin", "viewer"]
+    # Who cannot sign in is nobody to count on, and may always be changed.
+    await everywhere[0].add(uid="w", name="erin", password_hash="", totp_seed=b"", role="admin", now=1)
+    admin = next(user for user in await everywhere[0].all() if user.role == "admin" and user.has_second_factor)
+    assert not await everywhere[0].set_unless_last(admin.uid, "admin", disabled=True)
+    assert await everywhere[0].set_unless_last("w", "admin", disabled=True)

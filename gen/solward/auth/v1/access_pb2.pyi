@@ -209,7 +209,7 @@ class ExplainAccessRequest(_message.Message):
     def __init__(self, user: _Optional[str] = ..., method: _Optional[str] = ..., host: _Optional[str] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("allowed", "method", "user", "permission", "rule", "missing", "rules", "second_factor", "approvals")
+    __slots__ = ("allowed", "method", "user", "permission", "rule", "missing", "rules", "second_factor", "approvals", "power_approvals")
     ALLOWED_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
@@ -219,6 +219,7 @@ class Explanation(_message.Message):
     RULES_FIELD_NUMBER: _ClassVar[int]
     SECOND_FACTOR_FIELD_NUMBER: _ClassVar[int]
     APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    POWER_APPROVALS_FIELD_NUMBER: _ClassVar[int]
     allowed: bool
     method: str
     user: str
@@ -228,7 +229,8 @@ class Explanation(_message.Message):
     rules: _containers.RepeatedScalarFieldContainer[str]
     second_factor: _policy_pb2.SecondFactor
     approvals: int
-    def __init__(self, allowed: _Optional[bool] = ..., method: _Optional[str] = ..., user: _Optional[str] = ..., permission: _Optional[str] = ..., rule: _Optional[str] = ..., missing: _Optional[str] = ..., rules: _Optional[_Iterable[str]] = ..., second_factor: _Optional[_Union[_policy_pb2.SecondFactor, str]] = ..., approvals: _Optional[int] = ...) -> None: ...
+    power_approvals: int
+    def __init__(self, allowed: _Optional[bool] = ..., method: _Optional[str] = ..., user: _Optional[str] = ..., permission: _Optional[str] = ..., rule: _Optional[str] = ..., missing: _Optional[str] = ..., rules: _Optional[_Iterable[str]] = ..., second_factor: _Optional[_Union[_policy_pb2.SecondFactor, str]] = ..., approvals: _Optional[int] = ..., power_approvals: _Optional[int] = ...) -> None: ...
 
 class CallApproval(_message.Message):
     __slots__ = ("name", "method", "call_digest", "request", "requester", "approvers", "approvals_required", "create_time", "expire_time")

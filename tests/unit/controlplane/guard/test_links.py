@@ -17,6 +17,7 @@ from solward.policy.v1 import policy_pb2
 from solward.validator.v1 import validator_pb2
 from structlog.testing import capture_logs
 
+from common.clock import now_ms
 from common.errors import STATUS_KEY, SolwardError, info_of
 from controlplane.guard.audit import Audit, Refusals
 from controlplane.guard.break_glass import GLASS_KEY, BreakGlass
@@ -350,8 +351,8 @@ class Proofs:
         self.recent, self.proof = recent, proof
         self.spent: list[tuple[str, str, str]] = []
 
-    async def is_recent(self, session: str) -> bool:
-        return self.recent
+    async def recent_until(self, session: str) -> int | None:
+        return now_ms() + 1000 if self.recent else None
 
     async def spend(self, proof: str, session: str, digest: str) -> bool:
         self.spent.append((proof, session, digest))
