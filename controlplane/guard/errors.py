@@ -8,6 +8,7 @@ import structlog
 from common.errors import STATUS_KEY, SolwardError
 from controlplane.guard.chain import Link
 from controlplane.guard.context import Call
+from controlplane.store.database import is_away
 from controlplane.store.redis import RedisDown
 
 log = structlog.get_logger(__name__)
@@ -22,6 +23,11 @@ class Errors(Link):
             return
         if isinstance(error, RedisDown):
             error = SolwardError(grpc.StatusCode.UNAVAILABLE, "REDIS_DOWN", f"{error}: try again in a moment")
+        if is_away(error):
+            log.warning("the database did not answer a call", method=call.rule.name, call=call.id, why=str(error))
+            error = SolwardError(
+                grpc.StatusCode.UNAVAILABLE, "DATABASE_DOWN", "the database does not answer: try again in a moment"
+            )
         if not isinstance(error, SolwardError):
             log.error("call failed unexpectedly", method=call.rule.name, call=call.id, exc_info=error)
             error = SolwardError(

@@ -6,13 +6,17 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, event
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from controlplane.store.postgresql import open_postgresql
+from controlplane.store.postgresql import DatabaseSilent, open_postgresql
 from controlplane.store.turns import take_turns
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# SQLSTATE classes of PostgreSQL: connection exception, insufficient resources, operator intervention.
+_AWAY = ("08", "53", "57P")
+_NOT_NOW = ("SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 
 
 def open_engine(url: str) -> AsyncEngine:
@@ -62,6 +66,15 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the database does not answer or has no room, and nothing of what was asked of it."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, NoConnection | DatabaseSilent)
+    state, name = getattr(error.orig, "sqlstate", None) or "", getattr(error.orig, "sqlite_errorname", "")
+    away = isinstance(error, InterfaceError) or error.connection_invalidated
+    return away or state.startswith(_AWAY) or name.startswith(_NOT_NOW)
 
 
 async def close_engine(engine: AsyncEngine) -> None:

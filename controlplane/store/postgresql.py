@@ -36,6 +36,10 @@ _SESSION = {
 }
 
 
+class DatabaseSilent(TimeoutError):
+    """The server took a statement and did not answer it in time."""
+
+
 def open_postgresql(dsn: str) -> AsyncEngine:
     """Open the store on PostgreSQL; nothing is read or written yet.
 
@@ -130,12 +134,12 @@ def _why(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else "no address of it answers"
 
 
-def _mend(context: ExceptionContext) -> TimeoutError | None:
+def _mend(context: ExceptionContext) -> DatabaseSilent | None:
     """Take values out of an error, and give a connection up whose server did not answer."""
     error = context.original_exception
     if isinstance(error, TimeoutError):
         context.is_disconnect = True
-        return TimeoutError(f"the database did not answer in {COMMAND_S:g} s")
+        return DatabaseSilent(f"the database did not answer in {COMMAND_S:g} s")
     cause = error.__cause__
     if isinstance(cause, asyncpg.PostgresError):
         # "Key (name)=(bob) already exists", "Failing row contains (...)".

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from solward.operations.v1 import operations_pb2 as pb
 
+from ctl.exits import UNREACHABLE
 from tests.peers.fixtures import validator_peer
 from tests.support.cluster import About, Cluster, HostProcess, cluster
 
@@ -63,10 +64,18 @@ async def show(made: Cluster, name: str) -> dict[str, Any]:
     return found
 
 
+async def look(made: Cluster, name: str) -> dict[str, Any] | None:
+    """Show an operation; None while the control plane, or what it needs, is away and says so."""
+    ran = await made.ctl("operations", "show", name, "-o", "json", check=False)
+    assert ran.code in (0, UNREACHABLE), ran
+    found: dict[str, Any] | None = json.loads(ran.out) if ran.code == 0 else None
+    return found
+
+
 async def until(made: Cluster, name: str, holds: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
     try:
         async with asyncio.timeout(180):
-            while not holds(found := await show(made, name)):
+            while (found := await look(made, name)) is None or not holds(found):
                 # Each look is a ctl of its own, which takes of the machine what the fleet needs.
                 await asyncio.sleep(0.25)
             return found

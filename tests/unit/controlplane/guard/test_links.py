@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 from solward.auth.v1 import auth_pb2
 from solward.policy.v1 import policy_pb2
 from solward.validator.v1 import validator_pb2
+from sqlalchemy.exc import InterfaceError
 from structlog.testing import capture_logs
 
 from common.clock import now_ms
@@ -77,6 +78,20 @@ async def test_errors_logs_what_nobody_foresaw_and_says_nothing_of_it() -> None:
     assert "hunter2" not in repr(context.aborted)
     assert made.id in context.aborted[1]
     assert (logs[0]["call"], logs[0]["log_level"]) == (made.id, "error")
+
+
+async def test_errors_says_that_the_database_is_away_and_not_that_the_call_was_bad() -> None:
+    made, context = call(), FakeContext()
+    made.context = context  # type: ignore[assignment]
+    with capture_logs() as logs, pytest.raises(AbortError):
+        await Errors().leave(made, InterfaceError(None, None, ValueError("Connection refused")))
+    assert context.aborted
+    code, words, ((_, packed),) = context.aborted
+    assert (code, info_of(status_pb2.Status.FromString(packed)).reason) == (
+        grpc.StatusCode.UNAVAILABLE, "DATABASE_DOWN",
+    )  # fmt: skip
+    assert "refused" not in words
+    assert (logs[0]["call"], logs[0]["log_level"]) == (made.id, "warning")
 
 
 @pytest.mark.parametrize("quiet", [None, AbortError(), GeneratorExit()])
