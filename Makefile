@@ -23,13 +23,14 @@ help:  ## Show this list
 demo: $(STAMP)  ## The main job, live: one control plane, three hosts (ARGS=--once: the tour, unattended)
 	@$(BIN)/python -m tests.demo $(ARGS)
 
+# Three at a time on two cores: many tests wait for clocks and for other programs.
 .PHONY: test
 test: $(STAMP)  ## Every test; those that boot real hosts need root
 	@if [ "$$(id -u)" = 0 ]; then \
-	  $(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS); \
+	  $(BIN)/python -m pytest -n 3 --dist worksteal $(TESTS); \
 	else \
 	  echo "not root: the tests that boot real Debian hosts (tests/fleet) are left out"; \
-	  $(BIN)/python -m pytest -n 2 --dist worksteal -m "not host" $(TESTS); \
+	  $(BIN)/python -m pytest -n 3 --dist worksteal -m "not host" $(TESTS); \
 	fi
 
 .PHONY: check

@@ -13,6 +13,12 @@ from tests.support.programs import forking
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("solward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("solward")
+LONGEST = ("fleet", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest, so that no process is left with one of them at the end."""
+    items.sort(key=lambda item: next((rank for rank, part in enumerate(LONGEST) if part in item.path.parts), 9))
 
 
 @pytest.fixture(autouse=True)
