@@ -111,10 +111,11 @@ def _probes(settings: Settings) -> list[Probe]:
     # Imported on demand: a host without an RPC endpoint need not carry an HTTP client in memory.
     probes: list[Probe] = []
     if settings.rpc:
-        from agent.probes.rpc import RpcMethod, RpcProbe, RpcTarget
+        from agent.probes.rpc import RpcProbe, RpcTarget
 
-        methods = tuple(RpcMethod(method.name, method.params) for method in settings.rpc.methods)
-        probes.append(RpcProbe(RpcTarget(settings.rpc.url, methods, timeout_s=settings.rpc.timeout_seconds)))
+        rpc = settings.rpc
+        target = RpcTarget(rpc.url, rpc.methods, 1.0, rpc.timeout_seconds, rpc.max_calls_per_second)
+        probes.append(RpcProbe(target))
     if settings.kernel:
         from agent.probes.kernel import KernelProbe
 

@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from agent.logs import metrics_config
+from agent.probes.rpc_methods import MAX_CALLS_PER_SECOND, RpcMethod, check_methods
 
 LABELS = 16
 DEFAULT_FILE = Path("/etc/solward/agent.yaml")
@@ -19,19 +20,13 @@ class SettingsError(Exception):
     """Settings that cannot be used; the message names the field and what would be right."""
 
 
-class RpcMethod(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One JSON-RPC method to be measured."""
-
-    name: Annotated[str, msgspec.Meta(pattern="^[a-zA-Z][a-zA-Z0-9]{0,63}$")]
-    params: tuple[Any, ...] = ()
-
-
 class RpcSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The RPC endpoint beside the agent."""
 
     url: Annotated[str, msgspec.Meta(pattern="^https?://")] = "http://127.0.0.1:8899"
     methods: tuple[RpcMethod, ...] = (RpcMethod("getHealth"), RpcMethod("getSlot"), RpcMethod("getLatestBlockhash"))
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+    max_calls_per_second: Annotated[float, msgspec.Meta(gt=0, le=1000)] = MAX_CALLS_PER_SECOND
 
 
 class MetricsEndpointSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -139,6 +134,11 @@ def load(path: Path | None = None) -> Settings:
         raise SettingsError(f"{path}: labels: {len(settings.labels)} are given, and {LABELS} are the most")
     if settings.validator and not settings.rpc:
         raise SettingsError(f"{path}: validator needs rpc, whose url is the validator's own")
+    if settings.rpc:
+        try:
+            check_methods(settings.rpc.methods, settings.rpc.max_calls_per_second)
+        except ValueError as error:
+            raise SettingsError(f"{path}: rpc.methods: {error}") from None
     endpoint = settings.validator.metrics_endpoint if settings.validator else None
     if endpoint and endpoint.forward:
         try:

@@ -4,7 +4,8 @@ import asyncio
 import json
 from typing import Any
 
-from agent.probes.http1 import HttpTarget, InvalidAnswer, TooLarge
+from agent.probes.http1 import HttpTarget
+from agent.probes.http1_reader import InvalidAnswer, TooLarge
 
 CALL_SECONDS = 5.0
 MAX_ANSWER = 16 * 1024 * 1024

@@ -11,23 +11,14 @@ import ssl
 import time
 from asyncio import get_running_loop
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from agent.probes.http1_reader import Reader
 from agent.probes.wire import Address, Endpoint, Wire
 
-_HEAD_BYTES = 64 * 1024
 _NAMES_TTL_S = 30.0
 _IDLE_WIRES = 32
-_STATUS = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [^\r\n]*)?")
-_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?")
-
-
-class InvalidAnswer(Exception):
-    """What came is not HTTP/1.1."""
-
-
-class TooLarge(Exception):
-    """The body is larger than the reader holds."""
 
 
 class _Stale(ConnectionError):
@@ -41,133 +32,20 @@ class Answer:
     status: int
     body: bytes
     seconds: float
+    retry_after_s: float | None = None
 
 
-class Reader:
-    """Takes the bytes of one response as they come, in any cut.
+class Pool(NamedTuple):
+    """How the kept connections stand, and what became of them since that was last asked.
 
-    Args:
-        limit: the most bytes of body that are held.
+    Attributes:
+        dropped: connections that their peer closed while they were kept.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._buffer = bytearray()
-        self._body: list[bytes] = []
-        self._size = 0
-        self._left = -1
-        self._chunked = self._last_chunk = False
-        self.status = 0
-        self.keep = False
-        self.done = False
-
-    @property
-    def body(self) -> bytes:
-        """The body so far."""
-        return b"".join(self._body)
-
-    def feed(self, data: bytes) -> bool:
-        """Take the next bytes (none: the peer closed) and say whether the response is complete.
-
-        Raises:
-            InvalidAnswer: it is not HTTP/1.1.
-            TooLarge: the body is over the limit.
-            ConnectionResetError: the peer closed before the end.
-        """
-        if not data:
-            return self._closed()
-        if not self.status:
-            self._buffer += data
-            end = self._buffer.find(b"\r\n\r\n")
-            if end < 0:
-                if len(self._buffer) > _HEAD_BYTES:
-                    raise InvalidAnswer("no end of the headers")
-                return False
-            data = bytes(self._buffer[end + 4 :])
-            self._head(bytes(self._buffer[:end]))
-            self._buffer.clear()
-        if self._chunked:
-            self._buffer += data
-            self._chunks()
-            # What follows the last chunk belongs to no request of ours.
-            self.keep = self.keep and not (self.done and self._buffer)
-        else:
-            self._take(data)
-            self.done = self._left == 0
-        return self.done
-
-    def _closed(self) -> bool:
-        if not self.status or self._chunked or self._left > 0:
-            raise ConnectionResetError("closed in the middle of an answer")
-        self.keep, self.done = False, True
-        return True
-
-    def _head(self, head: bytes) -> None:
-        first, *lines = head.split(b"\r\n")
-        found = _STATUS.fullmatch(first)
-        if found is None or found[2] < b"200":
-            raise InvalidAnswer("no HTTP/1.1 status line")
-        headers: dict[bytes, bytes] = {}
-        for line in lines:
-            name, colon, value = line.partition(b":")
-            if not colon:
-                raise InvalidAnswer("a header without a colon")
-            headers[name.lower()] = value.strip()
-        self.status = int(found[2])
-        connection = headers.get(b"connection", b"").lower()
-        self.keep = found[1] == b"1" and b"close" not in connection
-        self._chunked = b"chunked" in headers.get(b"transfer-encoding", b"").lower()
-        length = headers.get(b"content-length")
-        if length is not None and not self._chunked:
-            if not length.isdigit():
-                raise InvalidAnswer("no number in content-length")
-            self._left = int(length)
-            if self._left > self._limit:
-                raise TooLarge(f"{self._left} bytes")
-        elif self.status in (204, 304):
-            self._left = 0
-
-    def _take(self, data: bytes) -> None:
-        if self._left >= 0:
-            if len(data) > self._left:
-                raise InvalidAnswer("bytes after the end of the body")
-            self._left -= len(data)
-        self._keep_part(data)
-
-    def _keep_part(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self._limit:
-            raise TooLarge(f"over {self._limit} bytes")
-        self._body.append(data)
-
-    def _chunks(self) -> None:
-        while not self.done:
-            end = self._buffer.find(b"\r\n")
-            if end < 0:
-                if len(self._buffer) > _HEAD_BYTES:
-                    raise InvalidAnswer("no end of a chunk's size")
-                return
-            line = bytes(self._buffer[:end])
-            if self._last_chunk:
-                # Trailers end with an empty line.
-                del self._buffer[: end + 2]
-                self.done = not line
-                continue
-            found = _CHUNK_SIZE.fullmatch(line)
-            if found is None:
-                raise InvalidAnswer("no size of a chunk")
-            size = int(found[1], 16)
-            if self._size + size > self._limit:
-                raise TooLarge(f"over {self._limit} bytes")
-            if size == 0:
-                self._last_chunk = True
-                del self._buffer[: end + 2]
-                continue
-            whole = end + 2 + size + 2
-            if len(self._buffer) < whole:
-                return
-            self._keep_part(bytes(self._buffer[end + 2 : whole - 2]))
-            del self._buffer[:whole]
+    idle: int
+    busy: int
+    opened: int
+    dropped: int
 
 
 class HttpTarget:
@@ -199,6 +77,13 @@ class HttpTarget:
         self._idle: list[Wire] = []
         self._addresses: list[Address] = []
         self._resolved_at = 0.0
+        self._busy = self._opened = self._dropped = 0
+
+    def take_pool(self) -> Pool:
+        """Say how the kept connections stand; what is counted is counted from here on."""
+        pool = Pool(len(self._idle), self._busy, self._opened, self._dropped)
+        self._opened = self._dropped = 0
+        return pool
 
     def request(self, body: bytes) -> bytes:
         """Encode a request once, to be posted again and again."""
@@ -215,14 +100,20 @@ class HttpTarget:
             OSError: the peer could not be reached or broke off.
             InvalidAnswer, TooLarge: see `Reader`.
         """
-        kept = self._kept()
-        if kept is not None:
-            try:
-                return await self._exchange(kept, request, limit)
-            except _Stale:
-                # The peer closed it while it was idle, so the request was never taken; a fresh one decides.
-                kept.close()
-        return await self._exchange(await self.connect(), request, limit)
+        self._busy += 1
+        try:
+            kept = self._kept()
+            if kept is not None:
+                try:
+                    return await self._exchange(kept, request, limit)
+                except _Stale:
+                    # The peer closed it while it was idle, so the request was never taken; a fresh one decides.
+                    self._drop(kept)
+            wire = await self.connect()
+            self._opened += 1
+            return await self._exchange(wire, request, limit)
+        finally:
+            self._busy -= 1
 
     async def _exchange(self, wire: Wire, request: bytes, limit: int) -> Answer:
         reader, begun = Reader(limit), False
@@ -244,7 +135,7 @@ class HttpTarget:
             self._idle.append(wire)
         else:
             wire.close()
-        return Answer(reader.status, reader.body, at - sent_at)
+        return Answer(reader.status, reader.body, at - sent_at, reader.retry_after_s)
 
     async def connect(self) -> Wire:
         """Open a fresh connection to the first address of the host that takes it; raises OSError."""
@@ -274,8 +165,12 @@ class HttpTarget:
             wire = self._idle.pop()
             if wire.idle():
                 return wire
-            wire.close()
+            self._drop(wire)
         return None
+
+    def _drop(self, wire: Wire) -> None:
+        self._dropped += 1
+        wire.close()
 
     def close(self) -> None:
         """Close the kept connections."""

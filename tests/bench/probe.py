@@ -13,7 +13,8 @@ import aiohttp
 import uvloop
 
 from agent.probes.base import Series
-from agent.probes.rpc import RpcMethod, RpcProbe, RpcTarget
+from agent.probes.rpc import RpcProbe, RpcTarget
+from agent.probes.rpc_methods import RpcMethod
 from tests.peers.process import python, running
 from tests.support.sink import Kept
 
@@ -27,7 +28,7 @@ async def _measure(seconds: float) -> tuple[list[float], float]:
     sink = Kept()
     async with running(python("tests.bench.probe_server")) as (_, line):
         url = f"http://127.0.0.1:{line.split()[1]}"
-        methods = tuple(RpcMethod(f"delay{delay}", [delay]) for delay in DELAYS_MS)
+        methods = tuple(RpcMethod(f"delay{delay}", (delay,)) for delay in DELAYS_MS)
         task = asyncio.create_task(RpcProbe(RpcTarget(url, methods)).run(sink))
         await asyncio.sleep(WARM_UP)
         before = resource.getrusage(resource.RUSAGE_SELF)
