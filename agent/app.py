@@ -116,6 +116,17 @@ def _probes(settings: Settings) -> list[Probe]:
         rpc = settings.rpc
         target = RpcTarget(rpc.url, rpc.methods, 1.0, rpc.timeout_seconds, rpc.max_calls_per_second)
         probes.append(RpcProbe(target))
+        if rpc.websocket:
+            from agent.probes.rpc_pubsub import PubsubProbe
+
+            probes.append(PubsubProbe(rpc.websocket))
+        if rpc.references:
+            from agent.probes.rpc_reference import ReferenceProbe, References
+
+            wanted = References(
+                rpc.references, rpc.reference_period_seconds, rpc.timeout_seconds, rpc.reference_agree_slots
+            )
+            probes.append(ReferenceProbe(rpc.url, wanted))
     if settings.kernel:
         from agent.probes.kernel import KernelProbe
 

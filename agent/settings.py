@@ -21,11 +21,19 @@ class SettingsError(Exception):
 
 
 class RpcSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The RPC endpoint beside the agent."""
+    """The RPC endpoint beside the agent.
+
+    `websocket` is where slots are subscribed to; left out, they are not. `references` are one node outside or three,
+    asked for their slot every `reference_period_seconds`; those within `reference_agree_slots` of each other agree.
+    """
 
     url: Annotated[str, msgspec.Meta(pattern="^https?://")] = "http://127.0.0.1:8899"
     methods: tuple[RpcMethod, ...] = (RpcMethod("getHealth"), RpcMethod("getSlot"), RpcMethod("getLatestBlockhash"))
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+    websocket: Annotated[str, msgspec.Meta(pattern="^(wss?://.+)?$")] = ""
+    references: tuple[Annotated[str, msgspec.Meta(pattern="^https?://")], ...] = ()
+    reference_period_seconds: Annotated[float, msgspec.Meta(ge=0.5, le=60)] = 2.0
+    reference_agree_slots: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 50
     max_calls_per_second: Annotated[float, msgspec.Meta(gt=0, le=1000)] = MAX_CALLS_PER_SECOND
 
 
@@ -135,6 +143,10 @@ def load(path: Path | None = None) -> Settings:
     if settings.validator and not settings.rpc:
         raise SettingsError(f"{path}: validator needs rpc, whose url is the validator's own")
     if settings.rpc:
+        if len(settings.rpc.references) not in (0, 1, 3):
+            raise SettingsError(
+                f"{path}: rpc.references: name one node outside or three, so that a majority can be had"
+            )
         try:
             check_methods(settings.rpc.methods, settings.rpc.max_calls_per_second)
         except ValueError as error:

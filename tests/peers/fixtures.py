@@ -27,6 +27,7 @@ class ValidatorPeer:
     control_url: str
     ledger: Path
     log: Path
+    ws_url: str = ""
 
     async def rpc(self, method: str, *params: Any) -> Any:
         """Call a JSON-RPC method and return the decoded answer object."""
@@ -80,7 +81,7 @@ async def validator_peer(*, ledger: Path | None = None, **options: Any) -> Async
         flags = _flags({"ledger": str(home), "rpc_port": 0, "control_port": 0, "log": str(log), **options})
         async with running(python("tests.peers.validator", *flags)) as (process, line):
             said = dict(word.split("=", 1) for word in line.split()[1:])
-            yield ValidatorPeer(process, said["rpc"], said["control"], home, log)
+            yield ValidatorPeer(process, said["rpc"], said["control"], home, log, said.get("ws", ""))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from aiohttp import web
 from tests.peers.validator_admin import Admin
 from tests.peers.validator_faults import Faults, control_app
 from tests.peers.validator_log import Log
+from tests.peers.validator_pubsub import pubsub_app
 from tests.peers.validator_rpc import Rpc, rpc_app
 from tests.peers.validator_state import Node, key_of, make_keypair, read_keypair
 
@@ -40,6 +41,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.peers.validator")
     parser.add_argument("--ledger", type=Path, required=True)
     parser.add_argument("--rpc-port", type=int, required=True, help="0 picks a free port")
+    parser.add_argument("--ws-port", type=int, help="port for subscriptions; 0 picks a free one")
     parser.add_argument("--control-port", type=int, help="loopback port for /faults; 0 picks a free one")
     parser.add_argument("--log", default="-", help="file, or - for stderr")
     parser.add_argument("--identity", help="base58, or the path of a keypair file")
@@ -162,6 +164,10 @@ async def serve(args: argparse.Namespace) -> None:
         server = await admin.serve()
         stack.push_async_callback(admin.close, server)
         ready = f"ready rpc=http://127.0.0.1:{node.rpc_port}"
+        if args.ws_port is not None:
+            pubsub = stack.enter_context(_bound(args.ws_port))
+            await _site(stack, pubsub_app(node, rpc, faults), pubsub)
+            ready += f" ws=ws://127.0.0.1:{pubsub.getsockname()[1]}"
         if args.control_port is not None:
             control = stack.enter_context(_bound(args.control_port))
             await _site(stack, control_app(faults, crash, admin.seen), control)

@@ -22,6 +22,8 @@ class Faults:
     delinquent_percent: float = 0.0
     makes_snapshots: bool = True
     exit_delay_s: float = 0.1
+    # Subscriptions are taken and nothing is pushed.
+    ws_silent: bool = False
     # Slots that it has no shreds of until a peer is asked; and those of them that no peer has either.
     missing: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)

@@ -96,7 +96,7 @@ async def test_latencies_are_those_of_the_node() -> None:
     async with validator_peer(latency_ms={"getSlot": 40}) as peer:
         sink = await probe(aim(peer.rpc_url, methods, period_s=0.2), 2.1)
     slow = sorted(sink.of("solana_rpc_latency_seconds", method="getSlot"))
-    assert len(slow) >= 5
+    assert len(slow) >= 3
     assert 0.040 <= slow[0] < 0.060
     assert min(sink.of("solana_rpc_latency_seconds", method="getVersion")) < 0.02
     assert sink.of("solana_rpc_latency_seconds", method="getLeaderSchedule")
@@ -216,7 +216,7 @@ async def test_https_is_verified_and_measured(tmp_path: Path) -> None:
         assert len(sink.of("solana_rpc_latency_seconds", method="getSlot")) >= 2
         assert sink.of("solana_rpc_connect_seconds")
         assert requests[1] <= 2
-        distrusted = await probe(aim(url, SLOT, period_s=0.1), 0.35)
+        distrusted = await probe(aim(url, SLOT, period_s=0.1), 1.0)
         assert set(distrusted.errors()) == {"transport"}
         assert distrusted.of("solana_rpc_connect_errors", **{"class": "transport"})
 
