@@ -11,6 +11,7 @@ from controlplane.api.lookup import find_host
 from controlplane.guard.context import Context
 from controlplane.store.hosts import HostRepository
 from controlplane.telemetry.ingest import Ingest
+from controlplane.telemetry.rpc_connections import connections
 from controlplane.telemetry.rpc_report import report
 
 
@@ -29,6 +30,9 @@ class RpcApi(RpcServiceServicer):
 
     async def GetLatency(self, request: pb.GetLatencyRequest, context: Context) -> pb.Metrics:
         return self._report(await self._known(request.host), request.method, request.window_seconds)
+
+    async def GetConnections(self, request: pb.GetConnectionsRequest, context: Context) -> pb.Connections:
+        return connections(self._ingest, await self._known(request.host), request.window_seconds)
 
     async def WatchMetrics(self, request: pb.WatchMetricsRequest, context: Context) -> AsyncIterator[pb.Metrics]:
         host = await self._known(request.host)

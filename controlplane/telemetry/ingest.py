@@ -18,8 +18,11 @@ MAX_TOTALS = 512
 
 # Counts that are totalled for Prometheus, with the labels that matter.
 TOTALLED = {"solana_rpc_requests": ("method",), "solana_rpc_errors": ("method", "class")}
-# Of the validator and its log everything is shown, with all its labels.
-SHOWN = ("solana_validator_", "solana_log_", "solana_metrics_")
+# Of these everything is shown, with all its labels.
+SHOWN = (
+    "solana_validator_", "solana_log_", "solana_metrics_", "solana_ws_", "solana_rpc_connect", "solana_rpc_slot",
+    "solana_rpc_reference_", "solana_rpc_monitor_", "solana_rpc_not_offered", "solana_rpc_skipped",
+)  # fmt: skip
 
 _SAMPLES = Counter("solward_ingest_samples", "Samples that arrived.")
 _BATCHES = Counter("solward_ingest_batches", "Batches that arrived, by what became of them.", ("outcome",))

@@ -47,7 +47,7 @@ class FleetCollector(Collector):
         for known in self._links.known():
             connected.add_metric((known.name,), float(known.connected))
         yield connected
-        yield from self._validator()
+        yield from self._shown()
         firing = GaugeMetricFamily(
             "solward_alert_firing", "1 while an alert fires.", labels=("host", "rule", "detail", "severity", "silenced")
         )
@@ -57,15 +57,15 @@ class FleetCollector(Collector):
         yield firing
         yield _breakers()
 
-    def _validator(self) -> Iterator[Metric]:
-        """Give everything that comes from a validator's log or its own metrics."""
+    def _shown(self) -> Iterator[Metric]:
+        """Give everything that is shown as the hosts tell it."""
         families: dict[str, Metric] = {}
         for host, feed in self._ingest.feeds.items():
             for (name, labels), value in feed.ring.latest(SHOWN, FRESH_SECONDS):
-                family = families.setdefault(name, Metric(name, "Of the validator, as its log tells.", "gauge"))
+                family = families.setdefault(name, Metric(name, "As the agent of the host measured it.", "gauge"))
                 family.add_sample(name, {"host": host, **dict(labels)}, value)
         for host, name, parts, value in self._ingest.totals.read_named(SHOWN):
-            family = families.setdefault(name, Metric(name, "Counted in the validator's log.", "counter"))
+            family = families.setdefault(name, Metric(name, "As the agent of the host counted it.", "counter"))
             pairs = dict(zip(parts[::2], parts[1::2], strict=True))
             family.add_sample(f"{name}_total", {"host": host, **pairs}, value)
         yield from families.values()

@@ -6,8 +6,19 @@ from solward.rpc.v1 import rpc_pb2 as pb
 
 from ctl import names
 from ctl.client import Client, run
-from ctl.output import Form, as_data, console, found_nothing, output_option, print_data, print_line
+from ctl.output import (
+    Form,
+    as_data,
+    console,
+    found_nothing,
+    output_option,
+    print_data,
+    print_line,
+    print_messages,
+    when,
+)  # fmt: skip
 from ctl.views.rpc import metrics_table
+from ctl.views.rpc_connections import HEADINGS, node_row
 
 SERVICE = "solward.rpc.v1.RpcService"
 
@@ -56,6 +67,31 @@ def latency(context: str | None, host: str, method: str, window_s: int, watch: b
     else:
         print_data(as_data(metrics), form)
     found_nothing(not metrics.methods, "see ctl hosts list, and leave out --method for the methods that are probed")
+
+
+@rpc.command(short_help="Show connections, subscriptions, and how far nodes are behind.")
+@click.option("--host", default="", help="Only this host.")
+@click.option(
+    "--window", "window_s", type=click.IntRange(1, 900), default=60, show_default=True, help="How many seconds back."
+)
+@output_option
+@click.pass_obj
+def connections(context: str | None, host: str, window_s: int, form: Form) -> None:
+    """Show how the probes are connected to each node, what its subscription pushes, and how far it is behind.
+
+    Behind is what a majority of the nodes outside says, which rpc.references of the agent names; where they do not
+    agree, nothing is said of the node.
+    """
+    request = pb.GetConnectionsRequest(host=names.host(host), window_seconds=window_s)
+
+    async def work(client: Client) -> pb.Connections:
+        return await client.call(f"{SERVICE}/GetConnections", request, pb.Connections)
+
+    found = run(context, work)
+    if form == "table":
+        console.print(f"[bold]Connections to nodes, last {found.window_seconds} s, at {when(found.time)} UTC[/]")
+    print_messages(found.nodes, form, HEADINGS, node_row)
+    found_nothing(not found.nodes, "see ctl hosts list")
 
 
 def _only(metrics: pb.Metrics, method: str) -> pb.Metrics:

@@ -40,6 +40,7 @@ class About(NamedTuple):
         restart: Restart= of its unit.
         running: its validator runs from the start.
         changeable: flags that root lets be changed; the validator then starts from a script, by real flags.
+        rpc: settings of its RPC probe besides the URL and the methods.
         job_delay_ms: so long systemd thinks about each job, so that it has a middle.
     """
 
@@ -51,6 +52,7 @@ class About(NamedTuple):
     vote_account: str = ""
     voters: tuple[str, ...] = ()
     changeable: tuple[str, ...] = ()
+    rpc: Mapping[str, Any] = MappingProxyType({})
     job_delay_ms: float = 0
 
 
@@ -237,7 +239,8 @@ class Cluster:
             "bus_address": host.systemd.address,
             "jobs_dir": str(host.folder / "jobs"),
             "job_results_dir": str(host.folder / "job-results"),
-            "rpc": {"url": f"http://127.0.0.1:{host.rpc_port}", "methods": [_method(name) for name in METHODS]},
+            "rpc": {"url": f"http://127.0.0.1:{host.rpc_port}", "methods": [_method(name) for name in METHODS]}
+            | dict(about.rpc),
         }
         if about.guarded:
             ledger = host.folder / "ledger"

@@ -29,6 +29,14 @@ class GetLatencyRequest(_message.Message):
     window_seconds: int
     def __init__(self, method: _Optional[str] = ..., host: _Optional[str] = ..., window_seconds: _Optional[int] = ...) -> None: ...
 
+class GetConnectionsRequest(_message.Message):
+    __slots__ = ("host", "window_seconds")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    window_seconds: int
+    def __init__(self, host: _Optional[str] = ..., window_seconds: _Optional[int] = ...) -> None: ...
+
 class WatchMetricsRequest(_message.Message):
     __slots__ = ("host", "window_seconds")
     HOST_FIELD_NUMBER: _ClassVar[int]
@@ -91,3 +99,102 @@ class ConnectMetrics(_message.Message):
     p99_ms: float
     age_seconds: float
     def __init__(self, host: _Optional[str] = ..., p50_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., age_seconds: _Optional[float] = ...) -> None: ...
+
+class Connections(_message.Message):
+    __slots__ = ("time", "window_seconds", "nodes")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    window_seconds: int
+    nodes: _containers.RepeatedCompositeFieldContainer[NodeConnections]
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., window_seconds: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeConnections, _Mapping]]] = ...) -> None: ...
+
+class NodeConnections(_message.Message):
+    __slots__ = ("host", "age_seconds", "pool", "subscription", "reference", "not_offered")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    NOT_OFFERED_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    age_seconds: float
+    pool: ConnectionPool
+    subscription: SlotSubscription
+    reference: ReferenceLag
+    not_offered: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, host: _Optional[str] = ..., age_seconds: _Optional[float] = ..., pool: _Optional[_Union[ConnectionPool, _Mapping]] = ..., subscription: _Optional[_Union[SlotSubscription, _Mapping]] = ..., reference: _Optional[_Union[ReferenceLag, _Mapping]] = ..., not_offered: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ConnectionPool(_message.Message):
+    __slots__ = ("idle", "busy", "opened", "dropped", "connect_p50_ms", "connect_p99_ms", "errors")
+    class ErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    IDLE_FIELD_NUMBER: _ClassVar[int]
+    BUSY_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    CONNECT_P50_MS_FIELD_NUMBER: _ClassVar[int]
+    CONNECT_P99_MS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    idle: int
+    busy: int
+    opened: int
+    dropped: int
+    connect_p50_ms: float
+    connect_p99_ms: float
+    errors: _containers.ScalarMap[str, int]
+    def __init__(self, idle: _Optional[int] = ..., busy: _Optional[int] = ..., opened: _Optional[int] = ..., dropped: _Optional[int] = ..., connect_p50_ms: _Optional[float] = ..., connect_p99_ms: _Optional[float] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class SlotSubscription(_message.Message):
+    __slots__ = ("up", "slots", "missed", "gap_p50_ms", "gap_max_ms", "delay_p50_ms", "delay_p99_ms", "errors")
+    class ErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    UP_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    GAP_P50_MS_FIELD_NUMBER: _ClassVar[int]
+    GAP_MAX_MS_FIELD_NUMBER: _ClassVar[int]
+    DELAY_P50_MS_FIELD_NUMBER: _ClassVar[int]
+    DELAY_P99_MS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    up: bool
+    slots: int
+    missed: int
+    gap_p50_ms: float
+    gap_max_ms: float
+    delay_p50_ms: float
+    delay_p99_ms: float
+    errors: _containers.ScalarMap[str, int]
+    def __init__(self, up: _Optional[bool] = ..., slots: _Optional[int] = ..., missed: _Optional[int] = ..., gap_p50_ms: _Optional[float] = ..., gap_max_ms: _Optional[float] = ..., delay_p50_ms: _Optional[float] = ..., delay_p99_ms: _Optional[float] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class ReferenceLag(_message.Message):
+    __slots__ = ("reliable", "slot", "reference_slot", "lag_slots", "errors")
+    class ErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    RELIABLE_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_SLOT_FIELD_NUMBER: _ClassVar[int]
+    LAG_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    reliable: bool
+    slot: int
+    reference_slot: int
+    lag_slots: int
+    errors: _containers.ScalarMap[str, int]
+    def __init__(self, reliable: _Optional[bool] = ..., slot: _Optional[int] = ..., reference_slot: _Optional[int] = ..., lag_slots: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...

@@ -45,6 +45,11 @@ class RpcServiceStub:
                 request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetLatencyRequest.SerializeToString,
                 response_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Metrics.FromString,
                 _registered_method=True)
+        self.GetConnections = channel.unary_unary(
+                '/solward.rpc.v1.RpcService/GetConnections',
+                request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetConnectionsRequest.SerializeToString,
+                response_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Connections.FromString,
+                _registered_method=True)
         self.WatchMetrics = channel.unary_stream(
                 '/solward.rpc.v1.RpcService/WatchMetrics',
                 request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.WatchMetricsRequest.SerializeToString,
@@ -70,6 +75,13 @@ class RpcServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetConnections(self, request, context):
+        """GetConnections reports how the probes are connected to each node, and how far it is behind the cluster.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchMetrics(self, request, context):
         """WatchMetrics sends what GetMetrics reports, once a second.
         """
@@ -89,6 +101,11 @@ def add_RpcServiceServicer_to_server(servicer, server):
                     servicer.GetLatency,
                     request_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetLatencyRequest.FromString,
                     response_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Metrics.SerializeToString,
+            ),
+            'GetConnections': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConnections,
+                    request_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetConnectionsRequest.FromString,
+                    response_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Connections.SerializeToString,
             ),
             'WatchMetrics': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchMetrics,
@@ -151,6 +168,33 @@ class RpcService:
             '/solward.rpc.v1.RpcService/GetLatency',
             solward_dot_rpc_dot_v1_dot_rpc__pb2.GetLatencyRequest.SerializeToString,
             solward_dot_rpc_dot_v1_dot_rpc__pb2.Metrics.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConnections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.rpc.v1.RpcService/GetConnections',
+            solward_dot_rpc_dot_v1_dot_rpc__pb2.GetConnectionsRequest.SerializeToString,
+            solward_dot_rpc_dot_v1_dot_rpc__pb2.Connections.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class RpcServiceStub:
     """GetMetrics reports every probed method of one host or of all."""
     GetLatency: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetLatencyRequest, _rpc_pb2.Metrics]
     """GetLatency reports one method on one host or on all."""
+    GetConnections: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetConnectionsRequest, _rpc_pb2.Connections]
+    """GetConnections reports how the probes are connected to each node, and how far it is behind the cluster."""
     WatchMetrics: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchMetricsRequest, _rpc_pb2.Metrics]
     """WatchMetrics sends what GetMetrics reports, once a second."""
 
@@ -49,6 +51,8 @@ class RpcServiceAsyncStub(RpcServiceStub):
     """GetMetrics reports every probed method of one host or of all."""
     GetLatency: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetLatencyRequest, _rpc_pb2.Metrics]  # type: ignore[assignment]
     """GetLatency reports one method on one host or on all."""
+    GetConnections: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetConnectionsRequest, _rpc_pb2.Connections]  # type: ignore[assignment]
+    """GetConnections reports how the probes are connected to each node, and how far it is behind the cluster."""
     WatchMetrics: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchMetricsRequest, _rpc_pb2.Metrics]  # type: ignore[assignment]
     """WatchMetrics sends what GetMetrics reports, once a second."""
 
@@ -70,6 +74,14 @@ class RpcServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rpc_pb2.Metrics, _abc.Awaitable[_rpc_pb2.Metrics]]:
         """GetLatency reports one method on one host or on all."""
+
+    @_abc_1.abstractmethod
+    def GetConnections(
+        self,
+        request: _rpc_pb2.GetConnectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rpc_pb2.Connections, _abc.Awaitable[_rpc_pb2.Connections]]:
+        """GetConnections reports how the probes are connected to each node, and how far it is behind the cluster."""
 
     @_abc_1.abstractmethod
     def WatchMetrics(
