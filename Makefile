@@ -11,7 +11,8 @@ ARGS ?=
 TESTS ?= tests
 
 # What the environment, the demo's private D-Bus, and the tests' real hosts and servers need of Debian.
-PACKAGES := python3 python3-venv dbus systemd-container debootstrap redis-server
+PACKAGES := python3 python3-venv dbus systemd-container debootstrap redis-server \
+  prometheus prometheus-alertmanager
 # Only where there is no npm: one from elsewhere is as good, and does not go together with Debian's.
 PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 
@@ -42,9 +43,10 @@ check: $(STAMP)  ## Style, types, contracts, and that generated code is fresh
 	@tools/check_proto
 
 .PHONY: gen
-gen: $(STAMP)  ## Regenerate gen/ from proto/, and what docs/ repeats of the code
+gen: $(STAMP)  ## Regenerate gen/ from proto/, and what docs/ and packaging/ repeat of the code
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/gen.py
 	$(BIN)/python tools/gen_docs.py
+	$(BIN)/python tools/gen_monitoring.py
 
 .PHONY: bench
 bench: $(STAMP)  ## Measure (ONLY=group: one group), write build/bench.json and docs/benchmarks.md

@@ -22,6 +22,7 @@ from solward.rpc.v1.rpc_pb2_grpc import add_RpcServiceServicer_to_server
 from solward.validator.v1.validator_pb2_grpc import add_ValidatorServiceServicer_to_server
 
 from common import sdnotify
+from controlplane.alerts.alertmanager import Alertmanager
 from controlplane.alerts.book import Book
 from controlplane.alerts.engine import AlertEngine
 from controlplane.alerts.findings import Findings
@@ -190,6 +191,9 @@ class App:
         alert_book = Book(stored_alerts)
         rules = settings.alerts.in_force()
         self._alerts = AlertEngine(rules, hosts, self.links, ingest, alert_book, board.busy_hosts)
+        self._alertmanager = Alertmanager(
+            alert_book, settings.alertmanager_url.get_secret_value(), settings.trust_domain
+        )
         self._findings = Findings(found, stored_alerts, self._alerts)
 
         self._witnesses = Witnesses(self.audit, self.links, self._alerts.take)
@@ -315,6 +319,7 @@ class App:
             for background in (
                 self._sweeper.run(), self._alerts.run(), self._findings.run(), self._retention.run(),
                 self._witnesses.run(), self._reports.run(), self._publisher.run(), self.pki_life.run(),
+                self._alertmanager.run(),
                 sdnotify.watchdog(),
             ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))

@@ -172,6 +172,9 @@ class Settings(BaseSettings):
     cors_origins: list[Origin] = Field([], description="exact origins of other pages that may call with cookies")
     gateway_connections: int = Field(20_000, ge=1, description="that the gateway holds at the most")
     gateway_connections_per_ip: int = Field(256, ge=1, description="of one address, or one /64; proxies are exempt")
+    alertmanager_url: Annotated[Secret, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
+        SecretStr(""), description="an Alertmanager that is sent every alert; its password is a secret; empty: none"
+    )
     solana_rpc_url: Annotated[Secret, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
         SecretStr(""), description="a Solana RPC outside the fleet, by which nodes are judged too; its key is a secret"
     )

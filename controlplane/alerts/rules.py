@@ -167,6 +167,12 @@ BUILT_IN: tuple[Rule, ...] = (
         advice="ctl audit witness; ctl audit verify --witness an export, before anything is changed",
         events=EventTrigger(kinds=("audit.disputed",), window_seconds=900), resolve_seconds=0,
     ),
+    Rule(
+        name="references_disagree", severity="warning", subject="monitor", during_operations=True,
+        summary="the nodes outside do not answer or do not agree, so it is not known how far this node is behind",
+        advice="ctl rpc connections; rpc.references of the agent",
+        series=SeriesTrigger(series="solana_rpc_monitor_reliable", below=1), for_seconds=60,
+    ),
     # Of the validator.
     Rule(
         name="validator_down", severity="critical", summary="the validator's unit is not active",
@@ -175,9 +181,19 @@ BUILT_IN: tuple[Rule, ...] = (
     ),
     Rule(
         name="rpc_down", severity="error", summary="nearly every RPC call to the node fails", hold=_DOWN,
-        advice="ctl rpc methods shows which errors; a node that starts answers nothing for a while",
+        advice="ctl rpc latency shows which errors; a node that starts answers nothing for a while",
         series=SeriesTrigger(series="solana_rpc_errors", over="solana_rpc_requests", statistic="ratio", above=0.9),
         for_seconds=30,
+    ),
+    Rule(
+        name="node_behind", severity="error", summary="the node is behind the cluster", hold=_DOWN,
+        advice="ctl rpc connections; a node that starts catches up by itself",
+        series=SeriesTrigger(series="solana_rpc_slot_lag", above=150), for_seconds=30, resolve_seconds=30,
+    ),
+    Rule(
+        name="subscription_down", severity="warning", summary="slots cannot be subscribed to", hold=_DOWN,
+        advice="ctl rpc connections says why; a node pushes nothing without --full-rpc-api",
+        series=SeriesTrigger(series="solana_ws_up", below=1), for_seconds=60,
     ),
     Rule(
         name="replay_stalled", severity="critical", summary="no slot was replayed", hold=_DOWN,

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_crashes import starts
 from tests.e2e.test_rolling import ended, fleet, until
 from tests.e2e.test_snapshots import FAILED, SUCCEEDED, act
 from tests.e2e.test_validator_control import faults
@@ -100,7 +99,7 @@ async def test_what_a_survey_showed_is_what_is_done(tmp_path: Path) -> None:
 
 async def test_a_running_node_is_stopped_mended_and_started(tmp_path: Path) -> None:
     async with one(tmp_path) as (made, host, ledger):
-        before = starts(host)
+        before = host.starts
         for needs_it_down in (
             ("ledger", "survey", "sol-1", *RANGE),
             ("snapshot", "create", "sol-1", "--from-ledger"),
@@ -112,7 +111,7 @@ async def test_a_running_node_is_stopped_mended_and_started(tmp_path: Path) -> N
         assert (code, done["state"]) == (0, SUCCEEDED), (done, said)
         assert [each["id"] for each in done["steps"]] == ["stop", "repair", "start"]
         assert not tool.Store.load(ledger).dead
-        assert starts(host) == before + 1
+        assert host.starts == before + 1
         assert await active(made) == "active"
         parts = [await made.ctl_json("operations", "show", each["figures"]["operation"]) for each in done["steps"]]
         assert [part["kind"] for part in parts] == ["validator.stop", "ledger.repair", "validator.start"]
@@ -127,14 +126,14 @@ async def test_a_node_is_started_again_also_where_the_repair_fails_and_it_can_be
         assert "No space left" in done["error"]["message"]
         assert step(done, "start")["verdict"] == "VERDICT_PASS"
         assert await active(made) == "active"
-        before = starts(host)
+        before = host.starts
 
         tool.fault(ledger)
         await made.ctl("operations", "retry", done["name"], answers=(await made.code(),))
         done = await ended(made, done["name"])
         assert done["state"] == SUCCEEDED, done
         assert not tool.Store.load(ledger).dead
-        assert starts(host) == before + 1
+        assert host.starts == before + 1
 
 
 async def test_a_running_node_asks_its_peers_for_what_is_missing(tmp_path: Path) -> None:
@@ -205,7 +204,7 @@ async def test_a_repair_that_is_ended_starts_the_node_again(tmp_path: Path) -> N
 
 async def test_a_repair_outlives_agent_and_control_plane(tmp_path: Path) -> None:
     async with one(tmp_path, fault={"command": "print", "slow_s": 6}) as (made, host, ledger):
-        before = starts(host)
+        before = host.starts
         name = await begin(made)
         await until(made, name, mending, "it looks at the ledger")
         await asyncio.gather(made.stop_agent(host, signal.SIGKILL), made.stop_server(signal.SIGKILL))
@@ -214,5 +213,5 @@ async def test_a_repair_outlives_agent_and_control_plane(tmp_path: Path) -> None
         done = await ended(made, name)
         assert done["state"] == SUCCEEDED, done
         assert not tool.Store.load(ledger).dead
-        assert starts(host) == before + 1
+        assert host.starts == before + 1
         assert len(list((host.folder / "jobs").glob("*.json"))) == 1

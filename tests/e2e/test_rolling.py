@@ -94,10 +94,6 @@ def states(operation: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def starts(host: HostProcess) -> int:
-    return (host.folder / "validator.log").read_text().count("Starting validator with")
-
-
 async def faults(host: HostProcess, **wanted: Any) -> None:
     async with aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{host.control_port}/faults"
@@ -117,7 +113,7 @@ async def test_hosts_have_their_turn_one_after_the_other(tmp_path: Path) -> None
     async with fleet(tmp_path, *NAMES) as made:
         plan = await made.ctl_json("controls", "restart", "--all", "--soak", "2", "--plan")
         assert [target["host"] for target in plan["targets"]] == [f"hosts/{name}" for name in NAMES]
-        before = {name: starts(host) for name, host in made.hosts.items()}
+        before = {name: host.starts for name, host in made.hosts.items()}
         name = await begin(made, "restart", "--all", "--soak", "2", "--canaries", "1", "--reason", "a new kernel")
         seen: list[int] = []
         watch = asyncio.create_task(at_work(made, name, seen))
@@ -127,7 +123,7 @@ async def test_hosts_have_their_turn_one_after_the_other(tmp_path: Path) -> None
         assert done["state"] == "OPERATION_STATE_SUCCEEDED", done
         assert set(states(done).values()) == {"SUCCEEDED"}
         assert max(seen) == 1
-        assert {host: starts(made.hosts[host]) - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
+        assert {host: made.hosts[host].starts - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
         # One after the other, each watched to the end of its soak.
         turns = [(target["startTime"], target["endTime"]) for target in done["targets"]]
         assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(turns))
@@ -166,16 +162,16 @@ async def test_hosts_are_selected_by_group_and_label_and_two_of_a_group_are_neve
 
 async def test_a_host_that_never_comes_back_pauses_it_and_no_other_has_its_turn(tmp_path: Path) -> None:
     async with fleet(tmp_path, *NAMES, ready_seconds=6, slow_start_s=2) as made:
-        first, before = made.hosts["sol-1"], starts(made.hosts["sol-1"])
+        first, before = made.hosts["sol-1"], made.hosts["sol-1"].starts
         name = await begin(made, "restart", *NAMES, "--wait", "1")
         # Started again, it never catches up.
-        await until(made, name, lambda _: starts(first) > before, "it was started again")
+        await until(made, name, lambda _: first.starts > before, "it was started again")
         await faults(first, behind_slots=5000)
         paused = await ended(made, name)
         assert paused["state"] == "OPERATION_STATE_PAUSED", paused
         assert states(paused) == {"sol-1": "FAILED", "sol-2": "WAITING", "sol-3": "WAITING"}
         assert "NOT_READY" in paused["targets"][0]["message"]
-        untouched = {host: starts(made.hosts[host]) for host in ("sol-2", "sol-3")}
+        untouched = {host: made.hosts[host].starts for host in ("sol-2", "sol-3")}
         # Neither a restart of the control plane nor time makes it go on by itself.
         await made.stop_server(signal.SIGKILL)
         await made.start_server()
@@ -183,7 +179,7 @@ async def test_a_host_that_never_comes_back_pauses_it_and_no_other_has_its_turn(
             await made.until_connected(host)
         await asyncio.sleep(3)
         assert states(await show(made, name)) == states(paused)
-        assert {host: starts(made.hosts[host]) for host in untouched} == untouched
+        assert {host: made.hosts[host].starts for host in untouched} == untouched
         # A person mends the host and tries it again: it goes on with the others.
         await faults(first, behind_slots=0)
         await say(made, "retry", name, "--host", "sol-1", "--detach")
@@ -246,7 +242,7 @@ async def test_a_control_plane_killed_at_every_step_restarts_each_host_once(tmp_
         await made.sign_in()
         for host in NAMES:
             await made.add_host(host)
-        before = {host: starts(made.hosts[host]) for host in NAMES}
+        before = {host: made.hosts[host].starts for host in NAMES}
         name = await begin(made, "restart", *NAMES, "--soak", "1")
         kills, seen = 0, progress(stored(made, name))
         async with asyncio.timeout(200):
@@ -260,5 +256,5 @@ async def test_a_control_plane_killed_at_every_step_restarts_each_host_once(tmp_
                 await made.start_server()
                 kills += 1
         assert operation.state == pb.OPERATION_STATE_SUCCEEDED, operation
-        assert {host: starts(made.hosts[host]) - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
+        assert {host: made.hosts[host].starts - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
         assert kills >= 2 * len(NAMES)

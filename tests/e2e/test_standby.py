@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.test_rolling import DONE, begin, ended, starts, states
+from tests.e2e.test_rolling import DONE, begin, ended, states
 from tests.support.cluster import Cluster, cluster
 from tests.support.front import Front, front
 from tests.support.ports import free_ports
@@ -100,9 +100,9 @@ def lead_to(fronts: list[Front], plane: Cluster) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 async def test_the_second_goes_on_where_the_first_stopped(tmp_path: Path, how: signal.Signals) -> None:
     async with pair(tmp_path) as (reached, second, fronts):
-        before = {name: starts(reached.hosts[name]) for name in NAMES}
+        before = {name: reached.hosts[name].starts for name in NAMES}
         name = await begin(reached, "restart", *NAMES, "--soak", "3")
-        await until(lambda: starts(reached.hosts["sol-1"]) > before["sol-1"], "the first host was restarted")
+        await until(lambda: reached.hosts["sol-1"].starts > before["sol-1"], "the first host was restarted")
         assert reached.server
         at = time.monotonic()
         reached.server.send_signal(how)
@@ -124,7 +124,7 @@ async def test_the_second_goes_on_where_the_first_stopped(tmp_path: Path, how: s
             raise AssertionError(f"{error}\nthe second: {second.log[-5000:]}{agents}") from None
         assert done["state"] == DONE[0], (done, second.log[-3000:])
         assert set(states(done).values()) == {"SUCCEEDED"}
-        assert {host: starts(reached.hosts[host]) - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
+        assert {host: reached.hosts[host].starts - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
 
 
 async def test_a_database_that_restarts_amid_an_operation_is_survived(tmp_path: Path) -> None:
@@ -132,13 +132,13 @@ async def test_a_database_that_restarts_amid_an_operation_is_survived(tmp_path: 
         await made.sign_in()
         for host in NAMES[:2]:
             await made.add_host(host)
-        before = {host: starts(made.hosts[host]) for host in NAMES[:2]}
+        before = {host: made.hosts[host].starts for host in NAMES[:2]}
         name = await begin(made, "restart", *NAMES[:2], "--soak", "4")
         for _ in range(2):
             await asyncio.sleep(2.5)
             await asyncio.to_thread(database.restart, FAST)
         done = await ended(made, name)
         assert done["state"] == DONE[0], (done, made.log[-3000:])
-        assert {host: starts(made.hosts[host]) - before[host] for host in NAMES[:2]} == dict.fromkeys(NAMES[:2], 1)
+        assert {host: made.hosts[host].starts - before[host] for host in NAMES[:2]} == dict.fromkeys(NAMES[:2], 1)
         assert made.server
         assert made.server.returncode is None

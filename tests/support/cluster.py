@@ -80,6 +80,11 @@ class HostProcess:
         return (self.folder / "agent.log").read_text()
 
     @property
+    def starts(self) -> int:
+        """How often the validator was started, by its own log."""
+        return self.validator_log.count("Starting validator with")
+
+    @property
     def validator_log(self) -> str:
         """What the validator logged."""
         path = self.folder / "validator.log"
@@ -193,8 +198,8 @@ class Cluster:
     async def add_host(self, name: str, about: About | None = None, **validator: Any) -> HostProcess:
         """Add a host: private bus, systemd peer, validator peer as its unit, enrolled agent."""
         host = await self.prepare_host(name, about, **validator)
-        if about and about.guarded and about.running:
-            await self._until_it_votes(host)
+        if about is None or about.running:
+            await self._until_it_runs(host, votes=about is not None and about.guarded)
         await self.enroll(host)
         await self.start_agent(host)
         await self.until_connected(name)
@@ -302,10 +307,10 @@ class Cluster:
                     return
                 await asyncio.sleep(0.1)
 
-    async def _until_it_votes(self, host: HostProcess) -> None:
-        """Wait until a host's validator has started and gone on for a slot: its tower is there."""
+    async def _until_it_runs(self, host: HostProcess, *, votes: bool) -> None:
+        """Wait until a host's validator has begun; with `votes` until its tower is there."""
         async with asyncio.timeout(READY_S):
-            while "tower-vote" not in host.validator_log.partition("Validator initialized")[2]:
+            while not host.starts or (votes and "tower-vote" not in host.validator_log.partition("initialized")[2]):
                 await asyncio.sleep(0.05)
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from solward.alerts.v1 import alerts_pb2 as pb
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.errors import SolwardError
 from controlplane.alerts import engine as module
+from controlplane.alerts import findings
 from controlplane.alerts.book import Book
 from controlplane.alerts.engine import MAX_DETAILS, SETTLE_MS, AlertEngine
 from controlplane.alerts.findings import MAX_A_MINUTE, Findings
@@ -243,6 +245,8 @@ async def test_a_batch_that_comes_twice_counts_once(world: World) -> None:
 async def test_a_flood_of_findings_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.add("sol-1")
     await world.second("sol-1")
+    # All within one minute.
+    monkeypatch.setattr(findings, "time", SimpleNamespace(monotonic=lambda: 90.0))
     for number in range(3):
         events = [link_pb2.Event(kind="x", unix_ms=world.now)] * 1000
         await world.findings.take(UID["sol-1"], "sol-1", SPOOL, link_pb2.EventBatch(sequence=number + 1, events=events))
