@@ -1,6 +1,6 @@
 """The live ring: the last minutes of every series of every host, one numpy matrix a host."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,17 +54,17 @@ class HostRing:
         wanted = labels.items()
         return [self._columns[key] for key in self._named.get(name, ()) if wanted <= dict(key[1]).items()]
 
-    def latest(self, prefixes: tuple[str, ...], seconds: int) -> Iterator[tuple[SeriesKey, float]]:
-        """Give the newest value, within a time, of every series that tells a state and whose name begins so."""
-        named = [key for name, keys in self._named.items() if name.startswith(prefixes) for key in keys]
-        keys = [key for key in named if not self._counts[self._columns[key]]]
-        if not keys:
-            return
-        block = self.window([self._columns[key] for key in keys], seconds)
-        for key, values in zip(keys, block.T, strict=True):
-            seen = values[~np.isnan(values)]
-            if len(seen):
-                yield key, float(seen[-1])
+    def is_count(self, column: int) -> bool:
+        """Whether a column holds counts of a second rather than a state."""
+        return bool(self._counts[column])
+
+    def newest(self, columns: NDArray[np.int64], seconds: int) -> Floats:
+        """Give the newest value of each column within a time, NaN where there is none."""
+        block = self.window(columns, seconds)
+        there = ~np.isnan(block)
+        rows = seconds - 1 - np.argmax(there[::-1], axis=0)
+        values: Floats = block[rows, np.arange(len(columns))]
+        return values
 
     def forget_ids(self) -> None:
         """A new stream defines its ids anew."""
@@ -131,7 +131,7 @@ class HostRing:
                 self._without_base.discard(column)
                 self._bases[column] = value
 
-    def window(self, columns: list[int], seconds: int) -> Floats:
+    def window(self, columns: list[int] | NDArray[np.int64], seconds: int) -> Floats:
         """The last seconds of some series, oldest first: shape (seconds, len(columns)), NaN where nothing came."""
         wanted = np.arange(self.newest_second - seconds + 1, self.newest_second + 1)
         rows = wanted % self.seconds

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from solward.alerts.v1 import alerts_pb2
@@ -15,39 +15,27 @@ from common.breaker import breakers
 from controlplane.alerts.book import Book
 from controlplane.links.registry import Links
 from controlplane.telemetry.expiries import Expiries, Expiry
-from controlplane.telemetry.ingest import SHOWN, TOTALLED, Ingest
-from controlplane.telemetry.sums import LATENCY
+from controlplane.telemetry.fleet_page import FleetPage, Seen, write
+from controlplane.telemetry.ingest import Ingest
 
-# A value older than this is not shown.
-FRESH_SECONDS = 60
 _BREAKER_STATES = ("closed", "half-open", "open")
 _STATES = ("active", "inactive", "failed", "activating", "deactivating", "unknown")
 
 
-class FleetCollector(Collector):
-    """Reads the live state at scrape time."""
+class StateCollector(Collector):
+    """Reads at scrape time how hosts, alerts and connections stand."""
 
-    def __init__(self, ingest: Ingest, links: Links, alerts: Book) -> None:
-        self._ingest = ingest
+    def __init__(self, links: Links, alerts: Book) -> None:
         self._alerts = alerts
         self._links = links
 
     def collect(self) -> Iterator[Metric]:
-        """Give every fleet metric."""
-        latency = HistogramMetricFamily(
-            LATENCY, "Latency of JSON-RPC calls that were answered.", labels=("host", "method")
-        )
-        for host, method, buckets, total in self._ingest.histograms.read():
-            latency.add_metric((host, method), buckets, total)
-        yield latency
-        yield self._total("solana_rpc_requests", "JSON-RPC calls made.", TOTALLED["solana_rpc_requests"])
-        yield self._total("solana_rpc_errors", "JSON-RPC calls that failed.", TOTALLED["solana_rpc_errors"])
+        """Give every metric of that."""
         yield self._status()
         connected = GaugeMetricFamily("solward_host_connected", "1 while the agent's stream is open.", labels=("host",))
         for known in self._links.known():
             connected.add_metric((known.name,), float(known.connected))
         yield connected
-        yield from self._shown()
         firing = GaugeMetricFamily(
             "solward_alert_firing", "1 while an alert fires.", labels=("host", "rule", "detail", "severity", "silenced")
         )
@@ -56,25 +44,6 @@ class FleetCollector(Collector):
             firing.add_metric(labels, 1.0)
         yield firing
         yield _breakers()
-
-    def _shown(self) -> Iterator[Metric]:
-        """Give everything that is shown as the hosts tell it."""
-        families: dict[str, Metric] = {}
-        for host, feed in self._ingest.feeds.items():
-            for (name, labels), value in feed.ring.latest(SHOWN, FRESH_SECONDS):
-                family = families.setdefault(name, Metric(name, "As the agent of the host measured it.", "gauge"))
-                family.add_sample(name, {"host": host, **dict(labels)}, value)
-        for host, name, parts, value in self._ingest.totals.read_named(SHOWN):
-            family = families.setdefault(name, Metric(name, "As the agent of the host counted it.", "counter"))
-            pairs = dict(zip(parts[::2], parts[1::2], strict=True))
-            family.add_sample(f"{name}_total", {"host": host, **pairs}, value)
-        yield from families.values()
-
-    def _total(self, name: str, what: str, labels: tuple[str, ...]) -> Metric:
-        total = CounterMetricFamily(name, what, labels=("host", *labels))
-        for values, value in self._ingest.totals.read(name):
-            total.add_metric(values, value)
-        return total
 
     def _status(self) -> Metric:
         status = GaugeMetricFamily(
@@ -110,12 +79,13 @@ def _breakers() -> Metric:
 def metrics_app(ingest: Ingest, links: Links, alerts: Book, expiries: Expiries) -> web.Application:
     """Build the application that serves GET /metrics."""
     fleet = CollectorRegistry(auto_describe=False)
-    fleet.register(FleetCollector(ingest, links, alerts))
+    fleet.register(StateCollector(links, alerts))
+    figures = FleetPage(ingest)
 
     async def page(_request: web.Request) -> web.Response:
-        # The fleet's part reads what the loop writes, so it stays on the loop; rendering does not.
+        # What the loop writes is read on the loop; the writing of a page is not done there.
         families = [*fleet.collect(), _expiry(await expiries.read())]
-        body = await asyncio.to_thread(_render, families)
+        body = await asyncio.to_thread(_render, figures.read(), families)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
@@ -132,8 +102,8 @@ def _expiry(found: list[Expiry]) -> Metric:
     return left
 
 
-def _render(families: list[Metric]) -> bytes:
-    return generate_latest(_Fixed(families)) + generate_latest(REGISTRY)
+def _render(seen: Seen, families: list[Metric]) -> bytes:
+    return write(seen) + generate_latest(_Fixed(families)) + generate_latest(REGISTRY)
 
 
 class _Fixed(CollectorRegistry):

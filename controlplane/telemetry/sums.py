@@ -1,6 +1,6 @@
 """What Prometheus wants summed over time: latency histograms and counts, taken as batches arrive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,22 +30,28 @@ class Rows:
         self._free += rows
         return rows
 
-    def items(self) -> list[tuple[tuple[str, tuple[str, ...]], int]]:
+    def items(self) -> Iterable[tuple[tuple[str, tuple[str, ...]], int]]:
         """Every row with what it stands for."""
-        return list(self._rows.items())
+        return self._rows.items()
+
+    def copy(self) -> "Rows":
+        """Copy it, so that another thread may read."""
+        other = Rows()
+        other._rows = self._rows.copy()
+        return other
 
 
 class LatencyHistograms:
     """One histogram for each (host, method)."""
 
     def __init__(self) -> None:
-        self._rows = Rows()
+        self.rows = Rows()
         self._counts = np.zeros((256, len(BOUNDS) + 1), dtype=np.int64)
         self._sums = np.zeros(256, dtype=np.float64)
 
     def row(self, host: str, method: str) -> int:
         """Give the row of a host's method."""
-        row = self._rows.row(host, (method,))
+        row = self.rows.row(host, (method,))
         if row >= len(self._sums):
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
             self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
@@ -58,29 +64,25 @@ class LatencyHistograms:
 
     def forget_host(self, host: str) -> None:
         """Drop a host that was cut off."""
-        rows = self._rows.forget(host)
+        rows = self.rows.forget(host)
         self._counts[rows] = 0
         self._sums[rows] = 0.0
 
-    def read(self) -> Iterator[tuple[str, str, list[tuple[str, float]], float]]:
-        """Give host, method, cumulative buckets as (upper bound, count), and the sum in seconds."""
-        labels = [*(str(bound) for bound in BOUNDS), "+Inf"]
-        for (host, (method,)), row in self._rows.items():
-            counts = np.cumsum(self._counts[row])
-            if counts[-1]:
-                yield host, method, list(zip(labels, counts.tolist(), strict=True)), float(self._sums[row])
+    def copies(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Copy the counts of every row by bucket, and the sums in seconds."""
+        return self._counts.copy(), self._sums.copy()
 
 
 class Totals:
     """A sum for each (host, series name, labels), of what the probes count."""
 
     def __init__(self) -> None:
-        self._rows = Rows()
+        self.rows = Rows()
         self._sums = np.zeros(256, dtype=np.float64)
 
     def row(self, host: str, name: str, labels: tuple[str, ...]) -> int:
         """Give the row of a host's series."""
-        row = self._rows.row(host, (name, *labels))
+        row = self.rows.row(host, (name, *labels))
         if row >= len(self._sums):
             self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
         return row
@@ -91,19 +93,11 @@ class Totals:
 
     def forget_host(self, host: str) -> None:
         """Drop a host that was cut off."""
-        self._sums[self._rows.forget(host)] = 0.0
+        self._sums[self.rows.forget(host)] = 0.0
 
-    def read(self, name: str) -> Iterator[tuple[tuple[str, ...], float]]:
-        """Give the labels (host first) and sum of every series of a name."""
-        for (host, (series, *labels)), row in self._rows.items():
-            if series == name:
-                yield (host, *labels), float(self._sums[row])
-
-    def read_named(self, prefixes: tuple[str, ...]) -> Iterator[tuple[str, str, tuple[str, ...], float]]:
-        """Give host, name, labels and sum of every series whose name begins so."""
-        for (host, (series, *labels)), row in self._rows.items():
-            if series.startswith(prefixes):
-                yield host, series, tuple(labels), float(self._sums[row])
+    def copy(self) -> NDArray[np.float64]:
+        """Copy the sum of every row."""
+        return self._sums.copy()
 
 
 class ColumnRows:

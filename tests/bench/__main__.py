@@ -19,6 +19,7 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 GROUPS = {
     "grpc": ("grpc_calls",),
     "ingest": ("ingest",),
+    "scrape": ("scrape",),
     "ctl": ("control",),
     "agent": ("agent", "probe"),
     "journal": ("journal",),

@@ -102,4 +102,4 @@ def test_methods_that_have_a_histogram_are_bounded() -> None:
             sequence=1, unix_ms=1000, definitions=definitions, series=range(count), values=[0.1] * count
         ),
     )
-    assert len(list(ingest.histograms.read())) == MAX_METHODS
+    assert len(list(ingest.histograms.rows.items())) == MAX_METHODS
