@@ -28,6 +28,7 @@ GROUPS = {
     "rolling": ("rolling",),
     "snapshot": ("snapshot",),
     "crash": ("crash",),
+    "anomaly": ("anomaly",),
 }
 
 HEAD = """# Benchmarks
