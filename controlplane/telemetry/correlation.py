@@ -2,9 +2,9 @@
 
 Series of a host are autocorrelated, and two that have nothing in common then look alike by chance. So each series is
 ranked, made normal, and reduced to what an autoregression of its own past does not foretell; of two such remainders
-the correlations at different lags are independent, with a variance of 1/n, when the series are independent (Haugh, "Checking
-the Independence of Two Covariance-Stationary Time Series", 1976). Their Spearman correlation is judged by Fisher's
-transformation with the variance of Fieller, Hartley and Pearson (1957).
+the correlations at different lags are independent, with a variance of 1/n, when the series are independent (Haugh,
+"Checking the Independence of Two Covariance-Stationary Time Series", 1976). Their Spearman correlation is judged by
+Fisher's transformation with the variance of Fieller, Hartley and Pearson (1957).
 
 Many pairs at many lags are tried. The best lag of a pair pays for all lags (Bonferroni), and the pairs are chosen by
 Benjamini and Yekutieli's procedure (2001), which holds under any dependence between them.

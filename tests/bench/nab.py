@@ -1,8 +1,8 @@
 """The Numenta Anomaly Benchmark: its corpus read from a folder of its layout, and its rules of scoring.
 
-Written from the public rules (Lavin and Ahmad, "Evaluating Real-time Anomaly Detection Algorithms", 2015): the
-first 15 % of a file, at most 750 points, are not scored; in a window the best placed detection counts, the earlier the better;
-every other detection costs; one threshold for all files, the best for each profile.
+Written from the public rules (Lavin and Ahmad, "Evaluating Real-time Anomaly Detection Algorithms", 2015): the first
+15 % of a file, at most 750 points, are not scored; in a window the best placed detection counts, the earlier the
+better; every other detection costs; one threshold for all files, the best for each profile.
 """
 
 import csv
@@ -111,6 +111,16 @@ def score(corpus: list[Series], scores: Mapping[str, Floats]) -> dict[str, tuple
     false = np.cumsum(np.where(window < 0, worth, 0.0))
     total = sum(len(series.windows) for series in corpus)
     return {name: _best(profile, found, false, ends, anomaly, total) for name, profile in PROFILES.items()}
+
+
+def raw_score(series: Series, scores: Floats, profile: Profile, threshold: float) -> float:
+    """Score one file at a threshold, as the benchmark's own tables do: what is found and missed, less what is false."""
+    worth, window = _worths([series])
+    detected = (scores >= threshold) & ~np.isnan(worth)
+    found, hit = _found(worth[detected], window[detected])
+    false = float(worth[detected & (window < 0)].sum())
+    gained, hits = (float(found[-1]), float(hit[-1])) if len(found) else (0.0, 0.0)
+    return gained + profile.false * false - profile.missed * (len(series.windows) - hits)
 
 
 def _best(

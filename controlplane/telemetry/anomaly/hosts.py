@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from controlplane.telemetry.anomaly.bank import Bank, Reason
 from controlplane.telemetry.anomaly.rarity import Narrow
 
-# A host's surprise (-log10) from which a second counts against it, in how many of the last seconds, and how long it must
-# be calm to be well again.
+# A host's surprise (-log10) from which a second counts against it, in how many of the last seconds, and how long it
+# must be calm to be well again.
 LEVEL = 5.2
 _SECONDS = 8
 _OF_THEM = 5
