@@ -29,6 +29,7 @@ GROUPS = {
     "rolling": ("rolling",),
     "snapshot": ("snapshot",),
     "crash": ("crash",),
+    "anomaly": ("anomaly",),
 }
 
 HEAD = """# Benchmarks
