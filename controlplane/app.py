@@ -110,6 +110,7 @@ from controlplane.store.redis import RedisStore
 from controlplane.store.redis_sessions import RedisSessions
 from controlplane.store.sessions import SessionRepository, SessionStore
 from controlplane.store.users import UserRepository
+from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.expiries import Expiries
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.prometheus import metrics_app
@@ -194,6 +195,7 @@ class App:
         self._alertmanager = Alertmanager(
             alert_book, settings.alertmanager_url.get_secret_value(), settings.trust_domain
         )
+        self._analysis = Analysis(ingest, self._alerts.take)
         self._findings = Findings(found, stored_alerts, self._alerts)
 
         self._witnesses = Witnesses(self.audit, self.links, self._alerts.take)
@@ -234,7 +236,7 @@ class App:
             hosts, self.links, ingest, dispatch, self.audit, self._findings, self._witnesses, pki
         )
         link_api = LinkApi(link_sessions)
-        rpc_api = RpcApi(hosts, ingest)
+        rpc_api = RpcApi(hosts, ingest, self._analysis)
         operating = Operating(hosts, self.operations, gating)
         validator_api = ValidatorApi(hosts, self.links, dispatch, operating)
         controls_api = ControlsApi(
@@ -266,7 +268,9 @@ class App:
                 lambda server: add_MetricsServiceServicer_to_server(metrics_api, server),
             ),
         )
-        self._metrics: web.Application = metrics_app(ingest, self.links, alert_book, Expiries(stored_certificates, pki))
+        self._metrics: web.Application = metrics_app(
+            ingest, self.links, alert_book, Expiries(stored_certificates, pki), self._analysis
+        )
         self.metrics_port = self.gateway_port = 0
         self._gateway: GatewayDoor | None = None
         self.pki_life = PkiLife(pki, self.audit, (self._forget, link_sessions.tell_trust, self._renew_gateway))
@@ -319,7 +323,7 @@ class App:
             for background in (
                 self._sweeper.run(), self._alerts.run(), self._findings.run(), self._retention.run(),
                 self._witnesses.run(), self._reports.run(), self._publisher.run(), self.pki_life.run(),
-                self._alertmanager.run(),
+                self._alertmanager.run(), self._analysis.run(),
                 sdnotify.watchdog(),
             ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))

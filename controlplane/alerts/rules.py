@@ -196,6 +196,11 @@ BUILT_IN: tuple[Rule, ...] = (
         series=SeriesTrigger(series="solana_ws_up", below=1), for_seconds=60,
     ),
     Rule(
+        name="rpc_unusual", severity="warning", summary="the node answers in a way that it is not used to",
+        advice="ctl rpc health shows which series and since when; ctl rpc acknowledge makes it quiet while it lasts",
+        events=EventTrigger(kinds=("rpc.unusual",)), hold=_DOWN, resolve_seconds=90,
+    ),
+    Rule(
         name="replay_stalled", severity="critical", summary="no slot was replayed", hold=_DOWN,
         advice="ctl validator node; compare with another node before anything is restarted",
         series=SeriesTrigger(series="solana_validator_frozen_slot", statistic="stalled", window_seconds=30),

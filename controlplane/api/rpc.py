@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import grpc
 from solward.rpc.v1 import rpc_pb2 as pb
 from solward.rpc.v1.rpc_pb2_grpc import RpcServiceServicer
 
 from common.clock import now_ms
+from common.errors import SolwardError
 from controlplane.api.lookup import find_host
 from controlplane.guard.context import Context
 from controlplane.store.hosts import HostRepository
+from controlplane.telemetry.analysis import Analysis
+from controlplane.telemetry.health_report import anomaly, health
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.rpc_connections import connections
 from controlplane.telemetry.rpc_report import report
@@ -18,8 +22,9 @@ from controlplane.telemetry.rpc_report import report
 class RpcApi(RpcServiceServicer):
     """Serves RpcService."""
 
-    def __init__(self, hosts: HostRepository, ingest: Ingest) -> None:
+    def __init__(self, hosts: HostRepository, ingest: Ingest, analysis: Analysis) -> None:
         self._hosts = hosts
+        self._analysis = analysis
         self._ingest = ingest
         # Reports of this second: every viewer of the same question gets the same one.
         self._reports: dict[tuple[str, str, int], pb.Metrics] = {}
@@ -33,6 +38,21 @@ class RpcApi(RpcServiceServicer):
 
     async def GetConnections(self, request: pb.GetConnectionsRequest, context: Context) -> pb.Connections:
         return connections(self._ingest, await self._known(request.host), request.window_seconds)
+
+    async def GetHealth(self, request: pb.GetHealthRequest, context: Context) -> pb.Health:
+        return health(self._analysis, await self._known(request.host))
+
+    async def AcknowledgeAnomaly(self, request: pb.AcknowledgeAnomalyRequest, context: Context) -> pb.Anomaly:
+        host = await self._known(request.host)
+        found = anomaly(self._analysis, host)
+        if found is None:
+            raise SolwardError(
+                grpc.StatusCode.NOT_FOUND, "NOTHING_UNUSUAL",
+                f"nothing is unusual of {request.host} now: ctl rpc health",
+                {"host": request.host},
+            )  # fmt: skip
+        self._analysis.acknowledge(host)
+        return found
 
     async def WatchMetrics(self, request: pb.WatchMetricsRequest, context: Context) -> AsyncIterator[pb.Metrics]:
         host = await self._known(request.host)

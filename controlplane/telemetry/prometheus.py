@@ -1,6 +1,7 @@
 """The Prometheus page: Solana metrics of the fleet, and the control plane's own."""
 
 import asyncio
+import math
 from collections.abc import Iterator
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from solward.hosts.v1 import link_pb2
 from common.breaker import breakers
 from controlplane.alerts.book import Book
 from controlplane.links.registry import Links
+from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.expiries import Expiries, Expiry
 from controlplane.telemetry.fleet_page import FleetPage, Seen, write
 from controlplane.telemetry.ingest import Ingest
@@ -25,7 +27,8 @@ _STATES = ("active", "inactive", "failed", "activating", "deactivating", "unknow
 class StateCollector(Collector):
     """Reads at scrape time how hosts, alerts and connections stand."""
 
-    def __init__(self, links: Links, alerts: Book) -> None:
+    def __init__(self, links: Links, alerts: Book, analysis: Analysis) -> None:
+        self._analysis = analysis
         self._alerts = alerts
         self._links = links
 
@@ -44,6 +47,22 @@ class StateCollector(Collector):
             firing.add_metric(labels, 1.0)
         yield firing
         yield _breakers()
+        yield from self._health()
+
+    def _health(self) -> Iterator[Metric]:
+        scores = GaugeMetricFamily(
+            "solana_rpc_health_score", "Health of a JSON-RPC method, 0 to 100.", labels=("host", "method")
+        )
+        whole = GaugeMetricFamily("solana_rpc_host_health_score", "Health of a host's methods.", labels=("host",))
+        unusual = GaugeMetricFamily("solana_rpc_unusual", "1 while a host is unusual.", labels=("host",))
+        for host, found in self._analysis.scores.items():
+            for method, one in found.methods.items():
+                if not math.isnan(one.score):
+                    scores.add_metric((host, method), one.score)
+            if not math.isnan(found.whole.mean):
+                whole.add_metric((host,), found.whole.mean)
+            unusual.add_metric((host,), float(self._analysis.standing(host) is not None))
+        yield from (scores, whole, unusual)
 
     def _status(self) -> Metric:
         status = GaugeMetricFamily(
@@ -76,10 +95,10 @@ def _breakers() -> Metric:
     return family
 
 
-def metrics_app(ingest: Ingest, links: Links, alerts: Book, expiries: Expiries) -> web.Application:
+def metrics_app(ingest: Ingest, links: Links, alerts: Book, expiries: Expiries, analysis: Analysis) -> web.Application:
     """Build the application that serves GET /metrics."""
     fleet = CollectorRegistry(auto_describe=False)
-    fleet.register(StateCollector(links, alerts))
+    fleet.register(StateCollector(links, alerts, analysis))
     figures = FleetPage(ingest)
 
     async def page(_request: web.Request) -> web.Response:

@@ -19,6 +19,7 @@ from ctl.output import (
 )  # fmt: skip
 from ctl.views.rpc import metrics_table
 from ctl.views.rpc_connections import HEADINGS, node_row
+from ctl.views.rpc_health import HOST_HEADINGS, METHOD_HEADINGS, host_row, method_row, score_of, unusual
 
 SERVICE = "solward.rpc.v1.RpcService"
 
@@ -92,6 +93,50 @@ def connections(context: str | None, host: str, window_s: int, form: Form) -> No
         console.print(f"[bold]Connections to nodes, last {found.window_seconds} s, at {when(found.time)} UTC[/]")
     print_messages(found.nodes, form, HEADINGS, node_row)
     found_nothing(not found.nodes, "see ctl hosts list")
+
+
+@rpc.command(short_help="Show health scores, and what is unusual.")
+@click.option("--host", default="", help="Only this host, with each of its methods.")
+@output_option
+@click.pass_obj
+def health(context: str | None, host: str, form: Form) -> None:
+    """Show health scores of the last 30 s, 0 to 100, and what is unusual of a host."""
+    request = pb.GetHealthRequest(host=names.host(host))
+
+    async def work(client: Client) -> pb.Health:
+        return await client.call(f"{SERVICE}/GetHealth", request, pb.Health)
+
+    found = run(context, work)
+    if form != "table":
+        print_data(as_data(found), form)
+    elif host and found.hosts:
+        print_messages(found.hosts[0].methods, form, METHOD_HEADINGS, method_row)
+    else:
+        console.print(f"[bold]Fleet: {score_of(found.fleet)}[/], at {when(found.time)} UTC")
+        print_messages(found.hosts, form, HOST_HEADINGS, host_row)
+    for row in found.hosts if form == "table" else ():
+        if row.HasField("anomaly"):
+            console.print(unusual(row.anomaly))
+    found_nothing(not found.hosts, "a host is scored once it sends samples: see ctl hosts list")
+
+
+@rpc.command(short_help="Be quiet about what is unusual of a host, while it lasts.")
+@click.argument("host")
+@output_option
+@click.pass_obj
+def acknowledge(context: str | None, host: str, form: Form) -> None:
+    """Be quiet about what is unusual of HOST now, while it lasts; other series of it still count."""
+    request = pb.AcknowledgeAnomalyRequest(host=names.host(host))
+
+    async def work(client: Client) -> pb.Anomaly:
+        return await client.call(f"{SERVICE}/AcknowledgeAnomaly", request, pb.Anomaly)
+
+    found = run(context, work)
+    if form == "table":
+        console.print(unusual(found))
+        console.print("[green]Quiet while it lasts.[/]")
+    else:
+        print_data(as_data(found), form)
 
 
 def _only(metrics: pb.Metrics, method: str) -> pb.Metrics:

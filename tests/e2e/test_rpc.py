@@ -14,10 +14,9 @@ from tests.support.ports import free_ports
 
 
 async def seen(made: Cluster) -> dict[str, Any]:
-    """Show the connections of the only host."""
-    (node,) = await made.ctl_json("rpc", "connections", "--host", "sol-1", "--window", "5")
-    assert isinstance(node, dict)
-    return node
+    """Show the connections of the only host; nothing before it has sent any sample."""
+    found: list[dict[str, Any]] = await made.ctl_json("rpc", "connections", "--host", "sol-1", "--window", "5")
+    return found[0] if found else {}
 
 
 async def until(made: Cluster, what: str, **wanted: Any) -> dict[str, Any]:
@@ -53,6 +52,16 @@ async def test_a_node_is_watched_from_all_sides(tmp_path: Path) -> None:
         (row,) = (await made.ctl_json("rpc", "latency", "--method", "getBlock"))["methods"]
         assert (row["errors"], int(row["requests"]) > 0) == ({}, True)
 
+        async with asyncio.timeout(20):
+            while not (shown := await made.ctl_json("rpc", "health"))["hosts"]:
+                await asyncio.sleep(0.5)
+        methods = {one["method"]: one for one in shown["hosts"][0]["methods"]}
+        # A method that is not offered is not scored, and one without a past has no latency to compare yet.
+        assert (methods["getSlot"]["availability"], methods["getSlot"]["success"]) == (1.0, 1.0)
+        assert "getSupply" not in methods
+        assert "getSlot" in (await made.ctl("rpc", "health", "--host", "sol-1")).out
+        assert "Fleet" in (await made.ctl("rpc", "health")).out
+
         # The node falls behind; then the outside is gone, and nothing is said of the node any more.
         async with aiohttp.ClientSession() as session:
             url = f"http://127.0.0.1:{host.control_port}/faults"
@@ -72,6 +81,7 @@ async def test_a_node_is_watched_from_all_sides(tmp_path: Path) -> None:
         async with aiohttp.ClientSession() as session, session.get(page_url) as answer:
             page = await answer.text()
         for series in ("solana_ws_up{", "solana_ws_slots_total{", "solana_rpc_monitor_reliable{",
+                       'solana_rpc_unusual{host="sol-1"} 0.0',
                        'solana_rpc_not_offered{host="sol-1",method="getSupply"}'):  # fmt: skip
             assert series in page, series
         assert outside.rpc_url not in page

@@ -64,6 +64,10 @@ class Verdicts:
         """The verdicts that stand."""
         return list(self._open.values())
 
+    def standing(self, host: int) -> Verdict | None:
+        """The verdict that stands on a host."""
+        return self._open.get(host)
+
     def place(self, rows: NDArray[np.int64], host: int) -> None:
         """Say whose series some rows are, from now on; -1 for nobody's."""
         self._host[rows] = host

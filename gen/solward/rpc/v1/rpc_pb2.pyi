@@ -37,6 +37,18 @@ class GetConnectionsRequest(_message.Message):
     window_seconds: int
     def __init__(self, host: _Optional[str] = ..., window_seconds: _Optional[int] = ...) -> None: ...
 
+class GetHealthRequest(_message.Message):
+    __slots__ = ("host",)
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    def __init__(self, host: _Optional[str] = ...) -> None: ...
+
+class AcknowledgeAnomalyRequest(_message.Message):
+    __slots__ = ("host",)
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    def __init__(self, host: _Optional[str] = ...) -> None: ...
+
 class WatchMetricsRequest(_message.Message):
     __slots__ = ("host", "window_seconds")
     HOST_FIELD_NUMBER: _ClassVar[int]
@@ -198,3 +210,90 @@ class ReferenceLag(_message.Message):
     lag_slots: int
     errors: _containers.ScalarMap[str, int]
     def __init__(self, reliable: _Optional[bool] = ..., slot: _Optional[int] = ..., reference_slot: _Optional[int] = ..., lag_slots: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class Health(_message.Message):
+    __slots__ = ("time", "fleet", "hosts")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    FLEET_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    fleet: HealthSummary
+    hosts: _containers.RepeatedCompositeFieldContainer[HostHealth]
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fleet: _Optional[_Union[HealthSummary, _Mapping]] = ..., hosts: _Optional[_Iterable[_Union[HostHealth, _Mapping]]] = ...) -> None: ...
+
+class HealthSummary(_message.Message):
+    __slots__ = ("score", "worst", "known")
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    WORST_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    score: float
+    worst: float
+    known: float
+    def __init__(self, score: _Optional[float] = ..., worst: _Optional[float] = ..., known: _Optional[float] = ...) -> None: ...
+
+class HostHealth(_message.Message):
+    __slots__ = ("host", "summary", "worst_method", "methods", "anomaly")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    WORST_METHOD_FIELD_NUMBER: _ClassVar[int]
+    METHODS_FIELD_NUMBER: _ClassVar[int]
+    ANOMALY_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    summary: HealthSummary
+    worst_method: str
+    methods: _containers.RepeatedCompositeFieldContainer[MethodHealth]
+    anomaly: Anomaly
+    def __init__(self, host: _Optional[str] = ..., summary: _Optional[_Union[HealthSummary, _Mapping]] = ..., worst_method: _Optional[str] = ..., methods: _Optional[_Iterable[_Union[MethodHealth, _Mapping]]] = ..., anomaly: _Optional[_Union[Anomaly, _Mapping]] = ...) -> None: ...
+
+class MethodHealth(_message.Message):
+    __slots__ = ("method", "score", "latency", "success", "consistency", "availability")
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
+    method: str
+    score: float
+    latency: float
+    success: float
+    consistency: float
+    availability: float
+    def __init__(self, method: _Optional[str] = ..., score: _Optional[float] = ..., latency: _Optional[float] = ..., success: _Optional[float] = ..., consistency: _Optional[float] = ..., availability: _Optional[float] = ...) -> None: ...
+
+class Anomaly(_message.Message):
+    __slots__ = ("host", "start_time", "surprise", "suspects")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    SURPRISE_FIELD_NUMBER: _ClassVar[int]
+    SUSPECTS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    start_time: _timestamp_pb2.Timestamp
+    surprise: float
+    suspects: _containers.RepeatedCompositeFieldContainer[Suspect]
+    def __init__(self, host: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., surprise: _Optional[float] = ..., suspects: _Optional[_Iterable[_Union[Suspect, _Mapping]]] = ...) -> None: ...
+
+class Suspect(_message.Message):
+    __slots__ = ("series", "labels", "start_time", "looks", "value", "usual", "surprise")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    LOOKS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    USUAL_FIELD_NUMBER: _ClassVar[int]
+    SURPRISE_FIELD_NUMBER: _ClassVar[int]
+    series: str
+    labels: _containers.ScalarMap[str, str]
+    start_time: _timestamp_pb2.Timestamp
+    looks: _containers.RepeatedScalarFieldContainer[str]
+    value: float
+    usual: float
+    surprise: float
+    def __init__(self, series: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., looks: _Optional[_Iterable[str]] = ..., value: _Optional[float] = ..., usual: _Optional[float] = ..., surprise: _Optional[float] = ...) -> None: ...

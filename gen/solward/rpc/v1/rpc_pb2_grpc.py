@@ -50,6 +50,16 @@ class RpcServiceStub:
                 request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetConnectionsRequest.SerializeToString,
                 response_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Connections.FromString,
                 _registered_method=True)
+        self.GetHealth = channel.unary_unary(
+                '/solward.rpc.v1.RpcService/GetHealth',
+                request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetHealthRequest.SerializeToString,
+                response_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Health.FromString,
+                _registered_method=True)
+        self.AcknowledgeAnomaly = channel.unary_unary(
+                '/solward.rpc.v1.RpcService/AcknowledgeAnomaly',
+                request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.AcknowledgeAnomalyRequest.SerializeToString,
+                response_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Anomaly.FromString,
+                _registered_method=True)
         self.WatchMetrics = channel.unary_stream(
                 '/solward.rpc.v1.RpcService/WatchMetrics',
                 request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.WatchMetricsRequest.SerializeToString,
@@ -82,6 +92,20 @@ class RpcServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetHealth(self, request, context):
+        """GetHealth scores every method of one host or of all, and tells what is unusual.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcknowledgeAnomaly(self, request, context):
+        """AcknowledgeAnomaly makes what is unusual of a host now quiet while it lasts; other series of it still count.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchMetrics(self, request, context):
         """WatchMetrics sends what GetMetrics reports, once a second.
         """
@@ -106,6 +130,16 @@ def add_RpcServiceServicer_to_server(servicer, server):
                     servicer.GetConnections,
                     request_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetConnectionsRequest.FromString,
                     response_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Connections.SerializeToString,
+            ),
+            'GetHealth': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHealth,
+                    request_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetHealthRequest.FromString,
+                    response_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Health.SerializeToString,
+            ),
+            'AcknowledgeAnomaly': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcknowledgeAnomaly,
+                    request_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.AcknowledgeAnomalyRequest.FromString,
+                    response_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Anomaly.SerializeToString,
             ),
             'WatchMetrics': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchMetrics,
@@ -195,6 +229,60 @@ class RpcService:
             '/solward.rpc.v1.RpcService/GetConnections',
             solward_dot_rpc_dot_v1_dot_rpc__pb2.GetConnectionsRequest.SerializeToString,
             solward_dot_rpc_dot_v1_dot_rpc__pb2.Connections.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.rpc.v1.RpcService/GetHealth',
+            solward_dot_rpc_dot_v1_dot_rpc__pb2.GetHealthRequest.SerializeToString,
+            solward_dot_rpc_dot_v1_dot_rpc__pb2.Health.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcknowledgeAnomaly(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.rpc.v1.RpcService/AcknowledgeAnomaly',
+            solward_dot_rpc_dot_v1_dot_rpc__pb2.AcknowledgeAnomalyRequest.SerializeToString,
+            solward_dot_rpc_dot_v1_dot_rpc__pb2.Anomaly.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class RpcServiceStub:
     """GetLatency reports one method on one host or on all."""
     GetConnections: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetConnectionsRequest, _rpc_pb2.Connections]
     """GetConnections reports how the probes are connected to each node, and how far it is behind the cluster."""
+    GetHealth: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetHealthRequest, _rpc_pb2.Health]
+    """GetHealth scores every method of one host or of all, and tells what is unusual."""
+    AcknowledgeAnomaly: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AcknowledgeAnomalyRequest, _rpc_pb2.Anomaly]
+    """AcknowledgeAnomaly makes what is unusual of a host now quiet while it lasts; other series of it still count."""
     WatchMetrics: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchMetricsRequest, _rpc_pb2.Metrics]
     """WatchMetrics sends what GetMetrics reports, once a second."""
 
@@ -53,6 +57,10 @@ class RpcServiceAsyncStub(RpcServiceStub):
     """GetLatency reports one method on one host or on all."""
     GetConnections: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetConnectionsRequest, _rpc_pb2.Connections]  # type: ignore[assignment]
     """GetConnections reports how the probes are connected to each node, and how far it is behind the cluster."""
+    GetHealth: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetHealthRequest, _rpc_pb2.Health]  # type: ignore[assignment]
+    """GetHealth scores every method of one host or of all, and tells what is unusual."""
+    AcknowledgeAnomaly: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AcknowledgeAnomalyRequest, _rpc_pb2.Anomaly]  # type: ignore[assignment]
+    """AcknowledgeAnomaly makes what is unusual of a host now quiet while it lasts; other series of it still count."""
     WatchMetrics: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchMetricsRequest, _rpc_pb2.Metrics]  # type: ignore[assignment]
     """WatchMetrics sends what GetMetrics reports, once a second."""
 
@@ -82,6 +90,22 @@ class RpcServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rpc_pb2.Connections, _abc.Awaitable[_rpc_pb2.Connections]]:
         """GetConnections reports how the probes are connected to each node, and how far it is behind the cluster."""
+
+    @_abc_1.abstractmethod
+    def GetHealth(
+        self,
+        request: _rpc_pb2.GetHealthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rpc_pb2.Health, _abc.Awaitable[_rpc_pb2.Health]]:
+        """GetHealth scores every method of one host or of all, and tells what is unusual."""
+
+    @_abc_1.abstractmethod
+    def AcknowledgeAnomaly(
+        self,
+        request: _rpc_pb2.AcknowledgeAnomalyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rpc_pb2.Anomaly, _abc.Awaitable[_rpc_pb2.Anomaly]]:
+        """AcknowledgeAnomaly makes what is unusual of a host now quiet while it lasts; other series of it still count."""
 
     @_abc_1.abstractmethod
     def WatchMetrics(
