@@ -49,7 +49,7 @@ class Safe(NamedTuple):
 
 _COMMITTED = Safe(commitment_at=0)
 # A slot may have been skipped by its leader.
-_OF_A_SLOT = frozenset({-32004, -32007, -32009, -32014})
+_OF_A_SLOT = frozenset({-32007, -32009})
 
 SAFE: Final[dict[str, Safe]] = {
     "getHealth": Safe(),
