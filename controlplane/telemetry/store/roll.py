@@ -1,0 +1,70 @@
+"""Roll-up: the fresh samples of a closed hour are sorted, each kept once, and summed up into the coarser tiers."""
+
+from collections.abc import Iterator
+
+import duckdb
+import numpy as np
+
+from controlplane.telemetry.store.layout import (
+    HOURS_OF_DAY,
+    SAMPLE_COLUMNS,
+    TIER_COLUMNS,
+    WIDTHS,
+    Layout,
+    rolled_sql,
+    transaction,
+)
+from controlplane.telemetry.store.model import HOUR
+
+# How many samples are sorted at once: bounds the memory, some 100 MB.
+BLOCK = 2_000_000
+
+
+def roll_up(cursor: duckdb.DuckDBPyConnection, hour: int, layout: Layout) -> None:
+    """Roll an hour up, in one transaction: a crash leaves all of it or nothing, and doing it again changes nothing.
+
+    Of two samples of one series and one millisecond the greater is kept, whatever came first.
+
+    Args:
+        cursor: of its own.
+        hour: since the epoch; nobody may be writing into its heads.
+        layout: the heads that are rolled up, and what was rolled up before.
+    """
+    day = hour // HOURS_OF_DAY
+    source = " UNION ALL ".join(f"SELECT * FROM {table}" for table in layout.samples(hour))
+    with transaction(cursor):
+        cursor.execute(f"CREATE TABLE sorted ({SAMPLE_COLUMNS})")
+        for tier in WIDTHS:
+            cursor.execute(f"CREATE TABLE IF NOT EXISTS {tier}_{day} ({TIER_COLUMNS})")
+            if hour in layout.raw:
+                span = (hour * HOUR, (hour + 1) * HOUR)
+                cursor.execute(f"DELETE FROM {tier}_{day} WHERE time >= ? AND time < ?", span)
+        for first, last in _blocks(cursor, source):
+            _roll_block(cursor, source, day, (first, last))
+        for table in layout.samples(hour):
+            cursor.execute(f"DROP TABLE {table}")
+        cursor.execute(f"ALTER TABLE sorted RENAME TO raw_{hour}")
+        # What the cold has of this day is no longer all.
+        cursor.execute("DELETE FROM exported WHERE day = ?", (day,))
+
+
+def _blocks(cursor: duckdb.DuckDBPyConnection, source: str) -> Iterator[tuple[int, int]]:
+    """Cut the series into ranges of about BLOCK samples."""
+    found = cursor.execute(f"SELECT series, count(*) AS count FROM ({source}) GROUP BY series ORDER BY series")
+    columns = found.fetchnumpy()
+    ids = np.asarray(columns["series"])
+    block = np.cumsum(np.asarray(columns["count"])) // BLOCK
+    for part in np.split(ids, np.flatnonzero(np.diff(block)) + 1):
+        if len(part):
+            yield int(part[0]), int(part[-1])
+
+
+def _roll_block(cursor: duckdb.DuckDBPyConnection, source: str, day: int, series: tuple[int, int]) -> None:
+    cursor.execute(
+        f"INSERT INTO sorted SELECT series, time, max(value) FROM ({source}) WHERE series BETWEEN ? AND ? "
+        "GROUP BY series, time ORDER BY series, time",
+        series,
+    )
+    for tier, width in WIDTHS.items():
+        of_block = "(SELECT * FROM sorted WHERE series BETWEEN ? AND ?)"
+        cursor.execute(f"INSERT INTO {tier}_{day} {rolled_sql(of_block, width)}", series)
