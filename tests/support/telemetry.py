@@ -9,7 +9,7 @@ from controlplane.telemetry.store.hot import HotStore
 from controlplane.telemetry.store.model import Aggregation, Batch, Frame, Matcher
 from controlplane.telemetry.store.retention import Retention
 from controlplane.telemetry.store.settings import HotSettings
-from controlplane.telemetry.store.shelf import FolderShelf
+from controlplane.telemetry.store.shelf import FolderShelf, Shelf
 
 HOUR, DAY = 3_600_000, 86_400_000
 # A Monday at midnight.
@@ -28,12 +28,18 @@ class Clock:
 
 
 class World:
-    """A hot store in a folder, with the cold one beside it."""
+    """A hot store in a folder, with a cold one."""
 
-    def __init__(self, folder: Path, retention: Retention | None = None, settings: HotSettings | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        retention: Retention | None = None,
+        settings: HotSettings | None = None,
+        shelf: Shelf | None = None,
+    ) -> None:
         self.folder = folder
         self.clock = Clock()
-        self.shelf = FolderShelf(folder / "cold")
+        self.shelf = shelf or FolderShelf(folder / "cold")
         self._retention = retention or Retention()
         self._settings = settings or HotSettings(memory_megabytes=256, reserve_megabytes=1)
         self.store = self._open()

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
 from controlplane.telemetry.store.book import SeriesBook
 from controlplane.telemetry.store.keys import labels_of
-from controlplane.telemetry.store.layout import TIER_COLUMNS, transaction
-from controlplane.telemetry.store.model import DAY, StoreDown
+from controlplane.telemetry.store.layout import HOURS_OF_DAY, TIER_COLUMNS, transaction
+from controlplane.telemetry.store.model import StoreDown
 from controlplane.telemetry.store.shelf import Shelf
 
 _COLUMNS = "name, labels, epoch_ms(time) AS time, sum, count, min, max, last, buckets, counts"
@@ -38,8 +40,15 @@ def export_day(cursor: duckdb.DuckDBPyConnection, day: int, shelf: Shelf, stagin
     cursor.execute("INSERT INTO exported VALUES (?)", (day,))
 
 
-def import_day(cursor: duckdb.DuckDBPyConnection, day: int, files: Mapping[str, Path], book: SeriesBook) -> int:
-    """Take a day back into the hot store; give how many minutes of series it holds.
+class Imported(NamedTuple):
+    """What came back: how many minutes of series, and the ids of those."""
+
+    minutes: int
+    series: NDArray[np.int32]
+
+
+def import_day(cursor: duckdb.DuckDBPyConnection, day: int, files: Mapping[str, Path], book: SeriesBook) -> Imported:
+    """Take a day back into the hot store.
 
     Args:
         cursor: of its own; the hot store must hold nothing of the day.
@@ -49,10 +58,13 @@ def import_day(cursor: duckdb.DuckDBPyConnection, day: int, files: Mapping[str, 
 
     Raises StoreDown where the book is full.
     """
+    series: list[NDArray[np.int32]] = []
     with transaction(cursor):
         cursor.execute(f"CREATE TABLE minute_{day} ({TIER_COLUMNS})")
         for name, path in files.items():
-            cursor.register("ids", _intern(cursor, name, path, book))
+            ids = _intern(cursor, name, path, book)
+            series.append(ids["series"])
+            cursor.register("ids", ids)
             cursor.execute(
                 f"INSERT INTO minute_{day} SELECT series, epoch_ms(time), sum, count, min, max, last, buckets, counts "
                 "FROM read_parquet(?) JOIN ids USING (labels) ORDER BY series, time",
@@ -64,13 +76,12 @@ def import_day(cursor: duckdb.DuckDBPyConnection, day: int, files: Mapping[str, 
             cursor.execute("INSERT INTO seen SELECT ?, series FROM ids", [day])
         cursor.execute("INSERT INTO exported VALUES (?)", (day,))
         # Samples of it that still come would stand in place of what was taken back.
-        cursor.execute("INSERT INTO floor VALUES (?)", ((day + 1) * DAY // 3_600_000,))
-    return int(cursor.execute(f"SELECT count(*) FROM minute_{day}").fetchall()[0][0])
+        cursor.execute("INSERT INTO floor VALUES (?)", ((day + 1) * HOURS_OF_DAY,))
+    (minutes,) = cursor.execute(f"SELECT count(*) FROM minute_{day}").fetchall()[0]
+    return Imported(minutes, np.concatenate(series))
 
 
-def _intern(
-    cursor: duckdb.DuckDBPyConnection, name: str, path: Path, book: SeriesBook
-) -> dict[str, np.typing.NDArray[np.generic]]:
+def _intern(cursor: duckdb.DuckDBPyConnection, name: str, path: Path, book: SeriesBook) -> dict[str, NDArray[Any]]:
     texts = [text for (text,) in cursor.execute("SELECT DISTINCT labels FROM read_parquet(?)", [str(path)]).fetchall()]
     ids = []
     for text in texts:

@@ -1,9 +1,11 @@
 """The hot store's upkeep: closed hours are rolled up, closed days kept in the cold, and what is old is let go."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 
@@ -64,21 +66,31 @@ class Upkeep:
         today = self._now_ms() // DAY
         if not today - self._retention.minute_days <= day < today:
             raise QueryRefused(f"{day_text(day)} is not a day that is kept hot; it is read from the cold")
-        with self._writer.lock, self._database.work("restore") as cursor:
-            layout = read_layout(cursor)
-            if day in layout.minute or any(head // HOURS_OF_DAY == day for head in layout.heads):
-                raise QueryRefused(f"{day_text(day)} is hot already")
-            marks = {name: self._shelf.days(name) for name in sorted(self._shelf.names())}
-            files = {}
-            for name, days in marks.items():
-                if day in days:
-                    with self._shelf.reading(name, {day: days[day]}) as paths:
-                        files[name] = paths[day]
-            if not files:
-                raise QueryRefused(f"the cold has nothing of {day_text(day)}")
-            rows = import_day(cursor, day, files, self._book)
-            self._writer.floor = max(self._writer.floor, (day + 1) * HOURS_OF_DAY)
-        return rows
+        near = self._database.scratch / "restore"
+        try:
+            files = self._fetch(day, near)
+            with self._writer.lock, self._database.work("restore") as cursor:
+                layout = read_layout(cursor)
+                if day in layout.minute or any(head // HOURS_OF_DAY == day for head in layout.heads):
+                    raise QueryRefused(f"{day_text(day)} is hot already")
+                imported = import_day(cursor, day, files, self._book)
+                self._writer.take_over(imported.series, (day + 1) * HOURS_OF_DAY)
+        finally:
+            shutil.rmtree(near, ignore_errors=True)
+        return imported.minutes
+
+    def _fetch(self, day: int, folder: Path) -> dict[str, Path]:
+        """Copy what the cold has of a day, so that nothing is waited for while the hot store is held."""
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {}
+        for name in sorted(self._shelf.names()):
+            days = self._shelf.days(name)
+            if day in days:
+                with self._shelf.reading(name, {day: days[day]}) as paths:
+                    files[name] = shutil.copyfile(paths[day], folder / f"{name}.parquet")
+        if not files:
+            raise QueryRefused(f"the cold has nothing of {day_text(day)}")
+        return files
 
     def _layout(self) -> Layout:
         with self._database.work("layout") as cursor:

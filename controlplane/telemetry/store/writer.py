@@ -104,6 +104,11 @@ class Writer:
         self._book.forget(numbers)
         self._saved.set(np.array(numbers, dtype=np.int32), flag=False)
 
+    def take_over(self, numbers: NDArray[np.int32], floor: int) -> None:
+        """Note that series were stored by another, and take nothing from before an hour; the lock must be held."""
+        self._saved.set(numbers)
+        self.floor = max(self.floor, floor)
+
     def _load(self, cursor: duckdb.DuckDBPyConnection) -> None:
         rows = cursor.execute("SELECT series, name, labels FROM series").fetchall()
         self._book.load((number, SeriesKey(name, labels_of(text))) for number, name, text in rows)
