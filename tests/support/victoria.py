@@ -1,5 +1,7 @@
 """A real VictoriaMetrics for tests: a server of its own on a free port of loopback, empty at first."""
 
+import itertools
+import json
 import signal
 import subprocess
 import tempfile
@@ -12,6 +14,7 @@ from pathlib import Path
 from tests.support.ports import free_ports
 
 READY_S = 20.0
+_shown = itertools.count()
 
 
 class VictoriaServer:
@@ -31,7 +34,8 @@ class VictoriaServer:
         """Start, and wait until it answers."""
         command = [
             "victoria-metrics", f"-storageDataPath={self.folder / 'data'}", f"-httpListenAddr=127.0.0.1:{self.port}",
-            "-retentionPeriod=1", "-dedup.minScrapeInterval=1ms", "-search.maxPointsPerTimeseries=200000",
+            "-retentionPeriod=1", "-dedup.minScrapeInterval=1ms", "-search.latencyOffset=0s",
+            "-search.maxPointsPerTimeseries=200000",
         ]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self._server = subprocess.Popen(command, stdout=log, stderr=log)
@@ -52,8 +56,18 @@ class VictoriaServer:
         return body
 
     def show(self) -> None:
-        """Let what was written be found."""
-        self.get("/internal/force_flush")
+        """Let what was written be found: as soon as what is written after it is."""
+        name = f"shown_{next(_shown)}"
+        line = {"metric": {"__name__": name}, "values": [1], "timestamps": [int(time.time() * 1000)]}
+        request = urllib.request.Request(f"{self.url}/api/v1/import", json.dumps(line).encode(), method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            self.get("/internal/force_flush")
+            if self.get(f"/api/v1/export?match[]={name}"):
+                return
+            time.sleep(0.05)
+        raise RuntimeError("VictoriaMetrics does not show what was written")
 
     def stop(self) -> None:
         """Ask it to end; all it holds is written then."""
@@ -68,6 +82,16 @@ class VictoriaServer:
             self._server.kill()
             self._server.wait()
             self._server = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it stand still for the length of a block: it takes connections, and never answers."""
+        assert self._server
+        self._server.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._server.send_signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -74,20 +74,21 @@ class Keeper:
     async def flush(self) -> bool:
         """Write what waits; tell whether all of it could be."""
         while self._waiting:
-            batch = self._take()
+            taken = self._take()
+            batch = _joined(taken)
             try:
                 await self._store.append(batch)
             except QueryRefused as error:
                 SAMPLES.labels("refused").inc(len(batch))
                 log.error("samples_refused", why=str(error), samples=len(batch))
             except StoreDown as error:
-                self._put_back(batch)
+                self._put_back(taken)
                 if not self._down:
                     log.warning("samples_not_written", why=str(error), waiting=self._count)
                 self._down = True
                 return False
             except BaseException:
-                self._put_back(batch)
+                self._put_back(taken)
                 raise
         if self._down:
             log.info("samples_written_again")
@@ -107,7 +108,7 @@ class Keeper:
                 log.warning("store_not_kept_up", why=str(error))
             await asyncio.sleep(UPKEEP_SECONDS)
 
-    def _take(self) -> Batch:
+    def _take(self) -> list[Batch]:
         taken: list[Batch] = []
         count = 0
         while self._waiting and (not taken or count + len(self._waiting[0]) <= WRITE_SAMPLES):
@@ -115,15 +116,11 @@ class Keeper:
             count += len(taken[-1])
         self._count -= count
         QUEUED.set(self._count)
-        return Batch(
-            np.concatenate([one.series for one in taken]),
-            np.concatenate([one.times for one in taken]),
-            np.concatenate([one.values for one in taken]),
-        )
+        return taken
 
-    def _put_back(self, batch: Batch) -> None:
-        self._waiting.appendleft(batch)
-        self._count += len(batch)
+    def _put_back(self, taken: list[Batch]) -> None:
+        self._waiting.extendleft(reversed(taken))
+        self._count += sum(map(len, taken))
         self._shed()
         QUEUED.set(self._count)
 
@@ -132,3 +129,11 @@ class Keeper:
             lost = len(self._waiting.popleft())
             self._count -= lost
             SAMPLES.labels("overflow").inc(lost)
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    return Batch(
+        np.concatenate([one.series for one in batches]),
+        np.concatenate([one.times for one in batches]),
+        np.concatenate([one.values for one in batches]),
+    )

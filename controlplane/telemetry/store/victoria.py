@@ -45,7 +45,7 @@ _MADE: dict[Kind, str] = {
 
 
 class VictoriaStore:
-    """Keeps samples in a VictoriaMetrics, which must run with `-dedup.minScrapeInterval=1ms`.
+    """Keeps samples in a VictoriaMetrics, which must run with the flags that docs/telemetry.md names.
 
     Args:
         url: where it is, with its credentials; a secret.
@@ -85,9 +85,16 @@ class VictoriaStore:
             "end": f"{(after - 1) / 1000:.3f}",
             "step": f"{step}ms",
             "nocache": "1",
+            # Newer ones take it here: the last half minute is not to be made up from what was before it.
+            "latency_offset": "0s",
         }
         reply = await self._call("POST", "/api/v1/query_range", data=asked)
-        return await asyncio.to_thread(_frame, reply, name, times, step)
+        try:
+            return await asyncio.to_thread(_frame, reply, name, times, step)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            if isinstance(error, QueryRefused):
+                raise
+            raise StoreDown(f"VictoriaMetrics gave an answer that is none ({type(error).__name__})") from None
 
     async def maintain(self) -> None:
         """It keeps itself."""
@@ -162,8 +169,10 @@ def _frame(reply: bytes, name: str, times: np.typing.NDArray[np.int64], step: in
     for number, row in enumerate(rows):
         labels = {label: value for label, value in row["metric"].items() if label != "__name__"}
         keys.append(SeriesKey(name, tuple(sorted(labels.items()))))
-        points = np.array([(float(seconds), float(value)) for seconds, value in row["values"]])
+        points = np.array([(float(seconds), float(value)) for seconds, value in row["values"]]).reshape(-1, 2)
         columns = np.rint(points[:, 0] * 1000).astype(np.int64) // step - times[0] // step
+        if len(columns) and columns.min() < 0:
+            raise ValueError("a time before the range")
         matrix[number, columns] = points[:, 1]
     order = sorted(range(len(rows)), key=lambda number: keys[number].labels)
     return Frame([keys[number] for number in order], times, matrix[order], step)
