@@ -58,7 +58,7 @@ class VictoriaServer:
     def show(self) -> None:
         """Let what was written be found: as soon as what is written after it is."""
         name = f"shown_{next(_shown)}"
-        line = {"metric": {"__name__": name}, "values": [1], "timestamps": [int(time.time() * 1000)]}
+        line = {"metric": {"__name__": name}, "values": [1], "timestamps": [int(time.time() - 60) * 1000]}
         request = urllib.request.Request(f"{self.url}/api/v1/import", json.dumps(line).encode(), method="POST")
         urllib.request.urlopen(request, timeout=10).close()
         deadline = time.monotonic() + READY_S
