@@ -18,7 +18,7 @@ from tests.support.telemetry import DAY, HOUR, MIDNIGHT, World
 
 # Two hours of a closed day, and the first of them late.
 WRITTEN = [(MIDNIGHT + HOUR + 1000, 1.0), (MIDNIGHT + 2 * HOUR, 2.0), (MIDNIGHT + HOUR, 4.0)]
-CLOSED_MS = MIDNIGHT + DAY + HOUR
+CLOSED_MS = MIDNIGHT + DAY + 7 * HOUR
 NEXT_S = 0.002
 
 

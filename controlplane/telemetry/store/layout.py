@@ -4,6 +4,7 @@
 |---|---|
 | `head_HOUR_TURN` | samples as they came, not yet rolled up; a new turn for what comes while one is being rolled up |
 | `raw_HOUR` | the samples of a closed hour, sorted, each once |
+| `packed_DAY` | the samples of a closed day, but for hours that have a `raw_HOUR`; so they take a third of the room |
 | `ten_DAY`, `minute_DAY` | 10 s and 1 min of every series: sum, count, least, greatest, last, sketch |
 | `series`, `seen` | the book; on which days a series had samples |
 | `exported` | days that are in the cold as they are here |
@@ -46,19 +47,30 @@ class Layout:
     Attributes:
         heads: for each hour the turns of its fresh samples.
         raw: hours.
+        packed: days.
         ten: days.
         minute: days.
     """
 
     heads: dict[int, list[int]] = field(default_factory=dict)
     raw: set[int] = field(default_factory=set)
+    packed: set[int] = field(default_factory=set)
     ten: set[int] = field(default_factory=set)
     minute: set[int] = field(default_factory=set)
 
+    def sorted_samples(self, hour: int) -> list[str]:
+        """Name the tables that hold what is rolled up of an hour; one of them may hold other hours too."""
+        if hour in self.raw:
+            return [f"raw_{hour}"]
+        return [f"packed_{hour // HOURS_OF_DAY}"] if hour // HOURS_OF_DAY in self.packed else []
+
     def samples(self, hour: int) -> list[str]:
-        """Name the tables that hold the samples of an hour."""
-        sorted_ones = [f"raw_{hour}"] if hour in self.raw else []
-        return sorted_ones + [f"head_{hour}_{turn}" for turn in self.heads.get(hour, ())]
+        """Name the tables that hold the samples of an hour; one of them may hold other hours too."""
+        return self.sorted_samples(hour) + self.fresh(hour)
+
+    def fresh(self, hour: int) -> list[str]:
+        """Name the tables that hold what is not rolled up of an hour."""
+        return [f"head_{hour}_{turn}" for turn in self.heads.get(hour, ())]
 
 
 def make_tables(cursor: duckdb.DuckDBPyConnection) -> None:
@@ -73,7 +85,7 @@ def read_layout(cursor: duckdb.DuckDBPyConnection) -> Layout:
         kind, *numbers = name.split("_")
         if kind == "head":
             layout.heads.setdefault(int(numbers[0]), []).append(int(numbers[1]))
-        elif kind in {"raw", "ten", "minute"}:
+        elif kind in {"raw", "packed", "ten", "minute"}:
             getattr(layout, kind).add(int(numbers[0]))
     return layout
 

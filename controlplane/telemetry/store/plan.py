@@ -86,7 +86,7 @@ def _source(layout: Layout, cold: Set[int], hour: int, step: int) -> Source | No
         return "minute"
     if step % FINEST["ten"] == 0 and day in layout.ten:
         return "ten"
-    if hour in layout.raw:
+    if layout.sorted_samples(hour):
         return "samples"
     if day in layout.ten:
         return "ten"

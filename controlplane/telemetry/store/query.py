@@ -105,7 +105,7 @@ def _part_sql(part: Part, files: Mapping[int, Path], layout: Layout, quantile: b
     """Say a part in SQL, with the columns of a tier, or with a bucket for each row."""
     within = f"time >= {part.begin} AND time < {part.end}"
     if part.source == "samples":
-        return _samples_sql(layout.samples(part.number), within, quantile)
+        return _samples_sql(layout, part.number, within, quantile)
     if part.source == "cold":
         path = str(files[part.number]).replace("'", "''")
         columns = "* REPLACE (epoch_ms(time) AS time)"
@@ -120,16 +120,14 @@ def _part_sql(part: Part, files: Mapping[int, Path], layout: Layout, quantile: b
     return f"SELECT slot, time, sum, count::BIGINT AS count, min, max, last FROM {source} WHERE {within}"
 
 
-def _samples_sql(tables: list[str], within: str, quantile: bool) -> str:
-    chosen = " UNION ALL ".join(
-        f"SELECT slot, time, value FROM {table} JOIN wanted USING (series) WHERE {within}" for table in tables
+def _samples_sql(layout: Layout, hour: int, within: str, quantile: bool) -> str:
+    once = " UNION ALL ".join(
+        f"SELECT slot, time, value FROM {table} JOIN wanted USING (series) WHERE {within}"
+        for table in layout.samples(hour)
     )
-    # A sample may have come twice while it is not rolled up.
-    once = (
-        chosen
-        if len(tables) == 1 and tables[0].startswith("raw")
-        else (f"SELECT slot, time, max(value) AS value FROM ({chosen}) GROUP BY ALL")
-    )
+    if layout.fresh(hour):
+        # A sample may have come twice while it is not rolled up.
+        once = f"SELECT slot, time, max(value) AS value FROM ({once}) GROUP BY ALL"
     if quantile:
         columns = f"{bucket_sql('value')} AS bucket, 1::BIGINT AS count, value AS min, value AS max"
     else:

@@ -42,11 +42,13 @@ class Retention(BaseModel, extra="forbid"):
         today = hour // HOURS_OF_DAY
         fresh = {head // HOURS_OF_DAY for head in layout.heads}
         raw = {one for one in layout.raw - layout.heads.keys() if one < hour - self.raw_hours}
-        used = {one // HOURS_OF_DAY for one in layout.raw - raw} | fresh
+        packed = {day for day in layout.packed - fresh if (day + 1) * HOURS_OF_DAY <= hour - self.raw_hours}
+        used = {one // HOURS_OF_DAY for one in layout.raw - raw} | (layout.packed - packed) | fresh
         ten = {day for day in layout.ten - used if day < today - self.ten_seconds_days}
         minute = {
             day for day in (layout.minute & exported) - (layout.ten - ten) - used if day < today - self.minute_days
         }
-        tables = [f"raw_{one}" for one in sorted(raw)]
+        tables = [f"raw_{one}" for one in sorted(raw)] + [f"packed_{day}" for day in sorted(packed)]
         tables += [f"ten_{day}" for day in sorted(ten)] + [f"minute_{day}" for day in sorted(minute)]
-        return Old(tables, max(raw, default=-1) + 1)
+        first = max([one + 1 for one in raw] + [(day + 1) * HOURS_OF_DAY for day in packed], default=0)
+        return Old(tables, first)

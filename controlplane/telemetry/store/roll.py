@@ -1,4 +1,4 @@
-"""Roll-up: the fresh samples of a closed hour are sorted, each kept once, and summed up into the coarser tiers."""
+"""Roll-up: the fresh samples of a closed hour are sorted, each kept once, and summed up; a closed day is packed."""
 
 from collections.abc import Iterator
 
@@ -31,21 +31,44 @@ def roll_up(cursor: duckdb.DuckDBPyConnection, hour: int, layout: Layout) -> Non
         layout: the heads that are rolled up, and what was rolled up before.
     """
     day = hour // HOURS_OF_DAY
-    source = " UNION ALL ".join(f"SELECT * FROM {table}" for table in layout.samples(hour))
+    within = f"time >= {hour * HOUR} AND time < {(hour + 1) * HOUR}"
+    source = " UNION ALL ".join(f"SELECT * FROM {table} WHERE {within}" for table in layout.samples(hour))
     with transaction(cursor):
         cursor.execute(f"CREATE TABLE sorted ({SAMPLE_COLUMNS})")
         for tier in WIDTHS:
             cursor.execute(f"CREATE TABLE IF NOT EXISTS {tier}_{day} ({TIER_COLUMNS})")
-            if hour in layout.raw:
-                span = (hour * HOUR, (hour + 1) * HOUR)
-                cursor.execute(f"DELETE FROM {tier}_{day} WHERE time >= ? AND time < ?", span)
+            if layout.sorted_samples(hour):
+                cursor.execute(f"DELETE FROM {tier}_{day} WHERE {within}")
         for first, last in _blocks(cursor, source):
             _roll_block(cursor, source, day, (first, last))
-        for table in layout.samples(hour):
+        if day in layout.packed:
+            cursor.execute(f"DELETE FROM packed_{day} WHERE {within}")
+        for table in layout.fresh(hour) + ([f"raw_{hour}"] if hour in layout.raw else []):
             cursor.execute(f"DROP TABLE {table}")
         cursor.execute(f"ALTER TABLE sorted RENAME TO raw_{hour}")
         # What the cold has of this day is no longer all.
         cursor.execute("DELETE FROM exported WHERE day = ?", (day,))
+
+
+def pack(cursor: duckdb.DuckDBPyConnection, day: int, layout: Layout) -> None:
+    """Put the sorted hours of a day into one table, in one transaction; long runs of one series take little room.
+
+    Args:
+        cursor: of its own.
+        day: since the epoch; all of it must be rolled up.
+        layout: the tables.
+    """
+    hours = [f"raw_{hour}" for hour in sorted(layout.raw) if hour // HOURS_OF_DAY == day]
+    tables = hours + ([f"packed_{day}"] if day in layout.packed else [])
+    source = " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables)
+    with transaction(cursor):
+        cursor.execute(f"CREATE TABLE sorted ({SAMPLE_COLUMNS})")
+        for first, last in _blocks(cursor, source):
+            chosen = f"INSERT INTO sorted SELECT * FROM ({source}) WHERE series BETWEEN ? AND ? ORDER BY series, time"
+            cursor.execute(chosen, (first, last))
+        for table in tables:
+            cursor.execute(f"DROP TABLE {table}")
+        cursor.execute(f"ALTER TABLE sorted RENAME TO packed_{day}")
 
 
 def _blocks(cursor: duckdb.DuckDBPyConnection, source: str) -> Iterator[tuple[int, int]]:

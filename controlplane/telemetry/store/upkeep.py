@@ -16,12 +16,14 @@ from controlplane.telemetry.store.database import Database
 from controlplane.telemetry.store.layout import HOURS_OF_DAY, Layout, read_layout, transaction
 from controlplane.telemetry.store.model import DAY, HOUR, QueryRefused
 from controlplane.telemetry.store.retention import Retention
-from controlplane.telemetry.store.roll import roll_up
+from controlplane.telemetry.store.roll import pack, roll_up
 from controlplane.telemetry.store.shelf import Shelf, day_text
 from controlplane.telemetry.store.writer import Writer
 
 # An hour, or what came late for it, is rolled up after this: batches of it may still be on their way.
 SETTLE_MS = 120_000
+# A day is packed so long after its end, and so long after it was packed last, for what came late.
+PACK_MS = 6 * HOUR
 log = structlog.get_logger(__name__)
 
 
@@ -44,6 +46,7 @@ class Upkeep:
         self._retention = retention
         self._now_ms = now_ms
         self._stop = threading.Event()
+        self._packed_ms: dict[int, int] = {}
         self._forgot_on = now_ms() // DAY
 
     def stop(self) -> None:
@@ -53,7 +56,7 @@ class Upkeep:
     def run(self) -> None:
         """Do all that is due; raises StoreDown."""
         # First what makes room.
-        for step in (self._drop, self._roll_up, self._export, self._forget_series):
+        for step in (self._drop, self._roll_up, self._export, self._pack, self._forget_series):
             step()
         with suppress(OSError):
             FILE_BYTES.set(self._database.path.stat().st_size)
@@ -124,6 +127,19 @@ class Upkeep:
             with self._database.work("export") as cursor:
                 export_day(cursor, day, self._shelf, self._database.scratch / "export")
 
+    def _pack(self) -> None:
+        layout = self._layout()
+        fresh = {hour // HOURS_OF_DAY for hour in layout.heads}
+        for day in sorted({hour // HOURS_OF_DAY for hour in layout.raw} - fresh):
+            if max((day + 1) * DAY, self._packed_ms.get(day, 0)) + PACK_MS > self._now_ms():
+                continue
+            if self._stop.is_set():
+                return
+            self._database.check_space()
+            with self._database.work("pack") as cursor:
+                pack(cursor, day, read_layout(cursor))
+            self._packed_ms = {one: at for one, at in self._packed_ms.items() if one > day - 90} | {day: self._now_ms()}
+
     def _drop(self) -> None:
         with self._database.work("drop") as cursor, transaction(cursor):
             layout = read_layout(cursor)
@@ -143,7 +159,12 @@ class Upkeep:
             return
         with self._writer.lock, self._database.work("forget") as cursor:
             layout = read_layout(cursor)
-            oldest = min(layout.minute | {hour // HOURS_OF_DAY for hour in layout.raw | layout.heads.keys()} | {today})
+            oldest = min(
+                layout.minute
+                | {hour // HOURS_OF_DAY for hour in layout.raw | layout.heads.keys()}
+                | layout.packed
+                | {today}
+            )
             with transaction(cursor):
                 cursor.execute("DELETE FROM seen WHERE day < ?", (oldest,))
                 gone = cursor.execute("SELECT series FROM series ANTI JOIN seen USING (series)").fetchall()

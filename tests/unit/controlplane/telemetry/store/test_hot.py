@@ -20,7 +20,9 @@ HOURS = 4
 SERIES = 3
 samples = st.tuples(st.integers(0, SERIES - 1), st.integers(0, HOURS * 3600 - 1), st.integers(-1000, 1000))
 actions = st.lists(
-    st.lists(samples, min_size=1, max_size=30) | st.sampled_from(["maintain", "reopen"]), min_size=1, max_size=12
+    st.lists(samples, min_size=1, max_size=30) | st.sampled_from(["maintain", "tomorrow", "reopen"]),
+    min_size=1,
+    max_size=12,
 )
 
 
@@ -47,13 +49,13 @@ def found(frame: Frame, step: int) -> dict[tuple[int, int], float]:
 @given(actions, st.sampled_from([1_000, 10_000, 60_000, 90_000, HOUR]))
 def test_what_was_written_is_found_whatever_happens_between(does: list[Any], step: int) -> None:
     async def live(folder: Path) -> None:
-        world = World(folder)
+        world = World(folder, Retention(raw_hours=24 * 20, ten_seconds_days=30))
         world.clock.now_ms = MIDNIGHT + HOURS * HOUR - 1
         numbers = [world.define(n=str(number)) for number in range(SERIES)]
         held: dict[tuple[int, int], float] = {}
         for action in does:
-            if action == "maintain":
-                world.clock.now_ms += 200_000
+            if action in ["maintain", "tomorrow"]:
+                world.clock.now_ms += 200_000 if action == "maintain" else 30 * HOUR
                 await world.store.maintain()
             elif action == "reopen":
                 await world.reopen()
@@ -88,6 +90,40 @@ async def test_many_series_are_rolled_up_in_blocks(tmp_path: Path, monkeypatch: 
     frame = await world.ask(MIDNIGHT, MIDNIGHT + HOUR, HOUR)
     assert len(frame.series) == 40
     assert frame.values.sum() == sum(range(4000))
+    await world.store.close()
+
+
+async def test_a_day_is_packed_and_what_comes_late_for_it_too(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    number = world.define()
+
+    def held() -> set[str]:
+        return {table for table in world.tables() if table.startswith(("head", "raw", "packed"))}
+
+    for hour in range(24):
+        world.clock.now_ms = MIDNIGHT + (hour + 1) * HOUR
+        await world.write([number] * 2, [MIDNIGHT + hour * HOUR, MIDNIGHT + hour * HOUR + 1000], [1.0, 2.0])
+    world.clock.now_ms = MIDNIGHT + 31 * HOUR
+    await world.store.maintain()
+    day, hour = MIDNIGHT // DAY, MIDNIGHT // HOUR + 5
+    assert held() == {f"packed_{day}"}
+    await world.write([number] * 2, [hour * HOUR, hour * HOUR + 2000], [1.0, 4.0])
+    world.clock.now_ms += HOUR
+    await world.store.maintain()
+    assert held() == {f"packed_{day}", f"raw_{hour}"}
+    for step in (1000, 60_000, DAY):
+        assert np.nansum((await world.ask(MIDNIGHT, MIDNIGHT + DAY, step)).values) == 76
+    world.clock.now_ms += 6 * HOUR
+    await world.store.maintain()
+    assert held() == {f"packed_{day}"}
+    assert np.nansum((await world.ask(MIDNIGHT, MIDNIGHT + DAY, 1000)).values) == 76
+    world.clock.now_ms = MIDNIGHT + 72 * HOUR - 1
+    await world.store.maintain()
+    assert held() == {f"packed_{day}"}
+    world.clock.now_ms += 1
+    await world.store.maintain()
+    assert held() == set()
+    assert (await world.ask(MIDNIGHT, MIDNIGHT + DAY, 1000)).step_ms == 10_000
     await world.store.close()
 
 
