@@ -25,6 +25,7 @@ GROUPS = {
     "access": ("access",),
     "audit": ("audit", "limits"),
     "host": ("host",),
+    "store": ("store",),
     "rolling": ("rolling",),
     "snapshot": ("snapshot",),
     "crash": ("crash",),

@@ -135,7 +135,7 @@ async def writing(folder: Path) -> list[Row]:
     how = f"{WIDE_SERIES:,} series, one durable batch a second: {ours:,.0f}/s; VictoriaMetrics' import API"
     return [
         row("store_vs_victoria_samples_ratio", ours / best, "x", ">= 0.5",
-            f"{how}, lines of {WIDE_SECONDS} samples encoded beforehand: {best:,.0f}/s, through our own client: {same:,.0f}/s"),
+            f"{how}, lines of {WIDE_SECONDS} samples encoded beforehand: {best:,.0f}/s, by our client: {same:,.0f}/s"),
         row("store_roll_up_samples_per_s", rolled, "1/s", ">= 300000", "sorted, deduplicated, summed into two tiers"),
     ]  # fmt: skip
 

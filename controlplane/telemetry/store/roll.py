@@ -18,6 +18,8 @@ from controlplane.telemetry.store.model import HOUR
 
 # How many samples are sorted at once: bounds the memory, some 100 MB.
 BLOCK = 2_000_000
+# How much more a row of a tier takes than a sample.
+WIDER = 8
 
 
 def roll_up(cursor: duckdb.DuckDBPyConnection, hour: int, layout: Layout) -> None:
@@ -39,7 +41,7 @@ def roll_up(cursor: duckdb.DuckDBPyConnection, hour: int, layout: Layout) -> Non
             cursor.execute(f"CREATE TABLE IF NOT EXISTS {tier}_{day} ({TIER_COLUMNS})")
             if layout.sorted_samples(hour):
                 cursor.execute(f"DELETE FROM {tier}_{day} WHERE {within}")
-        for first, last in _blocks(cursor, source):
+        for first, last in _blocks(cursor, source, BLOCK):
             _roll_block(cursor, source, day, (first, last))
         if day in layout.packed:
             cursor.execute(f"DELETE FROM packed_{day} WHERE {within}")
@@ -59,24 +61,32 @@ def pack(cursor: duckdb.DuckDBPyConnection, day: int, layout: Layout) -> None:
         layout: the tables.
     """
     hours = [f"raw_{hour}" for hour in sorted(layout.raw) if hour // HOURS_OF_DAY == day]
-    tables = hours + ([f"packed_{day}"] if day in layout.packed else [])
-    source = " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables)
     with transaction(cursor):
-        cursor.execute(f"CREATE TABLE sorted ({SAMPLE_COLUMNS})")
-        for first, last in _blocks(cursor, source):
-            chosen = f"INSERT INTO sorted SELECT * FROM ({source}) WHERE series BETWEEN ? AND ? ORDER BY series, time"
-            cursor.execute(chosen, (first, last))
-        for table in tables:
-            cursor.execute(f"DROP TABLE {table}")
-        cursor.execute(f"ALTER TABLE sorted RENAME TO packed_{day}")
+        _merge(
+            cursor, hours + ([f"packed_{day}"] if day in layout.packed else []), f"packed_{day}", SAMPLE_COLUMNS, BLOCK
+        )
+        for tier in WIDTHS:
+            _merge(cursor, [f"{tier}_{day}"], f"{tier}_{day}", TIER_COLUMNS, BLOCK // WIDER)
 
 
-def _blocks(cursor: duckdb.DuckDBPyConnection, source: str) -> Iterator[tuple[int, int]]:
-    """Cut the series into ranges of about BLOCK samples."""
+def _merge(cursor: duckdb.DuckDBPyConnection, tables: list[str], target: str, columns: str, block: int) -> None:
+    """Put one table, in order of series and time, in place of several."""
+    source = " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables)
+    cursor.execute(f"CREATE TABLE sorted ({columns})")
+    for series in _blocks(cursor, source, block):
+        chosen = f"SELECT * FROM ({source}) WHERE series BETWEEN ? AND ? ORDER BY series, time"
+        cursor.execute(f"INSERT INTO sorted {chosen}", series)
+    for table in tables:
+        cursor.execute(f"DROP TABLE {table}")
+    cursor.execute(f"ALTER TABLE sorted RENAME TO {target}")
+
+
+def _blocks(cursor: duckdb.DuckDBPyConnection, source: str, size: int) -> Iterator[tuple[int, int]]:
+    """Cut the series into ranges of about so many rows."""
     found = cursor.execute(f"SELECT series, count(*) AS count FROM ({source}) GROUP BY series ORDER BY series")
     columns = found.fetchnumpy()
     ids = np.asarray(columns["series"])
-    block = np.cumsum(np.asarray(columns["count"])) // BLOCK
+    block = np.cumsum(np.asarray(columns["count"])) // size
     for part in np.split(ids, np.flatnonzero(np.diff(block)) + 1):
         if len(part):
             yield int(part[0]), int(part[-1])
