@@ -2,9 +2,10 @@
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,7 +15,7 @@ from controlplane.telemetry.store.cold import export_day, import_day
 from controlplane.telemetry.store.counts import FILE_BYTES, UNROLLED
 from controlplane.telemetry.store.database import Database
 from controlplane.telemetry.store.layout import HOURS_OF_DAY, Layout, read_layout, transaction
-from controlplane.telemetry.store.model import DAY, HOUR, QueryRefused
+from controlplane.telemetry.store.model import DAY, HOUR, QueryRefused, StoreDown
 from controlplane.telemetry.store.retention import Retention
 from controlplane.telemetry.store.roll import pack, roll_up
 from controlplane.telemetry.store.shelf import Shelf, day_text
@@ -54,12 +55,14 @@ class Upkeep:
         self._stop.set()
 
     def run(self) -> None:
-        """Do all that is due; raises StoreDown."""
+        """Do all that is due; raises StoreDown at the end where part of it could not be done."""
         # First what makes room.
-        for step in (self._drop, self._roll_up, self._export, self._pack, self._forget_series):
-            step()
-        with suppress(OSError):
-            FILE_BYTES.set(self._database.path.stat().st_size)
+        steps = (self._drop, self._roll_up, self._export, self._pack, self._forget_series)
+        try:
+            _all_of(steps)
+        finally:
+            with suppress(OSError):
+                FILE_BYTES.set(self._database.path.stat().st_size)
 
     def restore(self, day: int) -> int:
         """Take a day back from the cold; give how many minutes of series it holds.
@@ -104,16 +107,18 @@ class Upkeep:
         current = self._now_ms() // HOUR
         due = [hour for hour in sorted(layout.heads) if hour < current and self._writer.settled(hour, SETTLE_MS)]
         UNROLLED.set(len(due))
-        for hour in due:
-            if self._stop.is_set():
-                return
-            self._database.check_space()
-            turn = self._writer.turn(hour)
-            with self._database.work("roll_up") as cursor:
-                layout = read_layout(cursor)
-                closed = {hour: [one for one in layout.heads[hour] if one < turn]}
-                roll_up(cursor, hour, replace(layout, heads=closed))
-            UNROLLED.dec()
+        _all_of(partial(self._roll_hour, hour) for hour in due)
+
+    def _roll_hour(self, hour: int) -> None:
+        if self._stop.is_set():
+            return
+        self._database.check_space()
+        turn = self._writer.turn(hour)
+        with self._database.work("roll_up") as cursor:
+            layout = read_layout(cursor)
+            closed = {hour: [one for one in layout.heads[hour] if one < turn]}
+            roll_up(cursor, hour, replace(layout, heads=closed))
+        UNROLLED.dec()
 
     def _export(self) -> None:
         layout = self._layout()
@@ -171,3 +176,15 @@ class Upkeep:
                 cursor.execute("DELETE FROM series WHERE series NOT IN (SELECT series FROM seen)")
             self._writer.forget(self._writer.floor, [number for (number,) in gone])
         self._forgot_on = today
+
+
+def _all_of(steps: Iterable[Callable[[], None]]) -> None:
+    """Take every step, whatever became of those before; raises what the first that failed did."""
+    failed: StoreDown | None = None
+    for step in steps:
+        try:
+            step()
+        except (StoreDown, QueryRefused, OSError) as error:
+            failed = failed or StoreDown(str(error))
+    if failed:
+        raise failed

@@ -60,6 +60,8 @@ async def test_a_hundred_days_lose_nothing(tmp_path: Path) -> None:
     assert kept["minute"] == [TODAY + day for day in range(DAYS - 90, DAYS)]
     assert sorted(world.shelf.days(NAME)) == [TODAY + day for day in range(DAYS)]
     await world.store.close()
+    # Room that was let go is used again.
+    assert (tmp_path / "hot.duckdb").stat().st_size < 48_000_000
     # 60 samples a minute of wide spread: what docs/telemetry.md says of a row of the cold.
     sizes = [path.stat().st_size for path in (tmp_path / "cold" / NAME).iterdir()]
     rows = SERIES * len(HOURS) * 11
