@@ -45,7 +45,7 @@ class Database:
             "autoload_known_extensions": "false",
         }
         self._lock = threading.Lock()
-        self._at_work = 0
+        self._at_work: dict[int, tuple[str, duckdb.DuckDBPyConnection]] = {}
         self._broken = False
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._connection = self._connect()
@@ -53,7 +53,7 @@ class Database:
     @contextmanager
     def work(self, what: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a cursor for the length of a block; what DuckDB cannot do becomes StoreDown."""
-        cursor = self._begin()
+        cursor = self._begin(what)
         try:
             yield cursor
         except duckdb.OutOfMemoryException as error:
@@ -64,9 +64,9 @@ class Database:
             self._broken = self._broken or _is_fatal(error)
             raise StoreDown(f"{what}: {type(error).__name__}: {str(error)[:300]}") from error
         finally:
-            cursor.close()
             with self._lock:
-                self._at_work -= 1
+                del self._at_work[id(cursor)]
+                cursor.close()
 
     def check_space(self) -> None:
         """Refuse to write onto a disk that is nearly full; raises StoreDown."""
@@ -75,11 +75,18 @@ class Database:
             FAILURES.labels("disk_full").inc()
             raise StoreDown(f"only {free // 1_000_000} MB are free where the telemetry is kept")
 
+    def interrupt(self) -> None:
+        """Break off the statements that run now, but for the writing of samples."""
+        with self._lock:
+            for what, cursor in self._at_work.values():
+                if what != "append":
+                    cursor.interrupt()
+
     def close(self) -> None:
         """Close the file; what waits in its log goes into it."""
         self._connection.close()
 
-    def _begin(self) -> duckdb.DuckDBPyConnection:
+    def _begin(self, what: str) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if self._broken:
                 # DuckDB gives the broken one again while anybody has it open.
@@ -90,7 +97,7 @@ class Database:
                 self._broken = False
                 log.warning("hot_store_opened_anew")
             cursor = self._connection.cursor()
-            self._at_work += 1
+            self._at_work[id(cursor)] = what, cursor
             return cursor
 
     def _connect(self) -> duckdb.DuckDBPyConnection:

@@ -36,6 +36,8 @@ QUERY_SECONDS = 30.0
 # Questions at once, and questions that may wait.
 READERS = 2
 WAITING = 32
+# When it is closed, what takes longer than this is broken off.
+BREAK_OFF_S = 0.2
 Result = TypeVar("Result")
 
 
@@ -102,10 +104,12 @@ class HotStore:
         return await self._run("upkeep", lambda: self._upkeep.restore(day))
 
     async def close(self) -> None:
-        """Finish what is being done, and close the file."""
+        """Finish what is being written, break off the rest, and close the file."""
         self._upkeep.stop()
-        for pool in self._threads.values():
-            await asyncio.to_thread(pool.shutdown)
+        ending = [asyncio.ensure_future(asyncio.to_thread(pool.shutdown)) for pool in self._threads.values()]
+        while (await asyncio.wait(ending, timeout=BREAK_OFF_S))[1]:
+            # Again and again: between two statements there is nothing to break off.
+            self._database.interrupt()
         await asyncio.to_thread(self._database.close)
         self._shelf.close()
 

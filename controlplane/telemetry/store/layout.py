@@ -8,7 +8,7 @@
 | `ten_DAY`, `minute_DAY` | 10 s and 1 min of every series: sum, count, least, greatest, last, sketch |
 | `series`, `seen` | the book; on which days a series had samples |
 | `exported` | days that are in the cold as they are here |
-| `floor` | the first hour whose samples are still taken |
+| `floor` | the first hour of which no samples were let go, and of which some are still taken |
 
 HOUR and DAY count from the epoch. A table is made, and replaced, within one transaction, so that at every moment the
 list of tables says what there is.
@@ -50,6 +50,7 @@ class Layout:
         packed: days.
         ten: days.
         minute: days.
+        floor: the first hour of which no samples were let go.
     """
 
     heads: dict[int, list[int]] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Layout:
     packed: set[int] = field(default_factory=set)
     ten: set[int] = field(default_factory=set)
     minute: set[int] = field(default_factory=set)
+    floor: int = 0
 
     def sorted_samples(self, hour: int) -> list[str]:
         """Name the tables that hold what is rolled up of an hour; one of them may hold other hours too."""
@@ -80,7 +82,7 @@ def make_tables(cursor: duckdb.DuckDBPyConnection) -> None:
 
 def read_layout(cursor: duckdb.DuckDBPyConnection) -> Layout:
     """List the tables, as the cursor's transaction sees them."""
-    layout = Layout()
+    layout = Layout(floor=cursor.execute("SELECT coalesce(max(hour), 0) FROM floor").fetchall()[0][0])
     for (name,) in cursor.execute("SELECT table_name FROM duckdb_tables() ORDER BY table_name").fetchall():
         kind, *numbers = name.split("_")
         if kind == "head":

@@ -88,6 +88,9 @@ def _source(layout: Layout, cold: Set[int], hour: int, step: int) -> Source | No
         return "ten"
     if layout.sorted_samples(hour):
         return "samples"
+    if hour >= layout.floor and day in layout.minute:
+        # Nothing came in it; the tiers are of its day's other hours.
+        return None
     if day in layout.ten:
         return "ten"
     if day in layout.minute:

@@ -11,13 +11,16 @@ from typing import Annotated, TypeVar
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from common.breaker import Breaker, BreakerOpen
+from controlplane.secret_refs import resolve
 from controlplane.telemetry.store.model import StoreDown
 from controlplane.telemetry.store.shelf import SUFFIX, day_number, day_text
 
 Result = TypeVar("Result")
+# May stand elsewhere: "file:PATH", "credential:NAME", "env:NAME".
+Secret = Annotated[SecretStr, BeforeValidator(resolve)]
 # A call, with its retries, is given up after this.
 CALL_SECONDS = 60
 TRIES = 3
@@ -31,8 +34,9 @@ class S3Settings(BaseModel, extra="forbid"):
     region: str = "us-east-1"
     # Empty: Amazon's own.
     endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
-    access_key: SecretStr = SecretStr("")
-    secret_key: SecretStr = SecretStr("")
+    # Empty: those of the machine's role.
+    access_key: Secret = SecretStr("")
+    secret_key: Secret = SecretStr("")
     cache_megabytes: Annotated[int, Field(ge=1)] = 2048
 
 

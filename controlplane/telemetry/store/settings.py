@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from controlplane.secret_refs import resolve
 from controlplane.telemetry.store.retention import Retention
-from controlplane.telemetry.store.s3 import S3Settings
+from controlplane.telemetry.store.s3 import S3Settings, Secret
 
 
 class HotSettings(BaseModel, extra="forbid"):
@@ -30,7 +29,7 @@ class StoreSettings(BaseModel, extra="forbid"):
     cold_folder: Path | None = None
     cold_s3: S3Settings | None = None
     # http(s)://[USER:PASSWORD@]HOST:PORT in place of the hot store; how long it keeps samples is its own setting.
-    victoria_metrics_url: Annotated[SecretStr, BeforeValidator(resolve)] = SecretStr("")
+    victoria_metrics_url: Secret = SecretStr("")
     # Samples that may wait to be written, in memory.
     queue_samples: Annotated[int, Field(ge=1000)] = 2_000_000
 

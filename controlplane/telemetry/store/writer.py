@@ -113,8 +113,9 @@ class Writer:
         rows = cursor.execute("SELECT series, name, labels FROM series").fetchall()
         self._book.load((number, SeriesKey(name, labels_of(text))) for number, name, text in rows)
         self._saved.set(np.array([row[0] for row in rows], dtype=np.int32))
-        self._turns = {hour: max(turns) for hour, turns in read_layout(cursor).heads.items()}
-        self.floor = cursor.execute("SELECT coalesce(max(hour), 0) FROM floor").fetchall()[0][0]
+        layout = read_layout(cursor)
+        self._turns = {hour: max(turns) for hour, turns in layout.heads.items()}
+        self.floor = layout.floor
         today = self._now_ms() // DAY
         for day in (today - 1, today):
             found = cursor.execute("SELECT DISTINCT series FROM seen WHERE day = ?", (day,)).fetchnumpy()

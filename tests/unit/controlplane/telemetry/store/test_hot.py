@@ -93,6 +93,19 @@ async def test_many_series_are_rolled_up_in_blocks(tmp_path: Path, monkeypatch: 
     await world.store.close()
 
 
+async def test_hours_in_which_nothing_came_do_not_widen_the_step(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.clock.now_ms = MIDNIGHT + 9 * HOUR
+    await world.write([world.define()], [MIDNIGHT + 4 * HOUR + 1000], [1.0])
+    for now in (10, 40):
+        world.clock.now_ms = MIDNIGHT + now * HOUR
+        await world.store.maintain()
+        frame = await world.ask(MIDNIGHT, MIDNIGHT + DAY, 1000)
+        assert frame.step_ms == 1000
+        assert frame.times[np.isfinite(frame.values[0])].tolist() == [MIDNIGHT + 4 * HOUR + 1000]
+    await world.store.close()
+
+
 async def test_a_day_is_packed_and_what_comes_late_for_it_too(tmp_path: Path) -> None:
     world = World(tmp_path)
     number = world.define()
@@ -202,6 +215,27 @@ async def test_a_question_that_takes_too_long_is_broken_off(tmp_path: Path, monk
         await world.ask(MIDNIGHT, MIDNIGHT + HOUR, 1000, "quantile", 0.5)
     monkeypatch.setattr(hot, "QUERY_SECONDS", 30)
     assert (await world.ask(MIDNIGHT, MIDNIGHT + HOUR, HOUR, "count")).values.tolist() == [[360_000]]
+    await world.store.close()
+
+
+async def test_closing_breaks_the_upkeep_off_and_loses_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.clock.now_ms = MIDNIGHT + 2 * HOUR
+    numbers = [world.define(n=str(number)) for number in range(2000)]
+    for second in range(0, 600, 100):
+        times = [MIDNIGHT + one * 1000 for one in range(second, second + 100) for _ in numbers]
+        await world.write(numbers * 100, times, np.random.default_rng(second).normal(size=200_000).tolist())
+    world.clock.now_ms += 600_000
+    upkeep = asyncio.create_task(world.store.maintain())
+    await asyncio.sleep(0.1)
+    began = asyncio.get_running_loop().time()
+    await world.store.close()
+    assert asyncio.get_running_loop().time() - began < 5
+    with pytest.raises(StoreDown, match="Interrupt"):
+        await upkeep
+    world.store = await asyncio.to_thread(world._open)
+    frame = await world.ask(MIDNIGHT, MIDNIGHT + HOUR, HOUR, "count")
+    assert frame.values.sum() == 1_200_000
     await world.store.close()
 
 
