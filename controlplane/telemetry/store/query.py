@@ -21,7 +21,7 @@ from controlplane.telemetry.store.model import (
     check_size,
 )
 from controlplane.telemetry.store.plan import Part, Plan
-from controlplane.telemetry.store.sketch import bucket_sql, quantiles
+from controlplane.telemetry.store.sketch import BUCKET_SPAN, bucket_sql, quantiles
 
 _MADE: dict[Kind, str] = {
     "avg": "sum(sum) / sum(count)",
@@ -144,17 +144,21 @@ def _plain(cursor: duckdb.DuckDBPyConnection, parts: str, question: Question) ->
 
 
 def _quantile(cursor: duckdb.DuckDBPyConnection, parts: str, question: Question) -> tuple[Ints, Ints, Floats]:
+    plan = question.plan
+    first, steps = plan.begin // plan.step, (plan.end - plan.begin) // plan.step
+    # Grouping and sorting by one number takes three quarters of the time that three take.
+    cell = f"slot::BIGINT * {steps} + time // {plan.step} - {first}"
     columns = cursor.execute(
-        f"SELECT slot, time // {question.plan.step} AS step, bucket, sum(count)::BIGINT AS count, min(min) AS min, "
-        f"max(max) AS max FROM ({parts}) GROUP BY ALL ORDER BY slot, step, bucket"
+        f"SELECT ({cell}) * {BUCKET_SPAN} + bucket + {BUCKET_SPAN // 2} AS entry, sum(count)::BIGINT AS count, "
+        f"min(min) AS min, max(max) AS max FROM ({parts}) GROUP BY entry ORDER BY entry"
     ).fetchnumpy()
-    slot, step = columns["slot"].astype(np.int64), columns["step"]
-    if not len(slot):
-        return slot, step, np.empty(0)
-    changes = (np.diff(slot, prepend=slot[0]) != 0) | (np.diff(step, prepend=step[0]) != 0)
-    groups = np.cumsum(changes)
-    firsts = np.flatnonzero(np.diff(groups, prepend=-1))
-    found = quantiles(groups, columns["bucket"], columns["count"], question.aggregation.share)
+    cells, bucket = np.divmod(columns["entry"], BUCKET_SPAN)
+    if not len(cells):
+        return cells, cells, np.empty(0)
+    firsts = np.flatnonzero(np.diff(cells, prepend=-1))
+    share = question.aggregation.share
+    found = quantiles(cells, (bucket - BUCKET_SPAN // 2).astype(np.int16), columns["count"], share)
     # A quantile lies between the least and the greatest; where these are one it is exact.
     least = np.minimum.reduceat(columns["min"], firsts)
-    return slot[firsts], step[firsts], np.clip(found, least, np.maximum.reduceat(columns["max"], firsts))
+    slot, step = np.divmod(cells[firsts], steps)
+    return slot, step + first, np.clip(found, least, np.maximum.reduceat(columns["max"], firsts))

@@ -17,6 +17,8 @@ RELATIVE_ERROR = 0.01
 SMALLEST = 1e-9
 # Greater ones are not stored at all.
 GREATEST = 1e18
+# All buckets lie within half of it of zero.
+BUCKET_SPAN = 8192
 
 _RATIO = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_RATIO = math.log(_RATIO)
