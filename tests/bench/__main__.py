@@ -26,6 +26,7 @@ GROUPS = {
     "access": ("access",),
     "audit": ("audit", "limits"),
     "host": ("host",),
+    "store": ("store",),
     "rolling": ("rolling",),
     "snapshot": ("snapshot",),
     "crash": ("crash",),

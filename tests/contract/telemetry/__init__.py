@@ -1,0 +1,1 @@
+"""The telemetry store: one suite for DuckDB and for VictoriaMetrics."""
