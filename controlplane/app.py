@@ -114,6 +114,7 @@ from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.expiries import Expiries
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.prometheus import metrics_app
+from controlplane.telemetry.store.running import stored
 from controlplane.telemetry.tracing import tracing
 from controlplane.web import GatewayDoor, GatewayKeys, gateway_site, serve_site
 
@@ -170,7 +171,7 @@ class App:
         enrollment = Enrollment(hosts, pki, settings.trust_domain)
 
         self.links = Links()
-        ingest = Ingest(settings.live_seconds)
+        self._ingest = ingest = Ingest(settings.live_seconds)
         dispatch = Dispatch(self.links, hosts, installation.permit_key, self._leadership)
         self._sweeper = Sweeper(hosts, self.links)
 
@@ -246,7 +247,7 @@ class App:
         approvers = Approvers(users, roles)
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts, approvers)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
-        metrics_api = MetricsApi()
+        metrics_api = MetricsApi(hosts, ingest)
         audit_api = AuditApi(self.audit, self._retention, self._witnesses, hosts, self._reports)
         self.servers = Servers(
             settings,
@@ -307,6 +308,8 @@ class App:
             await stack.enter_async_context(self._outside)
             await self.operations.start(self._unit, self._fleet, self._sequence)
             stack.push_async_callback(self.operations.stop)
+            if self.settings.store.enabled:
+                await stack.enter_async_context(stored(self._ingest, self.settings))
             await self._alerts.start()
             await self.servers.start()
             stack.push_async_callback(self.servers.stop)

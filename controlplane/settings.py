@@ -25,6 +25,7 @@ from controlplane.gateway.origins import origin
 from controlplane.identity.oidc.settings import OidcSettings
 from controlplane.networks import network
 from controlplane.secret_refs import resolve
+from controlplane.telemetry.store.settings import StoreSettings
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
 
@@ -172,6 +173,9 @@ class Settings(BaseSettings):
     cors_origins: list[Origin] = Field([], description="exact origins of other pages that may call with cookies")
     gateway_connections: int = Field(20_000, ge=1, description="that the gateway holds at the most")
     gateway_connections_per_ip: int = Field(256, ge=1, description="of one address, or one /64; proxies are exempt")
+    store: StoreSettings = Field(
+        StoreSettings(), description="telemetry that is kept: where, how much and how long; see docs/telemetry.md"
+    )
     alertmanager_url: Annotated[Secret, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
         SecretStr(""), description="an Alertmanager that is sent every alert; its password is a secret; empty: none"
     )

@@ -15,6 +15,7 @@ COMMANDS = {
     "context": ("context", "Choose between control planes."),
     "hosts": ("hosts", "List, enroll and revoke hosts."),
     "rpc": ("rpc", "Latency and errors of Solana RPC methods."),
+    "metrics": ("metrics", "Ask for stored telemetry over a range of time."),
     "validator": ("validator", "Start, stop and restart validators."),
     "controls": ("controls", "Restart or change many hosts, one after the other."),
     "alerts": ("alerts", "What is wrong, and what the logs said."),

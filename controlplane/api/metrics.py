@@ -1,10 +1,14 @@
-"""metrics.v1: how the control plane itself fares."""
+"""metrics.v1: stored telemetry, and how the control plane itself fares."""
 
 from solward.metrics.v1 import metrics_pb2 as pb
 from solward.metrics.v1.metrics_pb2_grpc import MetricsServiceServicer
 
 from common.breaker import Breaker, breakers
+from controlplane.api.query_range import query_range
+from controlplane.api.reach import Reach
 from controlplane.guard.context import Context
+from controlplane.store.hosts import HostRepository
+from controlplane.telemetry.ingest import Ingest
 
 STATES = {
     "closed": pb.BREAKER_STATE_CLOSED, "open": pb.BREAKER_STATE_OPEN, "half-open": pb.BREAKER_STATE_HALF_OPEN,
@@ -12,7 +16,19 @@ STATES = {
 
 
 class MetricsApi(MetricsServiceServicer):
-    """Serves MetricsService."""
+    """Serves MetricsService.
+
+    Args:
+        hosts: to know which ones a caller may see.
+        ingest: its store, where there is one, is asked.
+    """
+
+    def __init__(self, hosts: HostRepository, ingest: Ingest) -> None:
+        self._hosts = hosts
+        self._ingest = ingest
+
+    async def QueryRange(self, request: pb.QueryRangeRequest, context: Context) -> pb.QueryRangeResponse:
+        return await query_range(self._ingest.store, request, await Reach.of_caller(self._hosts))
 
     async def ListConnections(self, request: pb.ListConnectionsRequest, context: Context) -> pb.ListConnectionsResponse:
         return pb.ListConnectionsResponse(connections=[_connection(one) for one in breakers()])

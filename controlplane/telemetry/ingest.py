@@ -7,6 +7,8 @@ from solward.hosts.v1 import link_pb2
 
 from common.clock import now_ms
 from controlplane.telemetry.live import HostRing
+from controlplane.telemetry.store.keeper import Keeper
+from controlplane.telemetry.store.model import SampleStore
 from controlplane.telemetry.sums import LATENCY, ColumnRows, LatencyHistograms, Totals
 
 # How far ahead of ours an agent's clock is believed.
@@ -38,6 +40,7 @@ class HostFeed:
         ring: the live samples.
         latencies: the columns of the ring that have a histogram.
         totals: the columns of the ring that are totalled.
+        stored: the columns of the ring that are stored, by id.
     """
 
     ring: HostRing
@@ -45,6 +48,7 @@ class HostFeed:
     sequence: int = 0
     latencies: ColumnRows = field(default_factory=ColumnRows)
     totals: ColumnRows = field(default_factory=ColumnRows)
+    stored: ColumnRows = field(default_factory=ColumnRows)
 
 
 class Ingest:
@@ -55,6 +59,12 @@ class Ingest:
         self.feeds: dict[str, HostFeed] = {}
         self.histograms = LatencyHistograms()
         self.totals = Totals()
+        self.store: SampleStore | None = None
+        self._keeper: Keeper | None = None
+
+    def keep(self, store: SampleStore, keeper: Keeper) -> None:
+        """Store samples from now on; before any stream begins."""
+        self.store, self._keeper = store, keeper
 
     def open(self, host: str, hello: link_pb2.Hello) -> int:
         """Begin a stream of a host; give the sequence number after which it should resume."""
@@ -82,6 +92,8 @@ class Ingest:
         _SAMPLES.inc(len(batch.values))
         self.histograms.observe(*feed.latencies.pick(columns, values))
         self.totals.add(*feed.totals.pick(columns, values))
+        if self._keeper:
+            self._keeper.put(batch.unix_ms, *feed.stored.pick(columns, values))
         return feed.sequence
 
     def events(self, host: str, batch: link_pb2.EventBatch) -> int:
@@ -100,6 +112,9 @@ class Ingest:
         key = feed.ring.define(definition)
         if key is None:
             return
+        column = feed.ring.column(key)
+        if self._keeper and (number := self._keeper.define(host, key[0], dict(key[1]))) is not None:
+            feed.stored.set(column, number)
         labels = definition.labels
         if definition.name == LATENCY and "method" in labels and feed.latencies.count < MAX_METHODS:
             feed.latencies.set(feed.ring.column(key), self.histograms.row(host, labels["method"]))

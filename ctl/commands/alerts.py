@@ -1,12 +1,11 @@
 """alerts: what is wrong, what the logs said, and who looks after it."""
 
-import re
-
 import click
 from solward.alerts.v1 import alerts_pb2 as pb
 
-from ctl import exits, names
+from ctl import names
 from ctl.client import Client, run
+from ctl.durations import DURATION
 from ctl.output import (
     Form,
     as_data,
@@ -25,8 +24,6 @@ from ctl.views import alerts as view
 
 SERVICE = "solward.alerts.v1.AlertsService"
 SEVERITIES = ("info", "warning", "error", "critical")
-_DURATION = re.compile(r"(\d{1,6})(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @click.group(invoke_without_command=True)
@@ -161,16 +158,12 @@ def _rule_row(rule: pb.AlertRule) -> list[str]:
 @alerts.command(short_help="Keep alerts quiet for a while.")
 @click.option("--host", default="", help="Only alerts of this host.")
 @click.option("--rule", default="", help="Only alerts of this rule.")
-@click.option("--for", "duration", required=True, metavar="TIME", help="For how long, as 30m, 4h or 2d.")
+@click.option("--for", "seconds", type=DURATION, required=True, metavar="TIME", help="For how long, as 30m, 4h or 2d.")
 @click.option("--reason", required=True, help="Why.")
 @output_option
 @click.pass_obj
-def silence(context: str | None, host: str, rule: str, duration: str, reason: str, form: Form) -> None:
+def silence(context: str | None, host: str, rule: str, seconds: int, reason: str, form: Form) -> None:
     """Keep alerts quiet for a while: they are listed, and not told."""
-    match = _DURATION.fullmatch(duration)
-    if match is None:
-        exits.fail(f"{duration!r} is not a time", exits.USAGE, "as in 30m, 4h or 2d")
-    seconds = int(match[1]) * _SECONDS[match[2]]
     request = pb.CreateSilenceRequest(rule=rule, host=names.host(host), reason=reason, seconds=seconds)
 
     async def work(client: Client) -> pb.Silence:

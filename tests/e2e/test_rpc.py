@@ -62,6 +62,13 @@ async def test_a_node_is_watched_from_all_sides(tmp_path: Path) -> None:
         assert "getSlot" in (await made.ctl("rpc", "health", "--host", "sol-1")).out
         assert "Fleet" in (await made.ctl("rpc", "health")).out
 
+        question = ("metrics", "query", "solana_rpc_latency_seconds", "--match", "method=getSlot", "--as", "count")
+        async with asyncio.timeout(20):
+            while not (stored := await made.ctl_json(*question, "--since", "30m", "--step", "1h"))["series"]:
+                await asyncio.sleep(0.5)
+        assert [one["labels"] for one in stored["series"]] == [{"host": "sol-1", "method": "getSlot"}]
+        assert "host=sol-1" in (await made.ctl(*question)).out
+
         # The node falls behind; then the outside is gone, and nothing is said of the node any more.
         async with aiohttp.ClientSession() as session:
             url = f"http://127.0.0.1:{host.control_port}/faults"

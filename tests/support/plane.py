@@ -214,6 +214,8 @@ def make_settings(folder: Path, **overrides: Any) -> Settings:
         "metrics_listen": "127.0.0.1:0",
         "rate_limits": LIMITS,
         "drain_seconds": 0,
+        # Few tests ask for what was stored.
+        "store": {"enabled": False},
     }
     return Settings(**(wanted | overrides))
 

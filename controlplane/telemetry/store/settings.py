@@ -23,6 +23,7 @@ class HotSettings(BaseModel, extra="forbid"):
 class StoreSettings(BaseModel, extra="forbid"):
     """Where telemetry is kept, how much of it and how long."""
 
+    enabled: bool = True
     hot: HotSettings = HotSettings()
     retention: Retention = Retention()
     # Beside the hot store unless given; a bucket goes before a folder.

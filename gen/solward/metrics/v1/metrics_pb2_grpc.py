@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class MetricsServiceStub:
-    """MetricsService tells of the control plane itself.
+    """MetricsService answers from the stored telemetry, and tells of the control plane itself.
     """
 
     def __init__(self, channel):
@@ -35,6 +35,11 @@ class MetricsServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.QueryRange = channel.unary_unary(
+                '/solward.metrics.v1.MetricsService/QueryRange',
+                request_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeRequest.SerializeToString,
+                response_deserializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeResponse.FromString,
+                _registered_method=True)
         self.ListConnections = channel.unary_unary(
                 '/solward.metrics.v1.MetricsService/ListConnections',
                 request_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.ListConnectionsRequest.SerializeToString,
@@ -43,8 +48,15 @@ class MetricsServiceStub:
 
 
 class MetricsServiceServicer:
-    """MetricsService tells of the control plane itself.
+    """MetricsService answers from the stored telemetry, and tells of the control plane itself.
     """
+
+    def QueryRange(self, request, context):
+        """QueryRange gives a metric's series over a range of time, those of hosts that the caller may see.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def ListConnections(self, request, context):
         """ListConnections lists the connections to other systems, and how the breaker of each stands.
@@ -56,6 +68,11 @@ class MetricsServiceServicer:
 
 def add_MetricsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'QueryRange': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryRange,
+                    request_deserializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeRequest.FromString,
+                    response_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeResponse.SerializeToString,
+            ),
             'ListConnections': grpc.unary_unary_rpc_method_handler(
                     servicer.ListConnections,
                     request_deserializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.ListConnectionsRequest.FromString,
@@ -70,8 +87,35 @@ def add_MetricsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MetricsService:
-    """MetricsService tells of the control plane itself.
+    """MetricsService answers from the stored telemetry, and tells of the control plane itself.
     """
+
+    @staticmethod
+    def QueryRange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.metrics.v1.MetricsService/QueryRange',
+            solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeRequest.SerializeToString,
+            solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ListConnections(request,

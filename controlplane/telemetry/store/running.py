@@ -1,0 +1,43 @@
+"""The store as a part of the control plane: opened, written to in the background, and closed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from controlplane.telemetry.store.keeper import Keeper
+from controlplane.telemetry.store.model import SampleStore
+from controlplane.telemetry.store.open import open_store
+from controlplane.telemetry.store.settings import StoreSettings
+
+
+class Source(Protocol):
+    """What has samples to be kept."""
+
+    def keep(self, store: SampleStore, keeper: Keeper) -> None:
+        """Store samples from now on."""
+
+
+class Wanted(Protocol):
+    """The settings that matter here."""
+
+    data_dir: Path
+    store: StoreSettings
+
+
+@asynccontextmanager
+async def stored(source: Source, settings: Wanted) -> AsyncIterator[None]:
+    """Keep a source's samples for the length of the block; what waits is written at its end."""
+    store = await open_store(settings.store, settings.data_dir / "telemetry")
+    try:
+        keeper = Keeper(store, settings.store.queue_samples)
+        source.keep(store, keeper)
+        keeping = asyncio.create_task(keeper.run())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+    finally:
+        await store.close()
