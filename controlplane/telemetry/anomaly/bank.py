@@ -17,8 +17,8 @@ Floats = NDArray[np.float64]
 
 RULES = ("slow drift", "scatter", "standstill")
 _RULES = len(RULES)
-# The root of a distance is nearer to normal than the distance; it counts as no more than so many times the usual, so that
-# one outlier is not a noisy minute.
+# The root of a distance is nearer to normal than the distance; it counts as no more than so many times the usual, so
+# that one outlier is not a noisy minute.
 _SCATTER_MOST = 2.5
 
 
