@@ -26,6 +26,8 @@ from controlplane.telemetry.sums import LATENCY
 
 REQUESTS = "solana_rpc_requests"
 ERRORS = "solana_rpc_errors"
+# Nothing came back; any other class is an answer, if a bad one.
+UNANSWERED = ("timeout", "transport")
 # A host's methods beyond these are not scored.
 MOST_METHODS = 64
 
@@ -64,6 +66,7 @@ class Counts:
     latency: Floats
     requests: Floats
     errors: Floats
+    unanswered: Floats
     surprise: Floats
 
     @classmethod
@@ -74,19 +77,23 @@ class Counts:
             surprise: of each method's latency, by second of the window, in any order.
         """
         found: dict[str, dict[str, list[int]]] = {}
+        kinds = (LATENCY, REQUESTS, ERRORS, "unanswered")
         for (name, labels), column in ring.series:
-            if name in (LATENCY, REQUESTS, ERRORS):
-                of_method = found.setdefault(dict(labels).get("method", ""), {LATENCY: [], REQUESTS: [], ERRORS: []})
+            if name in kinds:
+                named = dict(labels)
+                of_method = found.setdefault(named.get("method", ""), {kind: [] for kind in kinds})
                 of_method[name].append(column)
+                if name == ERRORS and named.get("class") in UNANSWERED:
+                    of_method["unanswered"].append(column)
         names = sorted(name for name, columns in found.items() if columns[REQUESTS])[:MOST_METHODS]
         seconds = min(ring.seconds, BEFORE_SECONDS + WINDOW_SECONDS)
         blocks = {
             series: np.stack([_sum(ring, found[name][series], seconds) for name in names], axis=1)
-            if names else np.empty((seconds, 0)) for series in (LATENCY, REQUESTS, ERRORS)
+            if names else np.empty((seconds, 0)) for series in kinds
         }  # fmt: skip
         nothing = np.full(WINDOW_SECONDS, np.nan)
         surprises = np.stack([surprise.get(name, nothing) for name in names], axis=1) if names else np.empty((0, 0))
-        return cls(names, blocks[LATENCY], blocks[REQUESTS], blocks[ERRORS], surprises)
+        return cls(names, blocks[LATENCY], blocks[REQUESTS], blocks[ERRORS], blocks["unanswered"], surprises)
 
 
 def score_host(counts: Counts, fleet: Mapping[str, float]) -> HostScores:
@@ -101,7 +108,7 @@ def score_host(counts: Counts, fleet: Mapping[str, float]) -> HostScores:
     before = counts.latency[:-WINDOW_SECONDS]
     asked, failed = _total(counts.requests[-WINDOW_SECONDS:]), _total(counts.errors[-WINDOW_SECONDS:])
     asked_before, failed_before = _total(counts.requests[:-WINDOW_SECONDS]), _total(counts.errors[:-WINDOW_SECONDS])
-    answered = np.isfinite(latest).sum(axis=0).astype(np.float64)
+    answered = _left(asked, _total(counts.unanswered[-WINDOW_SECONDS:]))
     parts = unanswered_is_ill(
         Parts(
             latency_part(
@@ -110,7 +117,7 @@ def score_host(counts: Counts, fleet: Mapping[str, float]) -> HostScores:
             ),
             success_part(_left(asked, failed), asked, _left(asked_before, failed_before), asked_before),
             consistency_part(counts.surprise),
-            availability_part(np.minimum(answered, asked), asked),
+            availability_part(answered, asked),
         )
     )  # fmt: skip
     scores = score(parts)

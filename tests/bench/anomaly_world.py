@@ -90,9 +90,15 @@ class World:
 
 
 def in_turn(series: list[int], first: int, apart: int) -> list[Fault]:
-    """Put every kind of fault once into each of some series; `apart` seconds lie between the kinds."""
+    """Strike each host once with every kind, each in another series of it.
+
+    Args:
+        series: the first series of each host.
+        first: when the first kind begins, in seconds.
+        apart: how many seconds later the next one does.
+    """
     return [
-        Fault(kind, one, first + number * apart + 37 * place % 300, seconds)
+        Fault(kind, one + number, first + number * apart + 37 * place % 300, seconds)
         for number, (kind, seconds) in enumerate(LENGTHS.items())
         for place, one in enumerate(series)
     ]

@@ -19,6 +19,12 @@ async def seen(made: Cluster) -> dict[str, Any]:
     return found[0] if found else {}
 
 
+async def scored(made: Cluster) -> dict[str, dict[str, Any]]:
+    """Show the health of the only host's methods, by name."""
+    shown = await made.ctl_json("rpc", "health")
+    return {one["method"]: one for host in shown["hosts"] for one in host["methods"]}
+
+
 async def until(made: Cluster, what: str, **wanted: Any) -> dict[str, Any]:
     """Look until a part of the report shows what is wanted."""
     try:
@@ -53,9 +59,8 @@ async def test_a_node_is_watched_from_all_sides(tmp_path: Path) -> None:
         assert (row["errors"], int(row["requests"]) > 0) == ({}, True)
 
         async with asyncio.timeout(20):
-            while not (shown := await made.ctl_json("rpc", "health"))["hosts"]:
+            while "getSlot" not in (methods := await scored(made)):
                 await asyncio.sleep(0.5)
-        methods = {one["method"]: one for one in shown["hosts"][0]["methods"]}
         # A method that is not offered is not scored, and one without a past has no latency to compare yet.
         assert (methods["getSlot"]["availability"], methods["getSlot"]["success"]) == (1.0, 1.0)
         assert "getSupply" not in methods

@@ -17,8 +17,9 @@ Floats = NDArray[np.float64]
 
 RULES = ("slow drift", "scatter", "standstill")
 _RULES = len(RULES)
-# Scatter counts as no more than so many times the usual, so that one outlier is not a noisy minute.
-_SCATTER_MOST = 5.0
+# The root of a distance is nearer to normal than the distance; it counts as no more than so many times the usual, so
+# that one outlier is not a noisy minute.
+_SCATTER_MOST = 2.5
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Bank:
             spoken[0] = self._drifts.update(level, here)
             usual = self._scatter.baseline(np.arange(len(values)))
             most = np.where(usual > 0.0, _SCATTER_MOST * usual, np.inf)
-            spoken[1] = self._scatter.update(np.minimum(np.abs(values - level), most), here)
+            spoken[1] = self._scatter.update(np.minimum(np.sqrt(np.abs(values - level)), most), here)
         if self._freezes:
             spoken[2] = self._freezes.update(values, here)
         return spoken

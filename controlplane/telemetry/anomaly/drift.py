@@ -3,24 +3,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from controlplane.telemetry.anomaly.rarity import MEAN_DISTANCE, MOST, Narrow, normal_surprise
+from controlplane.telemetry.anomaly.rarity import MEAN_DISTANCE, Narrow, normal_surprise
 
 Floats = NDArray[np.float64]
 # How far apart is learnt over so many samples; what is further than so many times that counts as no further.
 _SCALE_SPAN = 20_000
 _LEARNT_MOST = 3.0
-# What is no more surprising than this happens all the time.
-_COMMON = np.float32(2.0)
 
 
 class Drifts:
     """Two slow averages of each series and their usual distance."""
 
     def __init__(self, spans: tuple[int, int], capacity: int) -> None:
-        # A mean of a minute is one look a minute, not sixty: its chance of a second is so much smaller.
-        self._seldom = np.float32(np.log10(spans[0]))
         self._rates = [2.0 / (span + 1) for span in spans]
-        self._warm_up = spans[1]
+        # Two young means are close to each other by nature; only then is their distance learnt, and later judged.
+        self._settle, self._warm_up = spans[1] // 2, 2 * spans[1]
         self._short, self._long = np.full((2, capacity), np.nan)
         self._scale = np.zeros(capacity)
         self._seen = np.zeros(capacity, dtype=np.int32)
@@ -43,7 +40,7 @@ class Drifts:
     def update(self, level: Floats, here: NDArray[np.bool_]) -> Narrow:
         """Take a smoothed sample of each series that is here.
 
-        Returns: -log10 of the chance, a sample, of such a distance under a normal distribution; 0 for what is common.
+        Returns: -log10 of the chance, a sample, of such a distance under a normal distribution.
         """
         count = len(level)
         short, long, scale, seen = self._short[:count], self._long[:count], self._scale[:count], self._seen[:count]
@@ -58,5 +55,7 @@ class Drifts:
         warm = here & (seen >= self._warm_up)
         surprise = normal_surprise(np.where(warm & (scale > 0), distance / np.where(scale > 0, scale, 1.0), 0.0))
         learnt = np.where(warm & (scale > 0), np.minimum(distance, _LEARNT_MOST * scale / MEAN_DISTANCE), distance)
-        scale += np.maximum(2.0 / (_SCALE_SPAN + 1), least) * np.where(here, learnt / MEAN_DISTANCE - scale, 0.0)
-        return np.where(surprise > _COMMON, np.minimum(surprise + self._seldom, MOST), 0.0).astype(np.float32)
+        settled = here & (seen > self._settle)
+        rate = np.maximum(2.0 / (_SCALE_SPAN + 1), 1.0 / np.maximum(seen - self._settle, 1))
+        scale += rate * np.where(settled, learnt / MEAN_DISTANCE - scale, 0.0)
+        return surprise

@@ -16,7 +16,7 @@ from controlplane.telemetry.anomaly.rarity import Narrow
 
 # A host's surprise (-log10) from which a second counts against it, in how many of the last seconds, and how long it
 # must be calm to be well again.
-LEVEL = 5.2
+LEVEL = 4.7
 _SECONDS = 8
 _OF_THEM = 5
 CALM_S = 60.0

@@ -13,7 +13,7 @@ from controlplane.telemetry.anomaly.plan import MINUTES, SECONDS, Plan
 
 Floats = NDArray[np.float64]
 # The plan for seconds with less patience, so that a test is over soon.
-SOON = replace(SECONDS, settle=60, warm_up=600, drift=(60, 600))
+SOON = replace(SECONDS, settle=60, warm_up=600, drift=(60, 400))
 QUIET_S = 1000
 
 
@@ -101,9 +101,11 @@ def test_a_ramp_is_found_before_its_end_and_named() -> None:
     block = noise(QUIET_S + 600)
     block[QUIET_S:, 0] += np.linspace(0.0, np.log(2.0), 600)
     bank = Bank(4, SOON)
-    scores = np.array([bank.update(line) for line in block[: QUIET_S + 500]])
-    assert scores[QUIET_S:, 0].max() > 6
-    assert "slow drift" in bank.reason(0).looks
+    named = set[str]()
+    for second, line in enumerate(block[: QUIET_S + 500]):
+        if bank.update(line)[0] > 6 and second >= QUIET_S:
+            named |= set(bank.reason(0).looks)
+    assert "slow drift" in named
 
 
 def test_scatter_is_found() -> None:
