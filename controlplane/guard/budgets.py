@@ -161,4 +161,5 @@ class FallbackBudgets:
 
 
 def _wait(budget: Budget, window: deque[float], now: float) -> float:
-    return max(0.0, window[0] + budget.period_s - now) if window else 0.0
+    # A sum of floating numbers may be a little more than the period itself.
+    return min(budget.period_s, max(0.0, window[0] + budget.period_s - now)) if window else 0.0

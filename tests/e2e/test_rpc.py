@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.e2e.test_rolling import faults
 from tests.peers.fixtures import validator_peer
 from tests.support.cluster import About, Cluster, cluster
 from tests.support.ports import free_ports
@@ -34,6 +35,16 @@ async def until(made: Cluster, what: str, **wanted: Any) -> dict[str, Any]:
             return node
     except TimeoutError:
         raise AssertionError(await seen(made)) from None
+
+
+async def see_stored(made: Cluster) -> None:
+    """What was measured is stored, and found again."""
+    question = ("metrics", "query", "solana_rpc_latency_seconds", "--match", "method=getSlot", "--as", "count")
+    async with asyncio.timeout(20):
+        while not (stored := await made.ctl_json(*question, "--since", "30m", "--step", "1h"))["series"]:
+            await asyncio.sleep(0.5)
+    assert [one["labels"] for one in stored["series"]] == [{"host": "sol-1", "method": "getSlot"}]
+    assert "host=sol-1" in (await made.ctl(*question)).out
 
 
 async def test_a_node_is_watched_from_all_sides(tmp_path: Path) -> None:
@@ -67,18 +78,10 @@ async def test_a_node_is_watched_from_all_sides(tmp_path: Path) -> None:
         assert "getSlot" in (await made.ctl("rpc", "health", "--host", "sol-1")).out
         assert "Fleet" in (await made.ctl("rpc", "health")).out
 
-        question = ("metrics", "query", "solana_rpc_latency_seconds", "--match", "method=getSlot", "--as", "count")
-        async with asyncio.timeout(20):
-            while not (stored := await made.ctl_json(*question, "--since", "30m", "--step", "1h"))["series"]:
-                await asyncio.sleep(0.5)
-        assert [one["labels"] for one in stored["series"]] == [{"host": "sol-1", "method": "getSlot"}]
-        assert "host=sol-1" in (await made.ctl(*question)).out
+        await see_stored(made)
 
         # The node falls behind; then the outside is gone, and nothing is said of the node any more.
-        async with aiohttp.ClientSession() as session:
-            url = f"http://127.0.0.1:{host.control_port}/faults"
-            async with session.post(url, json={"behind_slots": 200}) as answer:
-                answer.raise_for_status()
+        await faults(host, behind_slots=200)
         async with asyncio.timeout(20):
             while int((await seen(made))["reference"]["lagSlots"]) < 190:
                 await asyncio.sleep(0.2)
