@@ -111,6 +111,7 @@ def _redis(text: str) -> str:
 
 # May stand in a file, a systemd credential or another variable: "file:PATH", "credential:NAME", "env:NAME".
 Secret = Annotated[SecretStr, BeforeValidator(resolve)]
+SecretUrl = Annotated[Secret, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))]
 Origin = Annotated[str, AfterValidator(origin)]
 Range = Annotated[str, AfterValidator(_range)]
 
@@ -176,10 +177,10 @@ class Settings(BaseSettings):
     store: StoreSettings = Field(
         StoreSettings(), description="telemetry that is kept: where, how much and how long; see docs/telemetry.md"
     )
-    alertmanager_url: Annotated[Secret, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
+    alertmanager_url: SecretUrl = Field(
         SecretStr(""), description="an Alertmanager that is sent every alert; its password is a secret; empty: none"
     )
-    solana_rpc_url: Annotated[Secret, AfterValidator(lambda url: SecretStr(_url(url.get_secret_value())))] = Field(
+    solana_rpc_url: SecretUrl = Field(
         SecretStr(""), description="a Solana RPC outside the fleet, by which nodes are judged too; its key is a secret"
     )
     gates: GateLimits = Field(GateLimits(), description="what must hold before a validator may go down")

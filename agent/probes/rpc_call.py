@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.probes.base import Series, Sink
-from agent.probes.http1 import HttpTarget
+from agent.probes.http1 import Answer, HttpTarget
 from agent.probes.http1_reader import InvalidAnswer, TooLarge
 from agent.probes.rpc_methods import NOT_OFFERED, SLOT_DEPTH, RpcMethod, filled, fine_codes, params_of, wants_slot
 
@@ -60,6 +60,39 @@ def error_class(body: bytes) -> str | None:
         known = answer.error.code in _JSONRPC_CODES or answer.error.code == 429
         return f"jsonrpc_{answer.error.code}" if known else "jsonrpc_other"
     return "invalid" if answer.result is msgspec.UNSET or answer.jsonrpc != "2.0" else None
+
+
+async def exchange(http: HttpTarget, request: bytes, timeout_s: float, limit: int) -> tuple[str | None, Answer | None]:
+    """Make one call.
+
+    Args:
+        http: the node.
+        request: what `http.request` made.
+        timeout_s: seconds that it may take.
+        limit: the most bytes of an answer that are held.
+
+    Returns: the class of the failure, if it failed, and what was answered, if anything was.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            answer = await http.post(request, limit)
+    except TimeoutError:
+        return "timeout", None
+    except OSError:
+        return "transport", None
+    except TooLarge:
+        return "too_large", None
+    except InvalidAnswer:
+        return "invalid", None
+    return (f"http_{answer.status}" if answer.status != 200 else error_class(answer.body)), answer
+
+
+def slot_of(body: bytes) -> int | None:
+    """Read the slot that getSlot answered; None where it is no number."""
+    try:
+        return _decode_slot(body).result
+    except msgspec.DecodeError:
+        return None
 
 
 class NodeState:
@@ -140,18 +173,9 @@ class Call:
 
     async def _outcome(self) -> str | None:
         request = self._request or self._encode(filled(self._params, max(0, self._node.slot - SLOT_DEPTH)))
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                answer = await self._http.post(request, MAX_ANSWER_BYTES)
-        except TimeoutError:
-            return "timeout"
-        except OSError:
-            return "transport"
-        except TooLarge:
-            return "too_large"
-        except InvalidAnswer:
-            return "invalid"
-        failure = f"http_{answer.status}" if answer.status != 200 else error_class(answer.body)
+        failure, answer = await exchange(self._http, request, self._timeout_s, MAX_ANSWER_BYTES)
+        if answer is None:
+            return failure
         if failure in _TOO_MANY:
             self._node.throttled(answer.retry_after_s)
         elif answer.status == 200 and failure != "invalid":
@@ -159,15 +183,8 @@ class Call:
             if failure not in _NOT_OFFERED:
                 self._sink.sample(self._latency, answer.seconds)
             if failure is None and self.name == "getSlot":
-                self._note_slot(answer.body)
+                self._node.slot = slot_of(answer.body) or 0
         return failure
-
-    def _note_slot(self, body: bytes) -> None:
-        try:
-            self._node.slot = _decode_slot(body).result
-        except msgspec.DecodeError:
-            # What a slot is not, the next answer may be.
-            self._node.slot = 0
 
     def _encode(self, params: list[Any]) -> bytes:
         call = {"jsonrpc": "2.0", "id": 1, "method": self.name, "params": params}

@@ -16,12 +16,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-import msgspec
-
 from agent.probes.base import Series, Sink
 from agent.probes.http1 import HttpTarget
-from agent.probes.http1_reader import InvalidAnswer, TooLarge
-from agent.probes.rpc_call import error_class
+from agent.probes.rpc_call import exchange, slot_of
 
 # Public nodes are many hops away, and some are a few slots apart.
 AGREE_SLOTS: Final = 50
@@ -47,13 +44,6 @@ class References:
     agree_slots: int = AGREE_SLOTS
 
 
-class _Slot(msgspec.Struct):
-    result: int
-
-
-_decode = msgspec.json.Decoder(_Slot).decode
-
-
 class _Asked:
     """One node that is asked for its slot; left alone for a while after it failed, longer each time."""
 
@@ -76,24 +66,11 @@ class _Asked:
         return found
 
     async def _ask(self) -> tuple[int | str, float | None]:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                answer = await self._http.post(self._request, _LIMIT)
-        except TimeoutError:
-            return "timeout", None
-        except OSError:
-            return "transport", None
-        except (InvalidAnswer, TooLarge):
-            return "invalid", None
-        if answer.status != 200:
-            return f"http_{answer.status}", answer.retry_after_s
-        failure = error_class(answer.body)
-        if failure is not None:
-            return failure, None
-        try:
-            return _decode(answer.body).result, None
-        except msgspec.DecodeError:
-            return "invalid", None
+        failure, answer = await exchange(self._http, self._request, self._timeout_s, _LIMIT)
+        if answer is None or failure is not None:
+            return failure or "invalid", answer.retry_after_s if answer else None
+        slot = slot_of(answer.body)
+        return ("invalid" if slot is None else slot), None
 
     def close(self) -> None:
         self._http.close()

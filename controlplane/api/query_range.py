@@ -37,7 +37,9 @@ async def query_range(store: SampleStore | None, request: pb.QueryRangeRequest, 
     """Answer a question; SolwardError STORE_OFF, STORE_DOWN or QUERY_REFUSED."""
     if store is None:
         raise SolwardError(
-            grpc.StatusCode.FAILED_PRECONDITION, "STORE_OFF", "telemetry is not stored here: see store.enabled"
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "STORE_OFF",
+            "telemetry is not stored here: see store.enabled, and the log",
         )
     end = request.end_time.ToMilliseconds() if request.HasField("end_time") else now_ms()
     start = request.start_time.ToMilliseconds() if request.HasField("start_time") else end - HOUR_MS

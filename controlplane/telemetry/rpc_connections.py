@@ -9,11 +9,10 @@ from common.clock import now_ms
 from common.names import host_name
 from controlplane.telemetry.ingest import HostFeed, Ingest
 from controlplane.telemetry.live import Floats
+from controlplane.telemetry.rpc_report import DEFAULT_WINDOW, whole
 
-DEFAULT_WINDOW = 60
 # A state that was not told of for longer is not known.
 FRESH_SECONDS = 10
-MOST = 2**53
 
 
 def connections(ingest: Ingest, host: str, window_s: int) -> pb.Connections:
@@ -117,5 +116,4 @@ def _percentile(values: Floats, percent: float) -> float:
 
 
 def _whole(value: float | np.floating | None) -> int:
-    # What an agent sends as a count need not be one; a row of a report must not fail for it.
-    return 0 if value is None else int(min(max(float(value), -MOST), MOST))
+    return 0 if value is None else whole(float(value))

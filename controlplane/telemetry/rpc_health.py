@@ -22,10 +22,9 @@ from controlplane.telemetry.health import (
     unanswered_is_ill,
 )
 from controlplane.telemetry.live import Floats, HostRing
+from controlplane.telemetry.rpc_report import ERRORS, REQUESTS
 from controlplane.telemetry.sums import LATENCY
 
-REQUESTS = "solana_rpc_requests"
-ERRORS = "solana_rpc_errors"
 # Nothing came back; any other class is an answer, if a bad one.
 UNANSWERED = ("timeout", "transport")
 # A host's methods beyond these are not scored.

@@ -77,9 +77,13 @@ def _method_row(
     return row
 
 
+def whole(value: float) -> int:
+    """Make a whole number of what an agent sent: it need not be one, and a row of a report must not fail for it."""
+    return int(min(max(value, -MOST), MOST))
+
+
 def _count(values: NDArray[np.float64]) -> int:
-    # What an agent sends as a count need not be one; a row of a report must not fail for it.
-    return int(min(max(float(values.sum()), 0.0), MOST))
+    return max(0, whole(float(values.sum())))
 
 
 def _recent(feed: HostFeed, columns: dict[str, int]) -> list[float]:

@@ -104,3 +104,16 @@ async def test_a_bad_question_is_told_what_is_wrong_with_it(
 async def test_where_nothing_is_stored_it_is_said() -> None:
     with pytest.raises(SolwardError, match="not stored"):
         await query_range(None, pb.QueryRangeRequest(metric="a"), Reach(None))
+
+
+async def test_validators_are_controlled_also_where_the_store_cannot_be_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "cp" / "telemetry"
+    async with control_plane(tmp_path, require_second_factor=False, store={"enabled": True}):
+        (file,) = folder.glob("*.duckdb")
+    file.write_bytes(b"not a database" * 1000)
+    async with control_plane(tmp_path, require_second_factor=False, store={"enabled": True}) as plane:
+        admin = await plane.sign_in()
+        await plane.add_machine(admin, "sol-1")
+        refusal = await refused(ask(plane, admin))
+        assert (refusal.code.name, refusal.reason) == ("FAILED_PRECONDITION", "STORE_OFF")
+    assert file.read_bytes().startswith(b"not a database")

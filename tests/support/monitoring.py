@@ -30,7 +30,8 @@ async def daemon(argv: Sequence[str], ready_url: str, log: Path) -> AsyncIterato
                         if answer.status == 200:
                             break
                 except aiohttp.ClientError:
-                    pass
+                    # It does not listen yet; why is in its log, should it end instead.
+                    await asyncio.sleep(0.05)
                 await asyncio.sleep(0.05)
         yield
     finally:

@@ -97,7 +97,10 @@ class Keeper:
 
     async def _write_on(self) -> None:
         while True:
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception:
+                log.exception("samples could not be written; trying again", waiting=self._count)
             await asyncio.sleep(WRITE_SECONDS)
 
     async def _keep_up(self) -> None:
@@ -106,6 +109,8 @@ class Keeper:
                 await self._store.maintain()
             except (StoreDown, QueryRefused) as error:
                 log.warning("store_not_kept_up", why=str(error))
+            except Exception:
+                log.exception("the store could not be kept up; trying again")
             await asyncio.sleep(UPKEEP_SECONDS)
 
     def _take(self) -> list[Batch]:

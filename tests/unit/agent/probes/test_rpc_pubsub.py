@@ -132,5 +132,7 @@ def test_only_ws_urls_are_taken() -> None:
     | st.recursive(st.none() | st.integers() | st.text(), lambda x: st.dictionaries(st.text(), x)).map(json.dumps)
 )
 def test_no_message_is_an_exception(text: str) -> None:
+    kept, told = Kept(), False
     with suppress(WebSocketError):
-        PubsubProbe("ws://127.0.0.1")._take(text, Kept())
+        told = PubsubProbe("ws://127.0.0.1")._take(text, kept)
+    assert bool(kept.of("solana_ws_slots")) is told

@@ -11,6 +11,7 @@ from aiohttp import web
 from solward.alerts.v1 import alerts_pb2 as pb
 from solward.hosts.v1 import link_pb2
 
+from common.breaker import breakers
 from common.clock import now_ms
 from controlplane.alerts import alertmanager as module
 from controlplane.alerts.alertmanager import Alertmanager, labels_of
@@ -107,6 +108,7 @@ async def test_an_end_waits_for_one_that_is_away(monkeypatch: pytest.MonkeyPatch
         before = peer.asked
         await book.put([alert("a", state=pb.ALERT_STATE_RESOLVED)])
         await until(lambda: peer.asked > before)
+        assert peer.over() == []
         peer.status = 200
         await until(lambda: peer.over() == ["a"])
 
@@ -116,6 +118,7 @@ async def test_what_is_silenced_is_over_there(monkeypatch: pytest.MonkeyPatch) -
         await book.put([alert("a")])
         await until(lambda: bool(peer.taken))
         book.open["alerts/a"].silence = "silences/x"
+        assert peer.over() == []
         await book.put([])
         await until(lambda: peer.over() == ["a"])
 
@@ -140,7 +143,10 @@ async def test_what_is_called_bad_is_not_sent_at_once_again(monkeypatch: pytest.
 
 
 async def test_without_a_url_nothing_is_done() -> None:
-    await Alertmanager(Book(Kept()), "", "fleet.example").run()  # type: ignore[arg-type]
+    book = Book(Kept())  # type: ignore[arg-type]
+    await book.put([alert("a")])
+    await Alertmanager(book, "", "fleet.example").run()
+    assert [one.name for one in breakers() if one.name == "Alertmanager"] == []
 
 
 def test_an_empty_label_is_none() -> None:

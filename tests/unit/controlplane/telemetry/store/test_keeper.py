@@ -33,7 +33,7 @@ class Store:
         self.written.append(batch)
 
     async def query_range(self, *_: Any) -> Any:
-        raise NotImplementedError
+        raise AssertionError("a keeper asks nothing")
 
     async def maintain(self) -> None:
         self.kept_up += 1
@@ -91,12 +91,15 @@ async def test_what_a_store_refuses_for_good_holds_up_nothing() -> None:
     assert len(store.written) == 1
 
 
-async def test_it_runs_through_failures_and_writes_the_rest_when_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failure", [StoreDown("down"), OSError("no such thing"), ValueError("unforeseen")])
+async def test_it_runs_through_failures_and_writes_the_rest_when_it_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
     monkeypatch.setattr(module, "WRITE_SECONDS", 0.01)
     monkeypatch.setattr(module, "UPKEEP_SECONDS", 0.01)
     store = Store()
     keeper = Keeper(store)
-    store.fails = StoreDown("down")
+    store.fails = failure
     running = asyncio.create_task(keeper.run())
     put(keeper, 10)
     while store.kept_up < 3:
