@@ -112,6 +112,7 @@ from controlplane.store.sessions import SessionRepository, SessionStore
 from controlplane.store.users import UserRepository
 from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.expiries import Expiries
+from controlplane.telemetry.explanations import Explanations
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.prometheus import metrics_app
 from controlplane.telemetry.store.running import stored
@@ -237,7 +238,8 @@ class App:
             hosts, self.links, ingest, dispatch, self.audit, self._findings, self._witnesses, pki
         )
         link_api = LinkApi(link_sessions)
-        rpc_api = RpcApi(hosts, ingest, self._analysis)
+        self._explanations = Explanations(ingest)
+        rpc_api = RpcApi(hosts, ingest, self._analysis, self._explanations)
         operating = Operating(hosts, self.operations, gating)
         validator_api = ValidatorApi(hosts, self.links, dispatch, operating)
         controls_api = ControlsApi(
@@ -326,7 +328,7 @@ class App:
             for background in (
                 self._sweeper.run(), self._alerts.run(), self._findings.run(), self._retention.run(),
                 self._witnesses.run(), self._reports.run(), self._publisher.run(), self.pki_life.run(),
-                self._alertmanager.run(), self._analysis.run(),
+                self._alertmanager.run(), self._analysis.run(), self._explanations.run(),
                 sdnotify.watchdog(),
             ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))

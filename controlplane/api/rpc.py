@@ -13,6 +13,8 @@ from controlplane.api.lookup import find_host
 from controlplane.guard.context import Context
 from controlplane.store.hosts import HostRepository
 from controlplane.telemetry.analysis import Analysis
+from controlplane.telemetry.explain_report import explanations
+from controlplane.telemetry.explanations import Explanations
 from controlplane.telemetry.health_report import anomaly, health
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.rpc_connections import connections
@@ -22,8 +24,9 @@ from controlplane.telemetry.rpc_report import report
 class RpcApi(RpcServiceServicer):
     """Serves RpcService."""
 
-    def __init__(self, hosts: HostRepository, ingest: Ingest, analysis: Analysis) -> None:
+    def __init__(self, hosts: HostRepository, ingest: Ingest, analysis: Analysis, explanations: Explanations) -> None:
         self._hosts = hosts
+        self._explanations = explanations
         self._analysis = analysis
         self._ingest = ingest
         # Reports of this second: every viewer of the same question gets the same one.
@@ -41,6 +44,10 @@ class RpcApi(RpcServiceServicer):
 
     async def GetHealth(self, request: pb.GetHealthRequest, context: Context) -> pb.Health:
         return health(self._analysis, await self._known(request.host))
+
+    async def GetExplanations(self, request: pb.GetExplanationsRequest, context: Context) -> pb.Explanations:
+        host = await self._known(request.host)
+        return explanations(self._explanations, [host] if host else sorted(self._ingest.feeds))
 
     async def AcknowledgeAnomaly(self, request: pb.AcknowledgeAnomalyRequest, context: Context) -> pb.Anomaly:
         host = await self._known(request.host)

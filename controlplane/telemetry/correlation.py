@@ -24,7 +24,7 @@ _ORDER = 20
 # A series is left out that lacks more than this of its samples, or shows one value for more than this of them.
 _MISSING_MOST = 0.1
 _SAME_MOST = 0.5
-_LEAST_SECONDS = 240
+LEAST_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def correlate(targets: Floats, counters: Floats, lags: int = LAGS, level: float 
         raise ValueError(f"{seconds} seconds of targets, {len(counters)} of counters")
     if not 0 <= lags <= seconds // 4:
         raise ValueError(f"{lags} lags in {seconds} seconds")
-    if seconds < _LEAST_SECONDS:
+    if seconds < LEAST_SECONDS:
         return []
     these, those = _usable(targets), _usable(counters)
     if not len(these) or not len(those):

@@ -23,6 +23,8 @@ _COUNTED = "As the agent of the host counted it."
 _WHAT = {"solana_rpc_requests": "JSON-RPC calls made.", "solana_rpc_errors": "JSON-RPC calls that failed."}
 # What an agent calls its series and labels must not become lines of its own.
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+# A metric's name without _total, and its type.
+Family = tuple[str, str]
 _LABELS = "\0"
 _BOUND_NAMES = [*(str(bound) for bound in BOUNDS.tolist()), "+Inf"]
 _HISTOGRAM = "".join(f'{LATENCY}_bucket{{{_LABELS},le="{bound}"}} %d\n' for bound in _BOUND_NAMES) + (
@@ -32,19 +34,25 @@ _HISTOGRAM = "".join(f'{LATENCY}_bucket{{{_LABELS},le="{bound}"}} %d\n' for boun
 
 @dataclass(slots=True)
 class _HostSeries:
-    """Which columns of one host are shown, and how their lines begin."""
+    """Which columns of one host are shown, those of series that only grow first, and how their lines begin."""
 
     ring: HostRing
     known: int
+    grown: NDArray[np.int64]
     columns: NDArray[np.int64]
-    begins: list[tuple[str, str]]
+    begins: list[tuple[Family, str]]
+
+    def read(self) -> Floats:
+        """Copy what each column shows, side by side with `begins`."""
+        grown, newest = self.ring.grown(self.grown, FRESH_SECONDS), self.ring.newest(self.columns, FRESH_SECONDS)
+        return np.concatenate([grown, newest])
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What one scrape shows, copied."""
 
-    gauges: list[tuple[list[tuple[str, str]], Floats]]
+    series: list[tuple[list[tuple[Family, str]], Floats]]
     histograms: Rows
     counts: NDArray[np.int64]
     seconds: Floats
@@ -67,9 +75,9 @@ class FleetPage:
         """Copy what is to be shown; on the loop, which writes it."""
         feeds = self._ingest.feeds
         self._hosts = {host: self._series(host, feed.ring) for host, feed in feeds.items()}
-        gauges = [(host.begins, host.ring.newest(host.columns, FRESH_SECONDS)) for host in self._hosts.values()]
+        series = [(host.begins, host.read()) for host in self._hosts.values()]
         histograms, totals = self._ingest.histograms, self._ingest.totals
-        return Seen(gauges, histograms.rows.copy(), *histograms.copies(), totals.rows.copy(), totals.copy())
+        return Seen(series, histograms.rows.copy(), *histograms.copies(), totals.rows.copy(), totals.copy())
 
     def _series(self, host: str, ring: HostRing) -> _HostSeries:
         old = self._hosts.get(host)
@@ -77,17 +85,20 @@ class FleetPage:
         if old is not None and old.ring is ring and old.known == len(keys):
             return old
         shown = [(key, column) for key, column in keys if _is_shown(key) and not ring.is_count(column)]
-        begins = [(key[0], _begin(key[0], host, key[1])) for key, _ in shown]
-        return _HostSeries(ring, len(keys), np.array([column for _, column in shown], dtype=np.int64), begins)
+        shown.sort(key=lambda one: not ring.grows(one[1]))
+        begins = [(_family(key[0], ring.grows(column)), _begin(key[0], host, key[1])) for key, column in shown]
+        columns = np.array([column for _, column in shown], dtype=np.int64)
+        grown = sum(ring.grows(column) for column in columns.tolist())
+        return _HostSeries(ring, len(keys), columns[:grown], columns[grown:], begins)
 
 
 def write(seen: Seen) -> bytes:
     """Write the lines; in a thread."""
-    families: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for begins, values in seen.gauges:
-        for (name, begin), value in zip(begins, values.tolist(), strict=True):
+    families: dict[Family, list[str]] = defaultdict(list)
+    for begins, values in seen.series:
+        for (family, begin), value in zip(begins, values.tolist(), strict=True):
             if value == value:
-                families[name, "gauge"].append(f"{begin}{value!r}")
+                families[family].append(f"{begin}{value!r}")
     for (host, (name, *labels)), row in seen.totals.items():
         pairs = tuple(zip(TOTALLED[name], labels, strict=True)) if name in TOTALLED else _pairs(labels)
         if _is_shown((name, pairs)):
@@ -111,6 +122,10 @@ def _histograms(seen: Seen) -> str:
             labels = _labels(host, (("method", method),)).replace("%", "%%")
             lines.append(_HISTOGRAM.replace(_LABELS, labels) % (*counts, float(seen.seconds[row]), counts[-1]))
     return "".join(lines)
+
+
+def _family(name: str, grows: bool) -> Family:
+    return (name.removesuffix("_total"), "counter") if grows else (name, "gauge")
 
 
 def _is_shown(key: SeriesKey) -> bool:

@@ -23,7 +23,8 @@ TOTALLED = {"solana_rpc_requests": ("method",), "solana_rpc_errors": ("method", 
 # Of these everything is shown, with all its labels.
 SHOWN = (
     "solana_validator_", "solana_log_", "solana_metrics_", "solana_ws_", "solana_rpc_connect", "solana_rpc_slot",
-    "solana_rpc_reference_", "solana_rpc_monitor_", "solana_rpc_not_offered", "solana_rpc_skipped",
+    "solana_rpc_reference_", "solana_rpc_monitor_", "solana_rpc_not_offered", "solana_rpc_skipped", "node_",
+    "solward_agent_",
 )  # fmt: skip
 
 _SAMPLES = Counter("solward_ingest_samples", "Samples that arrived.")

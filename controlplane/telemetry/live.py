@@ -22,7 +22,7 @@ class HostRing:
     """One host's recent samples; rows are seconds of the source's clock, columns are series.
 
     A window is counted back from the host's own newest second, so that a wrong clock on a host shifts
-    nothing but its own age.
+    nothing but its own age. A series that only grows (its name ends in `_total`) is kept as what it grew by a second.
     """
 
     def __init__(self, seconds: int) -> None:
@@ -37,6 +37,10 @@ class HostRing:
         # A slot has more digits than a narrow number holds, so slots are kept as their distance from the first one.
         self._bases = np.zeros(64, dtype=np.float64)
         self._without_base: set[int] = set()
+        # Which columns only grow, how far each has, and when that was.
+        self._grows = np.zeros(64, dtype=np.bool_)
+        self._grown = np.full(64, np.nan)
+        self._grown_second = np.zeros(64, dtype=np.int64)
         self.newest_second = 0
         self.received_ms = 0
 
@@ -57,6 +61,15 @@ class HostRing:
     def is_count(self, column: int) -> bool:
         """Whether a column holds counts of a second rather than a state."""
         return bool(self._counts[column])
+
+    def grows(self, column: int) -> bool:
+        """Whether a column is of a series that only grows."""
+        return bool(self._grows[column])
+
+    def grown(self, columns: NDArray[np.int64], seconds: int) -> Floats:
+        """Give how far each series that only grows has grown, NaN where it was not told within a time."""
+        told = self._grown_second[columns] > self.newest_second - seconds
+        return np.where(told, self._grown[columns], np.nan)
 
     def newest(self, columns: NDArray[np.int64], seconds: int) -> Floats:
         """Give the newest value of each column within a time, NaN where there is none."""
@@ -82,6 +95,7 @@ class HostRing:
             self._named.setdefault(key[0], []).append(key)
             self._grow_columns(column + 1)
             self._counts[column] = definition.counts
+            self._grows[column] = definition.name.endswith("_total") and not definition.counts
             if definition.name.endswith("_slot") and not definition.counts:
                 self._without_base.add(column)
         self._grow_ids(definition.id + 1)
@@ -109,7 +123,7 @@ class HostRing:
         if row is None:
             _DROPPED.labels("too_old_for_live").inc(length)
         else:
-            self._fill(row, columns, values)
+            self._fill(row, columns, self._growth(second, row, columns, values))
         self.received_ms = received_ms
         return columns, values
 
@@ -124,6 +138,22 @@ class HostRing:
         counts = columns[counted]
         line[counts] = np.nan_to_num(line[counts])
         np.add.at(line, counts, values[counted].astype(np.float32))
+
+    def _growth(self, second: int, row: int, columns: NDArray[np.int64], values: Floats) -> Floats:
+        """Put what series grew by a second in the place of how far they have; NaN where that is not known."""
+        growing = self._grows[columns]
+        if not growing.any():
+            return values
+        which, far = columns[growing], values[growing]
+        passed = second - self._grown_second[which]
+        # Whatever fell was begun anew, as with a host that has booted.
+        grown = np.where(far >= self._grown[which], far - self._grown[which], np.nan)
+        before = np.where(passed == 0, np.nan_to_num(self._values[row, which]), 0.0)
+        later = passed >= 0
+        self._grown[which[later]], self._grown_second[which[later]] = far[later], second
+        values = values.copy()
+        values[growing] = np.where(later, before + grown / np.maximum(passed, 1), np.nan)
+        return values
 
     def _set_bases(self, columns: NDArray[np.int64], values: Floats) -> None:
         for column, value in zip(columns.tolist(), values.tolist(), strict=True):
@@ -159,6 +189,9 @@ class HostRing:
             more = wider.shape[1] - have
             self._counts = np.concatenate([self._counts, np.zeros(more, dtype=np.bool_)])
             self._bases = np.concatenate([self._bases, np.zeros(more)])
+            self._grows = np.concatenate([self._grows, np.zeros(more, dtype=np.bool_)])
+            self._grown = np.concatenate([self._grown, np.full(more, np.nan)])
+            self._grown_second = np.concatenate([self._grown_second, np.zeros(more, dtype=np.int64)])
 
     def _grow_ids(self, needed: int) -> None:
         if needed > len(self._ids):

@@ -19,6 +19,7 @@ from ctl.output import (
 )  # fmt: skip
 from ctl.views.rpc import metrics_table
 from ctl.views.rpc_connections import HEADINGS, node_row
+from ctl.views.rpc_explain import explained
 from ctl.views.rpc_health import HOST_HEADINGS, METHOD_HEADINGS, host_row, method_row, score_of, unusual
 
 SERVICE = "solward.rpc.v1.RpcService"
@@ -118,6 +119,30 @@ def health(context: str | None, host: str, form: Form) -> None:
         if row.HasField("anomaly"):
             console.print(unusual(row.anomaly))
     found_nothing(not found.hosts, "a host is scored once it sends samples: see ctl hosts list")
+
+
+@rpc.command(short_help="Tell what moves with latency and errors.")
+@click.argument("host", default="")
+@output_option
+@click.pass_obj
+def explain(context: str | None, host: str, form: Form) -> None:
+    """Tell which counters of HOST's kernel and network move with the latency and errors of its RPC methods.
+
+    Each minute the last 15 are looked at; what was found within the hour is shown. What moves together need not be
+    cause and effect, and where nothing does, nothing is said. Without HOST, all hosts are shown.
+    """
+    request = pb.GetExplanationsRequest(host=names.host(host))
+
+    async def work(client: Client) -> pb.Explanations:
+        return await client.call(f"{SERVICE}/GetExplanations", request, pb.Explanations)
+
+    found = run(context, work)
+    if form == "table":
+        for row in found.hosts:
+            console.print(explained(row))
+    else:
+        print_data(as_data(found), form)
+    found_nothing(not found.hosts, "a host is looked at within a minute after it connects: see ctl hosts list")
 
 
 @rpc.command(short_help="Be quiet about what is unusual of a host, while it lasts.")

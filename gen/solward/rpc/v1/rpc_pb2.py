@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from solward.policy.v1 import policy_pb2 as solward_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18solward/rpc/v1/rpc.proto\x12\x0esolward.rpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"s\n\x11GetMetricsRequest\x12;\n\x04host\x18\x01 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12!\n\x0ewindow_seconds\x18\x02 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\x84\x07\"\xa8\x01\n\x11GetLatencyRequest\x12\x33\n\x06method\x18\x01 \x01(\tB#\x8a\xb5\x18\x1f\x08\x01\x12\x19[a-zA-Z][a-zA-Z0-9]{0,63} @\x12;\n\x04host\x18\x02 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12!\n\x0ewindow_seconds\x18\x03 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\x84\x07\"w\n\x15GetConnectionsRequest\x12;\n\x04host\x18\x01 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12!\n\x0ewindow_seconds\x18\x02 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\x84\x07\"O\n\x10GetHealthRequest\x12;\n\x04host\x18\x01 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"Z\n\x19\x41\x63knowledgeAnomalyRequest\x12=\n\x04host\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"u\n\x13WatchMetricsRequest\x12;\n\x04host\x18\x01 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12!\n\x0ewindow_seconds\x18\x02 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\x84\x07\"\xad\x01\n\x07Metrics\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x05\x12.\n\x07methods\x18\x03 \x03(\x0b\x32\x1d.solward.rpc.v1.MethodMetrics\x12\x30\n\x08\x63onnects\x18\x04 \x03(\x0b\x32\x1e.solward.rpc.v1.ConnectMetrics\"\x91\x02\n\rMethodMetrics\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07last_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p50_ms\x18\x04 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x05 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x06 \x01(\x01\x12\x10\n\x08requests\x18\x07 \x01(\x03\x12\x12\n\nerror_rate\x18\x08 \x01(\x01\x12\x39\n\x06\x65rrors\x18\t \x03(\x0b\x32).solward.rpc.v1.MethodMetrics.ErrorsEntry\x12\x11\n\trecent_ms\x18\n \x03(\x02\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"S\n\x0e\x43onnectMetrics\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0e\n\x06p50_ms\x18\x02 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x03 \x01(\x01\x12\x13\n\x0b\x61ge_seconds\x18\x04 \x01(\x01\"\x7f\n\x0b\x43onnections\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x05\x12.\n\x05nodes\x18\x03 \x03(\x0b\x32\x1f.solward.rpc.v1.NodeConnections\"\xe0\x01\n\x0fNodeConnections\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\x02 \x01(\x01\x12,\n\x04pool\x18\x03 \x01(\x0b\x32\x1e.solward.rpc.v1.ConnectionPool\x12\x36\n\x0csubscription\x18\x04 \x01(\x0b\x32 .solward.rpc.v1.SlotSubscription\x12/\n\treference\x18\x05 \x01(\x0b\x32\x1c.solward.rpc.v1.ReferenceLag\x12\x13\n\x0bnot_offered\x18\x06 \x03(\t\"\xe8\x01\n\x0e\x43onnectionPool\x12\x0c\n\x04idle\x18\x01 \x01(\x05\x12\x0c\n\x04\x62usy\x18\x02 \x01(\x05\x12\x0e\n\x06opened\x18\x03 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x03\x12\x16\n\x0e\x63onnect_p50_ms\x18\x05 \x01(\x01\x12\x16\n\x0e\x63onnect_p99_ms\x18\x06 \x01(\x01\x12:\n\x06\x65rrors\x18\x07 \x03(\x0b\x32*.solward.rpc.v1.ConnectionPool.ErrorsEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xfe\x01\n\x10SlotSubscription\x12\n\n\x02up\x18\x01 \x01(\x08\x12\r\n\x05slots\x18\x02 \x01(\x03\x12\x0e\n\x06missed\x18\x03 \x01(\x03\x12\x12\n\ngap_p50_ms\x18\x04 \x01(\x01\x12\x12\n\ngap_max_ms\x18\x05 \x01(\x01\x12\x14\n\x0c\x64\x65lay_p50_ms\x18\x06 \x01(\x01\x12\x14\n\x0c\x64\x65lay_p99_ms\x18\x07 \x01(\x01\x12<\n\x06\x65rrors\x18\x08 \x03(\x0b\x32,.solward.rpc.v1.SlotSubscription.ErrorsEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xc2\x01\n\x0cReferenceLag\x12\x10\n\x08reliable\x18\x01 \x01(\x08\x12\x0c\n\x04slot\x18\x02 \x01(\x03\x12\x16\n\x0ereference_slot\x18\x03 \x01(\x03\x12\x11\n\tlag_slots\x18\x04 \x01(\x03\x12\x38\n\x06\x65rrors\x18\x05 \x03(\x0b\x32(.solward.rpc.v1.ReferenceLag.ErrorsEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x8b\x01\n\x06Health\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05\x66leet\x18\x02 \x01(\x0b\x32\x1d.solward.rpc.v1.HealthSummary\x12)\n\x05hosts\x18\x03 \x03(\x0b\x32\x1a.solward.rpc.v1.HostHealth\"Z\n\rHealthSummary\x12\x12\n\x05score\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05worst\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05known\x18\x03 \x01(\x01\x42\x08\n\x06_scoreB\x08\n\x06_worst\"\xb9\x01\n\nHostHealth\x12\x0c\n\x04host\x18\x01 \x01(\t\x12.\n\x07summary\x18\x02 \x01(\x0b\x32\x1d.solward.rpc.v1.HealthSummary\x12\x14\n\x0cworst_method\x18\x03 \x01(\t\x12-\n\x07methods\x18\x04 \x03(\x0b\x32\x1c.solward.rpc.v1.MethodHealth\x12(\n\x07\x61nomaly\x18\x05 \x01(\x0b\x32\x17.solward.rpc.v1.Anomaly\"\xd6\x01\n\x0cMethodHealth\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x12\n\x05score\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07latency\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07success\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0b\x63onsistency\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x19\n\x0c\x61vailability\x18\x06 \x01(\x01H\x04\x88\x01\x01\x42\x08\n\x06_scoreB\n\n\x08_latencyB\n\n\x08_successB\x0e\n\x0c_consistencyB\x0f\n\r_availability\"\x84\x01\n\x07\x41nomaly\x12\x0c\n\x04host\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08surprise\x18\x03 \x01(\x01\x12)\n\x08suspects\x18\x04 \x03(\x0b\x32\x17.solward.rpc.v1.Suspect\"\xec\x01\n\x07Suspect\x12\x0e\n\x06series\x18\x01 \x01(\t\x12\x33\n\x06labels\x18\x02 \x03(\x0b\x32#.solward.rpc.v1.Suspect.LabelsEntry\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05looks\x18\x04 \x03(\t\x12\r\n\x05value\x18\x05 \x01(\x01\x12\r\n\x05usual\x18\x06 \x01(\x01\x12\x10\n\x08surprise\x18\x07 \x01(\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x8d\x08\n\nRpcService\x12\xa4\x01\n\nGetMetrics\x12!.solward.rpc.v1.GetMetricsRequest\x1a\x17.solward.rpc.v1.Metrics\"Z\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04host\x82\xd3\xe4\x93\x02\x34\x12\x10/api/rpc/metricsZ \x12\x1e/v1/{host=hosts/*}/rpc/metrics\x12\xb6\x01\n\nGetLatency\x12!.solward.rpc.v1.GetLatencyRequest\x1a\x17.solward.rpc.v1.Metrics\"l\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04host\x82\xd3\xe4\x93\x02\x46\x12\x19/api/rpc/latency/{method}Z)\x12\'/v1/{host=hosts/*}/rpc/latency/{method}\x12\xb8\x01\n\x0eGetConnections\x12%.solward.rpc.v1.GetConnectionsRequest\x1a\x1b.solward.rpc.v1.Connections\"b\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04host\x82\xd3\xe4\x93\x02<\x12\x14/api/rpc/connectionsZ$\x12\"/v1/{host=hosts/*}/rpc/connections\x12\x9f\x01\n\tGetHealth\x12 .solward.rpc.v1.GetHealthRequest\x1a\x16.solward.rpc.v1.Health\"X\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04host\x82\xd3\xe4\x93\x02\x32\x12\x0f/api/rpc/healthZ\x1f\x12\x1d/v1/{host=hosts/*}/rpc/health\x12\xb0\x01\n\x12\x41\x63knowledgeAnomaly\x12).solward.rpc.v1.AcknowledgeAnomalyRequest\x1a\x17.solward.rpc.v1.Anomaly\"V\x8a\xb5\x18\x1d\n\nalerts.act\x10\x02\x18\x02*\x01\x02\x30\x03\x38\x03\x42\x04host\x82\xd3\xe4\x93\x02/\"*/v1/{host=hosts/*}/rpc/anomaly:acknowledge:\x01*\x12\x8e\x01\n\x0cWatchMetrics\x12#.solward.rpc.v1.WatchMetricsRequest\x1a\x17.solward.rpc.v1.Metrics\">\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x04\x42\x04host\x82\xd3\xe4\x93\x02\x18\x12\x16/api/rpc/metrics:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18solward/rpc/v1/rpc.proto\x12\x0esolward.rpc.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"s\n\x11GetMetricsRequest\x12;\n\x04host\x18\x01 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12!\n\x0ewindow_seconds\x18\x02 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\x84\x07\"\xa8\x01\n\x11GetLatencyRequest\x12\x33\n\x06method\x18\x01 \x01(\tB#\x8a\xb5\x18\x1f\x08\x01\x12\x19[a-zA-Z][a-zA-Z0-9]{0,63} @\x12;\n\x04host\x18\x02 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12!\n\x0ewindow_seconds\x18\x03 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\x84\x07\"w\n\x15GetConnectionsRequest\x12;\n\x04host\x18\x01 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12!\n\x0ewindow_seconds\x18\x02 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\x84\x07\"O\n\x10GetHealthRequest\x12;\n\x04host\x18\x01 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"Z\n\x19\x41\x63knowledgeAnomalyRequest\x12=\n\x04host\x18\x01 \x01(\tB/\x8a\xb5\x18+\x08\x01\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"U\n\x16GetExplanationsRequest\x12;\n\x04host\x18\x01 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\"u\n\x13WatchMetricsRequest\x12;\n\x04host\x18\x01 \x01(\tB-\x8a\xb5\x18)\x12%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E\x12!\n\x0ewindow_seconds\x18\x02 \x01(\x05\x42\t\x8a\xb5\x18\x05(\x00\x30\x84\x07\"\xad\x01\n\x07Metrics\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x05\x12.\n\x07methods\x18\x03 \x03(\x0b\x32\x1d.solward.rpc.v1.MethodMetrics\x12\x30\n\x08\x63onnects\x18\x04 \x03(\x0b\x32\x1e.solward.rpc.v1.ConnectMetrics\"\x91\x02\n\rMethodMetrics\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07last_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p50_ms\x18\x04 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x05 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x06 \x01(\x01\x12\x10\n\x08requests\x18\x07 \x01(\x03\x12\x12\n\nerror_rate\x18\x08 \x01(\x01\x12\x39\n\x06\x65rrors\x18\t \x03(\x0b\x32).solward.rpc.v1.MethodMetrics.ErrorsEntry\x12\x11\n\trecent_ms\x18\n \x03(\x02\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"S\n\x0e\x43onnectMetrics\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0e\n\x06p50_ms\x18\x02 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x03 \x01(\x01\x12\x13\n\x0b\x61ge_seconds\x18\x04 \x01(\x01\"\x7f\n\x0b\x43onnections\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x05\x12.\n\x05nodes\x18\x03 \x03(\x0b\x32\x1f.solward.rpc.v1.NodeConnections\"\xe0\x01\n\x0fNodeConnections\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\x02 \x01(\x01\x12,\n\x04pool\x18\x03 \x01(\x0b\x32\x1e.solward.rpc.v1.ConnectionPool\x12\x36\n\x0csubscription\x18\x04 \x01(\x0b\x32 .solward.rpc.v1.SlotSubscription\x12/\n\treference\x18\x05 \x01(\x0b\x32\x1c.solward.rpc.v1.ReferenceLag\x12\x13\n\x0bnot_offered\x18\x06 \x03(\t\"\xe8\x01\n\x0e\x43onnectionPool\x12\x0c\n\x04idle\x18\x01 \x01(\x05\x12\x0c\n\x04\x62usy\x18\x02 \x01(\x05\x12\x0e\n\x06opened\x18\x03 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x03\x12\x16\n\x0e\x63onnect_p50_ms\x18\x05 \x01(\x01\x12\x16\n\x0e\x63onnect_p99_ms\x18\x06 \x01(\x01\x12:\n\x06\x65rrors\x18\x07 \x03(\x0b\x32*.solward.rpc.v1.ConnectionPool.ErrorsEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xfe\x01\n\x10SlotSubscription\x12\n\n\x02up\x18\x01 \x01(\x08\x12\r\n\x05slots\x18\x02 \x01(\x03\x12\x0e\n\x06missed\x18\x03 \x01(\x03\x12\x12\n\ngap_p50_ms\x18\x04 \x01(\x01\x12\x12\n\ngap_max_ms\x18\x05 \x01(\x01\x12\x14\n\x0c\x64\x65lay_p50_ms\x18\x06 \x01(\x01\x12\x14\n\x0c\x64\x65lay_p99_ms\x18\x07 \x01(\x01\x12<\n\x06\x65rrors\x18\x08 \x03(\x0b\x32,.solward.rpc.v1.SlotSubscription.ErrorsEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xc2\x01\n\x0cReferenceLag\x12\x10\n\x08reliable\x18\x01 \x01(\x08\x12\x0c\n\x04slot\x18\x02 \x01(\x03\x12\x16\n\x0ereference_slot\x18\x03 \x01(\x03\x12\x11\n\tlag_slots\x18\x04 \x01(\x03\x12\x38\n\x06\x65rrors\x18\x05 \x03(\x0b\x32(.solward.rpc.v1.ReferenceLag.ErrorsEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x8b\x01\n\x06Health\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05\x66leet\x18\x02 \x01(\x0b\x32\x1d.solward.rpc.v1.HealthSummary\x12)\n\x05hosts\x18\x03 \x03(\x0b\x32\x1a.solward.rpc.v1.HostHealth\"Z\n\rHealthSummary\x12\x12\n\x05score\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05worst\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05known\x18\x03 \x01(\x01\x42\x08\n\x06_scoreB\x08\n\x06_worst\"\xb9\x01\n\nHostHealth\x12\x0c\n\x04host\x18\x01 \x01(\t\x12.\n\x07summary\x18\x02 \x01(\x0b\x32\x1d.solward.rpc.v1.HealthSummary\x12\x14\n\x0cworst_method\x18\x03 \x01(\t\x12-\n\x07methods\x18\x04 \x03(\x0b\x32\x1c.solward.rpc.v1.MethodHealth\x12(\n\x07\x61nomaly\x18\x05 \x01(\x0b\x32\x17.solward.rpc.v1.Anomaly\"\xd6\x01\n\x0cMethodHealth\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x12\n\x05score\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07latency\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07success\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0b\x63onsistency\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x19\n\x0c\x61vailability\x18\x06 \x01(\x01H\x04\x88\x01\x01\x42\x08\n\x06_scoreB\n\n\x08_latencyB\n\n\x08_successB\x0e\n\x0c_consistencyB\x0f\n\r_availability\"\x84\x01\n\x07\x41nomaly\x12\x0c\n\x04host\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08surprise\x18\x03 \x01(\x01\x12)\n\x08suspects\x18\x04 \x03(\x0b\x32\x17.solward.rpc.v1.Suspect\"\xec\x01\n\x07Suspect\x12\x0e\n\x06series\x18\x01 \x01(\t\x12\x33\n\x06labels\x18\x02 \x03(\x0b\x32#.solward.rpc.v1.Suspect.LabelsEntry\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05looks\x18\x04 \x03(\t\x12\r\n\x05value\x18\x05 \x01(\x01\x12\r\n\x05usual\x18\x06 \x01(\x01\x12\x10\n\x08surprise\x18\x07 \x01(\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"i\n\x0c\x45xplanations\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x05hosts\x18\x02 \x03(\x0b\x32 .solward.rpc.v1.HostExplanations\"s\n\x10HostExplanations\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\r\n\x05looks\x18\x02 \x01(\x03\x12\x0f\n\x07seconds\x18\x03 \x01(\x05\x12\x31\n\x0c\x65xplanations\x18\x04 \x03(\x0b\x32\x1b.solward.rpc.v1.Explanation\"\xcb\x02\n\x0b\x45xplanation\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x13\n\x0b\x65rror_class\x18\x02 \x01(\t\x12\x0f\n\x07\x63ounter\x18\x03 \x01(\t\x12\x37\n\x06labels\x18\x04 \x03(\x0b\x32\'.solward.rpc.v1.Explanation.LabelsEntry\x12\x13\n\x0blag_seconds\x18\x05 \x01(\x05\x12\x0b\n\x03rho\x18\x06 \x01(\x01\x12\x0e\n\x06\x63hance\x18\x07 \x01(\x01\x12.\n\nfirst_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05looks\x18\n \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xcd\t\n\nRpcService\x12\xa4\x01\n\nGetMetrics\x12!.solward.rpc.v1.GetMetricsRequest\x1a\x17.solward.rpc.v1.Metrics\"Z\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04host\x82\xd3\xe4\x93\x02\x34\x12\x10/api/rpc/metricsZ \x12\x1e/v1/{host=hosts/*}/rpc/metrics\x12\xb6\x01\n\nGetLatency\x12!.solward.rpc.v1.GetLatencyRequest\x1a\x17.solward.rpc.v1.Metrics\"l\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04host\x82\xd3\xe4\x93\x02\x46\x12\x19/api/rpc/latency/{method}Z)\x12\'/v1/{host=hosts/*}/rpc/latency/{method}\x12\xb8\x01\n\x0eGetConnections\x12%.solward.rpc.v1.GetConnectionsRequest\x1a\x1b.solward.rpc.v1.Connections\"b\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04host\x82\xd3\xe4\x93\x02<\x12\x14/api/rpc/connectionsZ$\x12\"/v1/{host=hosts/*}/rpc/connections\x12\x9f\x01\n\tGetHealth\x12 .solward.rpc.v1.GetHealthRequest\x1a\x16.solward.rpc.v1.Health\"X\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04host\x82\xd3\xe4\x93\x02\x32\x12\x0f/api/rpc/healthZ\x1f\x12\x1d/v1/{host=hosts/*}/rpc/health\x12\xb0\x01\n\x12\x41\x63knowledgeAnomaly\x12).solward.rpc.v1.AcknowledgeAnomalyRequest\x1a\x17.solward.rpc.v1.Anomaly\"V\x8a\xb5\x18\x1d\n\nalerts.act\x10\x02\x18\x02*\x01\x02\x30\x03\x38\x03\x42\x04host\x82\xd3\xe4\x93\x02/\"*/v1/{host=hosts/*}/rpc/anomaly:acknowledge:\x01*\x12\xbd\x01\n\x0fGetExplanations\x12&.solward.rpc.v1.GetExplanationsRequest\x1a\x1c.solward.rpc.v1.Explanations\"d\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x42\x04host\x82\xd3\xe4\x93\x02>\x12\x15/api/rpc/explanationsZ%\x12#/v1/{host=hosts/*}/rpc/explanations\x12\x8e\x01\n\x0cWatchMetrics\x12#.solward.rpc.v1.WatchMetricsRequest\x1a\x17.solward.rpc.v1.Metrics\">\x8a\xb5\x18\x1c\n\x08rpc.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x04\x42\x04host\x82\xd3\xe4\x93\x02\x18\x12\x16/api/rpc/metrics:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +52,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHEALTHREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030)\022%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E'
   _globals['_ACKNOWLEDGEANOMALYREQUEST'].fields_by_name['host']._loaded_options = None
   _globals['_ACKNOWLEDGEANOMALYREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030+\010\001\022%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E'
+  _globals['_GETEXPLANATIONSREQUEST'].fields_by_name['host']._loaded_options = None
+  _globals['_GETEXPLANATIONSREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030)\022%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E'
   _globals['_WATCHMETRICSREQUEST'].fields_by_name['host']._loaded_options = None
   _globals['_WATCHMETRICSREQUEST'].fields_by_name['host']._serialized_options = b'\212\265\030)\022%hosts/[a-z]([a-z0-9-]{0,61}[a-z0-9])? E'
   _globals['_WATCHMETRICSREQUEST'].fields_by_name['window_seconds']._loaded_options = None
@@ -66,6 +68,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFERENCELAG_ERRORSENTRY']._serialized_options = b'8\001'
   _globals['_SUSPECT_LABELSENTRY']._loaded_options = None
   _globals['_SUSPECT_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_EXPLANATION_LABELSENTRY']._loaded_options = None
+  _globals['_EXPLANATION_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_RPCSERVICE'].methods_by_name['GetMetrics']._loaded_options = None
   _globals['_RPCSERVICE'].methods_by_name['GetMetrics']._serialized_options = b'\212\265\030\034\n\010rpc.read\020\001\030\001*\002\002\0030\0028\002B\004host\202\323\344\223\0024\022\020/api/rpc/metricsZ \022\036/v1/{host=hosts/*}/rpc/metrics'
   _globals['_RPCSERVICE'].methods_by_name['GetLatency']._loaded_options = None
@@ -76,6 +80,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RPCSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\212\265\030\034\n\010rpc.read\020\001\030\001*\002\002\0030\0028\002B\004host\202\323\344\223\0022\022\017/api/rpc/healthZ\037\022\035/v1/{host=hosts/*}/rpc/health'
   _globals['_RPCSERVICE'].methods_by_name['AcknowledgeAnomaly']._loaded_options = None
   _globals['_RPCSERVICE'].methods_by_name['AcknowledgeAnomaly']._serialized_options = b'\212\265\030\035\n\nalerts.act\020\002\030\002*\001\0020\0038\003B\004host\202\323\344\223\002/\"*/v1/{host=hosts/*}/rpc/anomaly:acknowledge:\001*'
+  _globals['_RPCSERVICE'].methods_by_name['GetExplanations']._loaded_options = None
+  _globals['_RPCSERVICE'].methods_by_name['GetExplanations']._serialized_options = b'\212\265\030\034\n\010rpc.read\020\001\030\001*\002\002\0030\0028\002B\004host\202\323\344\223\002>\022\025/api/rpc/explanationsZ%\022#/v1/{host=hosts/*}/rpc/explanations'
   _globals['_RPCSERVICE'].methods_by_name['WatchMetrics']._loaded_options = None
   _globals['_RPCSERVICE'].methods_by_name['WatchMetrics']._serialized_options = b'\212\265\030\034\n\010rpc.read\020\001\030\001*\002\002\0030\0028\004B\004host\202\323\344\223\002\030\022\026/api/rpc/metrics:watch'
   _globals['_GETMETRICSREQUEST']._serialized_start=139
@@ -88,46 +94,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHEALTHREQUEST']._serialized_end=627
   _globals['_ACKNOWLEDGEANOMALYREQUEST']._serialized_start=629
   _globals['_ACKNOWLEDGEANOMALYREQUEST']._serialized_end=719
-  _globals['_WATCHMETRICSREQUEST']._serialized_start=721
-  _globals['_WATCHMETRICSREQUEST']._serialized_end=838
-  _globals['_METRICS']._serialized_start=841
-  _globals['_METRICS']._serialized_end=1014
-  _globals['_METHODMETRICS']._serialized_start=1017
-  _globals['_METHODMETRICS']._serialized_end=1290
-  _globals['_METHODMETRICS_ERRORSENTRY']._serialized_start=1245
-  _globals['_METHODMETRICS_ERRORSENTRY']._serialized_end=1290
-  _globals['_CONNECTMETRICS']._serialized_start=1292
-  _globals['_CONNECTMETRICS']._serialized_end=1375
-  _globals['_CONNECTIONS']._serialized_start=1377
-  _globals['_CONNECTIONS']._serialized_end=1504
-  _globals['_NODECONNECTIONS']._serialized_start=1507
-  _globals['_NODECONNECTIONS']._serialized_end=1731
-  _globals['_CONNECTIONPOOL']._serialized_start=1734
-  _globals['_CONNECTIONPOOL']._serialized_end=1966
-  _globals['_CONNECTIONPOOL_ERRORSENTRY']._serialized_start=1245
-  _globals['_CONNECTIONPOOL_ERRORSENTRY']._serialized_end=1290
-  _globals['_SLOTSUBSCRIPTION']._serialized_start=1969
-  _globals['_SLOTSUBSCRIPTION']._serialized_end=2223
-  _globals['_SLOTSUBSCRIPTION_ERRORSENTRY']._serialized_start=1245
-  _globals['_SLOTSUBSCRIPTION_ERRORSENTRY']._serialized_end=1290
-  _globals['_REFERENCELAG']._serialized_start=2226
-  _globals['_REFERENCELAG']._serialized_end=2420
-  _globals['_REFERENCELAG_ERRORSENTRY']._serialized_start=1245
-  _globals['_REFERENCELAG_ERRORSENTRY']._serialized_end=1290
-  _globals['_HEALTH']._serialized_start=2423
-  _globals['_HEALTH']._serialized_end=2562
-  _globals['_HEALTHSUMMARY']._serialized_start=2564
-  _globals['_HEALTHSUMMARY']._serialized_end=2654
-  _globals['_HOSTHEALTH']._serialized_start=2657
-  _globals['_HOSTHEALTH']._serialized_end=2842
-  _globals['_METHODHEALTH']._serialized_start=2845
-  _globals['_METHODHEALTH']._serialized_end=3059
-  _globals['_ANOMALY']._serialized_start=3062
-  _globals['_ANOMALY']._serialized_end=3194
-  _globals['_SUSPECT']._serialized_start=3197
-  _globals['_SUSPECT']._serialized_end=3433
-  _globals['_SUSPECT_LABELSENTRY']._serialized_start=3388
-  _globals['_SUSPECT_LABELSENTRY']._serialized_end=3433
-  _globals['_RPCSERVICE']._serialized_start=3436
-  _globals['_RPCSERVICE']._serialized_end=4473
+  _globals['_GETEXPLANATIONSREQUEST']._serialized_start=721
+  _globals['_GETEXPLANATIONSREQUEST']._serialized_end=806
+  _globals['_WATCHMETRICSREQUEST']._serialized_start=808
+  _globals['_WATCHMETRICSREQUEST']._serialized_end=925
+  _globals['_METRICS']._serialized_start=928
+  _globals['_METRICS']._serialized_end=1101
+  _globals['_METHODMETRICS']._serialized_start=1104
+  _globals['_METHODMETRICS']._serialized_end=1377
+  _globals['_METHODMETRICS_ERRORSENTRY']._serialized_start=1332
+  _globals['_METHODMETRICS_ERRORSENTRY']._serialized_end=1377
+  _globals['_CONNECTMETRICS']._serialized_start=1379
+  _globals['_CONNECTMETRICS']._serialized_end=1462
+  _globals['_CONNECTIONS']._serialized_start=1464
+  _globals['_CONNECTIONS']._serialized_end=1591
+  _globals['_NODECONNECTIONS']._serialized_start=1594
+  _globals['_NODECONNECTIONS']._serialized_end=1818
+  _globals['_CONNECTIONPOOL']._serialized_start=1821
+  _globals['_CONNECTIONPOOL']._serialized_end=2053
+  _globals['_CONNECTIONPOOL_ERRORSENTRY']._serialized_start=1332
+  _globals['_CONNECTIONPOOL_ERRORSENTRY']._serialized_end=1377
+  _globals['_SLOTSUBSCRIPTION']._serialized_start=2056
+  _globals['_SLOTSUBSCRIPTION']._serialized_end=2310
+  _globals['_SLOTSUBSCRIPTION_ERRORSENTRY']._serialized_start=1332
+  _globals['_SLOTSUBSCRIPTION_ERRORSENTRY']._serialized_end=1377
+  _globals['_REFERENCELAG']._serialized_start=2313
+  _globals['_REFERENCELAG']._serialized_end=2507
+  _globals['_REFERENCELAG_ERRORSENTRY']._serialized_start=1332
+  _globals['_REFERENCELAG_ERRORSENTRY']._serialized_end=1377
+  _globals['_HEALTH']._serialized_start=2510
+  _globals['_HEALTH']._serialized_end=2649
+  _globals['_HEALTHSUMMARY']._serialized_start=2651
+  _globals['_HEALTHSUMMARY']._serialized_end=2741
+  _globals['_HOSTHEALTH']._serialized_start=2744
+  _globals['_HOSTHEALTH']._serialized_end=2929
+  _globals['_METHODHEALTH']._serialized_start=2932
+  _globals['_METHODHEALTH']._serialized_end=3146
+  _globals['_ANOMALY']._serialized_start=3149
+  _globals['_ANOMALY']._serialized_end=3281
+  _globals['_SUSPECT']._serialized_start=3284
+  _globals['_SUSPECT']._serialized_end=3520
+  _globals['_SUSPECT_LABELSENTRY']._serialized_start=3475
+  _globals['_SUSPECT_LABELSENTRY']._serialized_end=3520
+  _globals['_EXPLANATIONS']._serialized_start=3522
+  _globals['_EXPLANATIONS']._serialized_end=3627
+  _globals['_HOSTEXPLANATIONS']._serialized_start=3629
+  _globals['_HOSTEXPLANATIONS']._serialized_end=3744
+  _globals['_EXPLANATION']._serialized_start=3747
+  _globals['_EXPLANATION']._serialized_end=4078
+  _globals['_EXPLANATION_LABELSENTRY']._serialized_start=3475
+  _globals['_EXPLANATION_LABELSENTRY']._serialized_end=3520
+  _globals['_RPCSERVICE']._serialized_start=4081
+  _globals['_RPCSERVICE']._serialized_end=5310
 # @@protoc_insertion_point(module_scope)

@@ -49,6 +49,12 @@ class AcknowledgeAnomalyRequest(_message.Message):
     host: str
     def __init__(self, host: _Optional[str] = ...) -> None: ...
 
+class GetExplanationsRequest(_message.Message):
+    __slots__ = ("host",)
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    def __init__(self, host: _Optional[str] = ...) -> None: ...
+
 class WatchMetricsRequest(_message.Message):
     __slots__ = ("host", "window_seconds")
     HOST_FIELD_NUMBER: _ClassVar[int]
@@ -297,3 +303,54 @@ class Suspect(_message.Message):
     usual: float
     surprise: float
     def __init__(self, series: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., looks: _Optional[_Iterable[str]] = ..., value: _Optional[float] = ..., usual: _Optional[float] = ..., surprise: _Optional[float] = ...) -> None: ...
+
+class Explanations(_message.Message):
+    __slots__ = ("time", "hosts")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    hosts: _containers.RepeatedCompositeFieldContainer[HostExplanations]
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hosts: _Optional[_Iterable[_Union[HostExplanations, _Mapping]]] = ...) -> None: ...
+
+class HostExplanations(_message.Message):
+    __slots__ = ("host", "looks", "seconds", "explanations")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    LOOKS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATIONS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    looks: int
+    seconds: int
+    explanations: _containers.RepeatedCompositeFieldContainer[Explanation]
+    def __init__(self, host: _Optional[str] = ..., looks: _Optional[int] = ..., seconds: _Optional[int] = ..., explanations: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("method", "error_class", "counter", "labels", "lag_seconds", "rho", "chance", "first_time", "last_time", "looks")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    ERROR_CLASS_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RHO_FIELD_NUMBER: _ClassVar[int]
+    CHANCE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TIME_FIELD_NUMBER: _ClassVar[int]
+    LAST_TIME_FIELD_NUMBER: _ClassVar[int]
+    LOOKS_FIELD_NUMBER: _ClassVar[int]
+    method: str
+    error_class: str
+    counter: str
+    labels: _containers.ScalarMap[str, str]
+    lag_seconds: int
+    rho: float
+    chance: float
+    first_time: _timestamp_pb2.Timestamp
+    last_time: _timestamp_pb2.Timestamp
+    looks: int
+    def __init__(self, method: _Optional[str] = ..., error_class: _Optional[str] = ..., counter: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., lag_seconds: _Optional[int] = ..., rho: _Optional[float] = ..., chance: _Optional[float] = ..., first_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., looks: _Optional[int] = ...) -> None: ...

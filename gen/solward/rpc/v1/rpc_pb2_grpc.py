@@ -60,6 +60,11 @@ class RpcServiceStub:
                 request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.AcknowledgeAnomalyRequest.SerializeToString,
                 response_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Anomaly.FromString,
                 _registered_method=True)
+        self.GetExplanations = channel.unary_unary(
+                '/solward.rpc.v1.RpcService/GetExplanations',
+                request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetExplanationsRequest.SerializeToString,
+                response_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Explanations.FromString,
+                _registered_method=True)
         self.WatchMetrics = channel.unary_stream(
                 '/solward.rpc.v1.RpcService/WatchMetrics',
                 request_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.WatchMetricsRequest.SerializeToString,
@@ -106,6 +111,13 @@ class RpcServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetExplanations(self, request, context):
+        """GetExplanations tells which counters of a host's kernel and network move with the latency or errors of its methods.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchMetrics(self, request, context):
         """WatchMetrics sends what GetMetrics reports, once a second.
         """
@@ -140,6 +152,11 @@ def add_RpcServiceServicer_to_server(servicer, server):
                     servicer.AcknowledgeAnomaly,
                     request_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.AcknowledgeAnomalyRequest.FromString,
                     response_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Anomaly.SerializeToString,
+            ),
+            'GetExplanations': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExplanations,
+                    request_deserializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.GetExplanationsRequest.FromString,
+                    response_serializer=solward_dot_rpc_dot_v1_dot_rpc__pb2.Explanations.SerializeToString,
             ),
             'WatchMetrics': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchMetrics,
@@ -283,6 +300,33 @@ class RpcService:
             '/solward.rpc.v1.RpcService/AcknowledgeAnomaly',
             solward_dot_rpc_dot_v1_dot_rpc__pb2.AcknowledgeAnomalyRequest.SerializeToString,
             solward_dot_rpc_dot_v1_dot_rpc__pb2.Anomaly.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExplanations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.rpc.v1.RpcService/GetExplanations',
+            solward_dot_rpc_dot_v1_dot_rpc__pb2.GetExplanationsRequest.SerializeToString,
+            solward_dot_rpc_dot_v1_dot_rpc__pb2.Explanations.FromString,
             options,
             channel_credentials,
             insecure,

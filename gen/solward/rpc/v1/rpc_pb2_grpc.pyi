@@ -43,6 +43,8 @@ class RpcServiceStub:
     """GetHealth scores every method of one host or of all, and tells what is unusual."""
     AcknowledgeAnomaly: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AcknowledgeAnomalyRequest, _rpc_pb2.Anomaly]
     """AcknowledgeAnomaly makes what is unusual of a host now quiet while it lasts; other series of it still count."""
+    GetExplanations: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetExplanationsRequest, _rpc_pb2.Explanations]
+    """GetExplanations tells which counters of a host's kernel and network move with the latency or errors of its methods."""
     WatchMetrics: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchMetricsRequest, _rpc_pb2.Metrics]
     """WatchMetrics sends what GetMetrics reports, once a second."""
 
@@ -61,6 +63,8 @@ class RpcServiceAsyncStub(RpcServiceStub):
     """GetHealth scores every method of one host or of all, and tells what is unusual."""
     AcknowledgeAnomaly: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AcknowledgeAnomalyRequest, _rpc_pb2.Anomaly]  # type: ignore[assignment]
     """AcknowledgeAnomaly makes what is unusual of a host now quiet while it lasts; other series of it still count."""
+    GetExplanations: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetExplanationsRequest, _rpc_pb2.Explanations]  # type: ignore[assignment]
+    """GetExplanations tells which counters of a host's kernel and network move with the latency or errors of its methods."""
     WatchMetrics: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchMetricsRequest, _rpc_pb2.Metrics]  # type: ignore[assignment]
     """WatchMetrics sends what GetMetrics reports, once a second."""
 
@@ -106,6 +110,14 @@ class RpcServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rpc_pb2.Anomaly, _abc.Awaitable[_rpc_pb2.Anomaly]]:
         """AcknowledgeAnomaly makes what is unusual of a host now quiet while it lasts; other series of it still count."""
+
+    @_abc_1.abstractmethod
+    def GetExplanations(
+        self,
+        request: _rpc_pb2.GetExplanationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rpc_pb2.Explanations, _abc.Awaitable[_rpc_pb2.Explanations]]:
+        """GetExplanations tells which counters of a host's kernel and network move with the latency or errors of its methods."""
 
     @_abc_1.abstractmethod
     def WatchMetrics(

@@ -110,3 +110,11 @@ def test_whatever_a_label_holds_is_read_back(labels: dict[str, str], value: floa
     kept = {name: text.replace("\0", "") for name, text in labels.items()}
     assert dict(pairs) == kept | {"host": "sol-1"}
     assert name == ("solana_log_lines_total" if counts else "solana_log_lines")
+
+
+def test_the_kernels_counters_are_counters_as_the_kernel_counts_them() -> None:
+    ingest = Ingest(120)
+    tell(ingest, "sol-1", ("node_network_receive_bytes_total", {"device": "eth0"}, 4e14), ("node_load1", {}, 0.5))
+    lines, kinds = read(FleetPage(ingest))
+    assert lines[line("node_network_receive_bytes_total", host="sol-1", device="eth0")] == 4e14
+    assert (kinds["node_network_receive_bytes"], kinds["node_load1"]) == ("counter", "gauge")

@@ -133,3 +133,43 @@ def test_counts_past_the_first_columns_add_up_too() -> None:
     for _ in range(3):
         ring.write(batch(1, [(200, 1.0), (199, 1.0)]), 0)
     assert ring.window([199, 200], 1).tolist() == [[1.0, 3.0]]
+
+
+def grown(seconds: list[tuple[int, float]]) -> list[float]:
+    ring = HostRing(SECONDS)
+    ring.define(link_pb2.SeriesDefinition(id=0, name="node_bytes_total"))
+    for second, value in seconds:
+        ring.write(batch(second, [(0, value)]), 0)
+    return [float(one) for one in ring.window([0], SECONDS)[:, 0]]
+
+
+def test_what_only_grows_is_kept_as_what_it_grew_by_a_second() -> None:
+    # So far that a narrow number would not show a kilobyte more.
+    far = 4e14
+    assert grown([(1, far), (2, far + 1000), (3, far + 1500)])[-2:] == [1000.0, 500.0]
+
+
+def test_a_gap_a_boot_and_a_late_second_say_nothing_that_is_not_known() -> None:
+    after_gap = grown([(1, 100.0), (5, 180.0)])
+    assert after_gap[-1] == 20.0
+    assert all(math.isnan(one) for one in after_gap[:-1])
+    assert math.isnan(grown([(1, 100.0), (2, 3.0)])[-1])
+    late = grown([(1, 100.0), (3, 140.0), (2, 120.0), (4, 150.0)])
+    assert math.isnan(late[-3])
+    assert late[-1] == 10.0
+
+
+def test_two_readings_of_one_second_add_up() -> None:
+    assert grown([(1, 100.0), (2, 110.0), (2, 125.0)])[-1] == 25.0
+
+
+def test_how_far_a_series_has_grown_is_told_as_exactly_as_it_came() -> None:
+    ring = HostRing(SECONDS)
+    ring.define(link_pb2.SeriesDefinition(id=0, name="node_bytes_total"))
+    ring.define(link_pb2.SeriesDefinition(id=1, name="node_old_total"))
+    ring.write(batch(1, [(0, 4e14), (1, 7.0)]), 0)
+    ring.write(batch(8, [(0, 4e14 + 3)]), 0)
+    assert ring.grows(0)
+    both = ring.grown(np.array([0, 1]), 5)
+    assert both[0] == 4e14 + 3
+    assert math.isnan(both[1])
