@@ -114,6 +114,7 @@ from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.expiries import Expiries
 from controlplane.telemetry.explanations import Explanations
 from controlplane.telemetry.ingest import Ingest
+from controlplane.telemetry.kept_scores import keep_scores
 from controlplane.telemetry.prometheus import metrics_app
 from controlplane.telemetry.store.running import stored
 from controlplane.telemetry.tracing import tracing
@@ -329,6 +330,7 @@ class App:
                 self._sweeper.run(), self._alerts.run(), self._findings.run(), self._retention.run(),
                 self._witnesses.run(), self._reports.run(), self._publisher.run(), self.pki_life.run(),
                 self._alertmanager.run(), self._analysis.run(), self._explanations.run(),
+                keep_scores(self._analysis, self._ingest),
                 sdnotify.watchdog(),
             ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))

@@ -4,7 +4,7 @@ from solward.metrics.v1 import metrics_pb2 as pb
 from solward.metrics.v1.metrics_pb2_grpc import MetricsServiceServicer
 
 from common.breaker import Breaker, breakers
-from controlplane.api.query_range import query_range
+from controlplane.api.query_range import query_range, restore_day
 from controlplane.api.reach import Reach
 from controlplane.guard.context import Context
 from controlplane.store.hosts import HostRepository
@@ -30,8 +30,13 @@ class MetricsApi(MetricsServiceServicer):
     async def QueryRange(self, request: pb.QueryRangeRequest, context: Context) -> pb.QueryRangeResponse:
         return await query_range(self._ingest.store, request, await Reach.of_caller(self._hosts))
 
+    async def RestoreDay(self, request: pb.RestoreDayRequest, context: Context) -> pb.RestoreDayResponse:
+        return await restore_day(self._ingest.store, request.day)
+
     async def ListConnections(self, request: pb.ListConnectionsRequest, context: Context) -> pb.ListConnectionsResponse:
-        return pb.ListConnectionsResponse(connections=[_connection(one) for one in breakers()])
+        return pb.ListConnectionsResponse(
+            connections=[_connection(one) for one in breakers()], store_problem=self._ingest.unkept
+        )
 
 
 def _connection(breaker: Breaker) -> pb.Connection:

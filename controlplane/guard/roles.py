@@ -25,6 +25,7 @@ OPERATOR = VIEWER | {
 ADMIN = OPERATOR | {
     "hosts.enroll", "hosts.revoke", "audit.export", "audit.prune", "audit.report", "reflection.read",
     "access.read", "access.write", "access.approve", "access.break_glass",
+    "metrics.restore",
 }  # fmt: skip
 
 # "none" is for who holds grants alone.

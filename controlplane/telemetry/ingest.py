@@ -1,12 +1,14 @@
 """Ingest: where every batch arrives; it fills the live ring and feeds the exporters."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
 from prometheus_client import Counter
 from solward.hosts.v1 import link_pb2
 
 from common.clock import now_ms
-from controlplane.telemetry.live import HostRing
+from controlplane.telemetry.live import HostRing, SeriesKey
 from controlplane.telemetry.store.keeper import Keeper
 from controlplane.telemetry.store.model import SampleStore
 from controlplane.telemetry.sums import LATENCY, ColumnRows, LatencyHistograms, Totals
@@ -26,6 +28,9 @@ SHOWN = (
     "solana_rpc_reference_", "solana_rpc_monitor_", "solana_rpc_not_offered", "solana_rpc_skipped", "node_",
     "solward_agent_",
 )  # fmt: skip
+
+# What the control plane makes itself; from an agent it is not stored.
+OWN = ("solana_rpc_health_score", "solana_rpc_host_health_score", "solana_rpc_fleet_health_score")
 
 _SAMPLES = Counter("solward_ingest_samples", "Samples that arrived.")
 _BATCHES = Counter("solward_ingest_batches", "Batches that arrived, by what became of them.", ("outcome",))
@@ -61,11 +66,26 @@ class Ingest:
         self.histograms = LatencyHistograms()
         self.totals = Totals()
         self.store: SampleStore | None = None
+        self.unkept = ""
         self._keeper: Keeper | None = None
 
     def keep(self, store: SampleStore, keeper: Keeper) -> None:
         """Store samples from now on; before any stream begins."""
         self.store, self._keeper = store, keeper
+
+    def record(self, unix_ms: int, rows: Iterable[tuple[str, SeriesKey, float]]) -> None:
+        """Store what the control plane itself found out, where samples are stored.
+
+        Args:
+            unix_ms: when.
+            rows: host, series and value of each.
+        """
+        if self._keeper is None:
+            return
+        found = [(self._keeper.define(host, name, dict(labels)), value) for host, (name, labels), value in rows]
+        kept = [(number, value) for number, value in found if number is not None]
+        numbers, values = np.array([one[0] for one in kept], dtype=np.int32), np.array([one[1] for one in kept])
+        self._keeper.put(unix_ms, numbers, values)
 
     def open(self, host: str, hello: link_pb2.Hello) -> int:
         """Begin a stream of a host; give the sequence number after which it should resume."""
@@ -114,7 +134,8 @@ class Ingest:
         if key is None:
             return
         column = feed.ring.column(key)
-        if self._keeper and (number := self._keeper.define(host, key[0], dict(key[1]))) is not None:
+        keeper = None if key[0] in OWN else self._keeper
+        if keeper and (number := keeper.define(host, key[0], dict(key[1]))) is not None:
             feed.stored.set(column, number)
         labels = definition.labels
         if definition.name == LATENCY and "method" in labels and feed.latencies.count < MAX_METHODS:

@@ -1,7 +1,6 @@
 """The Prometheus page: Solana metrics of the fleet, and the control plane's own."""
 
 import asyncio
-import math
 from collections.abc import Iterator
 
 from aiohttp import web
@@ -18,7 +17,9 @@ from controlplane.links.registry import Links
 from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.expiries import Expiries, Expiry
 from controlplane.telemetry.fleet_page import FleetPage, Seen, write
-from controlplane.telemetry.ingest import Ingest
+from controlplane.telemetry.ingest import OWN, Ingest
+from controlplane.telemetry.kept_scores import FLEET
+from controlplane.telemetry.kept_scores import scores as known_scores
 
 _BREAKER_STATES = ("closed", "half-open", "open")
 _STATES = ("active", "inactive", "failed", "activating", "deactivating", "unknown")
@@ -55,14 +56,14 @@ class StateCollector(Collector):
         )
         whole = GaugeMetricFamily("solana_rpc_host_health_score", "Health of a host's methods.", labels=("host",))
         unusual = GaugeMetricFamily("solana_rpc_unusual", "1 while a host is unusual.", labels=("host",))
-        for host, found in self._analysis.scores.items():
-            for method, one in found.methods.items():
-                if not math.isnan(one.score):
-                    scores.add_metric((host, method), one.score)
-            if not math.isnan(found.whole.mean):
-                whole.add_metric((host,), found.whole.mean)
+        fleet = GaugeMetricFamily("solana_rpc_fleet_health_score", "Health of all hosts.", labels=())
+        families = dict(zip(OWN, (scores, whole, fleet), strict=True))
+        for host, (name, labels), value in known_scores(self._analysis):
+            about = () if host == FLEET else (host, *(text for _, text in labels))
+            families[name].add_metric(about, value)
+        for host in self._analysis.scores:
             unusual.add_metric((host,), float(self._analysis.standing(host) is not None))
-        yield from (scores, whole, unusual)
+        yield from (*families.values(), unusual)
 
     def _status(self) -> Metric:
         status = GaugeMetricFamily(

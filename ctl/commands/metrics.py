@@ -7,7 +7,7 @@ from solward.metrics.v1 import metrics_pb2 as pb
 from common.clock import now_ms
 from ctl.client import Client, run
 from ctl.durations import DURATION
-from ctl.output import Form, as_data, console, found_nothing, output_option, print_data
+from ctl.output import Form, as_data, console, found_nothing, output_option, print_data, safe
 from ctl.views.metrics import range_table
 
 SERVICE = "solward.metrics.v1.MetricsService"
@@ -55,3 +55,24 @@ def query(
     else:
         print_data(as_data(found), form)
     found_nothing(not found.series, "names are those of docs/monitoring.md without _total; leave out --match")
+
+
+@metrics.command(short_help="Take a day back from the cold store.")
+@click.argument("day")
+@output_option
+@click.pass_obj
+def restore(context: str | None, day: str, form: Form) -> None:
+    """Take DAY (2026-08-01, UTC) back from the cold store into the hot one, after the hot one was lost.
+
+    The day must have ended, and be young enough to be hot: older ones are read from the cold by every question.
+    """
+    request = pb.RestoreDayRequest(day=day)
+
+    async def work(client: Client) -> pb.RestoreDayResponse:
+        return await client.call(f"{SERVICE}/RestoreDay", request, pb.RestoreDayResponse)
+
+    found = run(context, work)
+    if form == "table":
+        console.print(f"{safe(day)}: {found.minutes:,} minutes of series are hot again")
+    else:
+        print_data(as_data(found), form)

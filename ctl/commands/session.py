@@ -25,7 +25,8 @@ from ctl.prompts import ask
 from ctl.views.authenticator import show_codes, show_secret
 from ctl.views.expiry import authority_troubles
 
-Connections = list[metrics_pb2.Connection]
+Outward = metrics_pb2.ListConnectionsResponse
+Seen = tuple[auth_pb2.Caller, list[hosts_pb2.Host] | None, list[str], Outward, str]
 Answer = TypeVar("Answer")
 
 
@@ -104,15 +105,18 @@ def status(context_name: str | None, form: Form) -> None:
     """Say who you are, on which control plane, and whether all is well."""
     now = dt.datetime.now(dt.UTC)
 
-    async def work(client: Client) -> tuple[auth_pb2.Caller, list[hosts_pb2.Host] | None, list[str], Connections, str]:
+    async def work(client: Client) -> Seen:
         caller = await client.call(f"{AUTH}/GetCaller", auth_pb2.GetCallerRequest(), auth_pb2.Caller)
         fleet = await _if_allowed(all_hosts(client))
         ending = authority_troubles(await _if_allowed(all_authorities(client)) or [], now)
         connections = await _if_allowed(_connections(client))
-        return caller, fleet, ending, connections or [], client.context.server
+        return caller, fleet, ending, connections or Outward(), client.context.server
 
-    caller, fleet, ending, connections, server = run(context_name, work)
+    caller, fleet, ending, outward, server = run(context_name, work)
+    connections = list(outward.connections)
     wrong = ending + troubles(fleet or [], now) + _failing(connections)
+    if outward.store_problem:
+        wrong.append(f"telemetry is not stored: {outward.store_problem}")
     counts = {
         "active": sum(host.state == hosts_pb2.HOST_STATE_ACTIVE for host in fleet or []),
         "connected": sum(host.connected for host in fleet or []),
@@ -150,13 +154,13 @@ async def _if_allowed(asked: Awaitable[Answer]) -> Answer | None:
         return None
 
 
-async def _connections(client: Client) -> Connections:
+async def _connections(client: Client) -> Outward:
     request = metrics_pb2.ListConnectionsRequest()
     method = "solward.metrics.v1.MetricsService/ListConnections"
-    return list((await client.call(method, request, metrics_pb2.ListConnectionsResponse)).connections)
+    return await client.call(method, request, Outward)
 
 
-def _failing(connections: Connections) -> list[str]:
+def _failing(connections: list[metrics_pb2.Connection]) -> list[str]:
     return [
         f"{one.name} does not answer: {one.failures} calls failed in a row, tried again in {one.retry_seconds:.0f} s"
         for one in connections

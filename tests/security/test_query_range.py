@@ -1,6 +1,7 @@
 """Stored telemetry: asked for by name, labels, range and step, and only of hosts that one may see."""
 
 import math
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -117,3 +118,32 @@ async def test_validators_are_controlled_also_where_the_store_cannot_be_opened(t
         refusal = await refused(ask(plane, admin))
         assert (refusal.code.name, refusal.reason) == ("FAILED_PRECONDITION", "STORE_OFF")
     assert file.read_bytes().startswith(b"not a database")
+
+
+async def test_a_day_is_taken_back_by_who_may_and_a_day_that_is_none_is_refused(plane: Plane, admin: Person) -> None:
+    restore = "solward.metrics.v1.MetricsService/RestoreDay"
+
+    async def refusal(who: Person, day: str) -> tuple[str, str]:
+        call = plane.call(restore, pb.RestoreDayRequest(day=day), pb.RestoreDayResponse, who)
+        found = await refused(call)
+        return found.reason, found.message
+
+    assert await refusal(admin, "2020-02-30") == ("QUERY_REFUSED", "day: is a day of the calendar: 2026-08-01")
+    assert await refusal(admin, "2020-02-28") == (
+        "QUERY_REFUSED", "2020-02-28 is not a day that is kept hot; it is read from the cold",
+    )  # fmt: skip
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * 86_400))
+    assert await refusal(admin, day) == ("QUERY_REFUSED", f"the cold has nothing of {day}")
+    operator = await scoped(plane, admin, "hosts/sol-1")
+    assert (await refusal(operator, day))[0] == "PERMISSION_MISSING"
+
+
+async def test_a_store_that_cannot_be_opened_is_told_of(tmp_path: Path) -> None:
+    broken = tmp_path / "cp/telemetry"
+    broken.parent.mkdir(mode=0o700, exist_ok=True)
+    broken.write_text("no folder")
+    async with control_plane(tmp_path, require_second_factor=False, store={}) as plane:
+        admin = await plane.sign_in()
+        listed = "solward.metrics.v1.MetricsService/ListConnections"
+        found = await plane.call(listed, pb.ListConnectionsRequest(), pb.ListConnectionsResponse, admin)
+    assert "Not a directory" in found.store_problem or "exists" in found.store_problem, found

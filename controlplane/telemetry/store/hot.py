@@ -100,7 +100,7 @@ class HotStore:
         await self._run("upkeep", self._upkeep.run)
 
     async def restore(self, day: int) -> int:
-        """Take a day (since the epoch) back from the cold: give how many minutes of series; raises QueryRefused."""
+        """Take a day (since the epoch) back from the cold: see SampleStore."""
         return await self._run("upkeep", lambda: self._upkeep.restore(day))
 
     async def close(self) -> None:

@@ -132,6 +132,12 @@ class SampleStore(Protocol):
     async def maintain(self) -> None:
         """Do what is due: roll up, keep in the cold, let go; raises StoreDown."""
 
+    async def restore(self, day: int) -> int:
+        """Take a day (since the epoch) back from the cold: give how many minutes of series.
+
+        Raises QueryRefused where that cannot be, and StoreDown.
+        """
+
     async def close(self) -> None:
         """Finish what is being written, and let go of everything."""
 

@@ -17,7 +17,13 @@ log = structlog.get_logger(__name__)
 
 
 class Source(Protocol):
-    """What has samples to be kept."""
+    """What has samples to be kept.
+
+    Attributes:
+        unkept: why they are not.
+    """
+
+    unkept: str
 
     def keep(self, store: SampleStore, keeper: Keeper) -> None:
         """Store samples from now on."""
@@ -40,6 +46,7 @@ async def stored(source: Source, settings: Wanted) -> AsyncIterator[None]:
         store = await open_store(settings.store, settings.data_dir / "telemetry")
     except (StoreDown, OSError) as error:
         log.error("telemetry is not stored until the next start", why=str(error))
+        source.unkept = str(error)
         yield
         return
     try:

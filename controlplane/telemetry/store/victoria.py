@@ -99,6 +99,10 @@ class VictoriaStore:
     async def maintain(self) -> None:
         """It keeps itself."""
 
+    async def restore(self, day: int) -> int:
+        """Refuse: it has no cold store."""
+        raise QueryRefused("VictoriaMetrics keeps its own samples; there is no cold store to restore from")
+
     async def close(self) -> None:
         """Close every connection."""
         self._breaker.close()

@@ -88,10 +88,24 @@ class ListConnectionsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ListConnectionsResponse(_message.Message):
-    __slots__ = ("connections",)
+    __slots__ = ("connections", "store_problem")
     CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    STORE_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     connections: _containers.RepeatedCompositeFieldContainer[Connection]
-    def __init__(self, connections: _Optional[_Iterable[_Union[Connection, _Mapping]]] = ...) -> None: ...
+    store_problem: str
+    def __init__(self, connections: _Optional[_Iterable[_Union[Connection, _Mapping]]] = ..., store_problem: _Optional[str] = ...) -> None: ...
+
+class RestoreDayRequest(_message.Message):
+    __slots__ = ("day",)
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    day: str
+    def __init__(self, day: _Optional[str] = ...) -> None: ...
+
+class RestoreDayResponse(_message.Message):
+    __slots__ = ("minutes",)
+    MINUTES_FIELD_NUMBER: _ClassVar[int]
+    minutes: int
+    def __init__(self, minutes: _Optional[int] = ...) -> None: ...
 
 class Connection(_message.Message):
     __slots__ = ("name", "state", "failures", "retry_seconds")

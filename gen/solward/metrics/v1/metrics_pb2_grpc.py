@@ -40,6 +40,11 @@ class MetricsServiceStub:
                 request_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeRequest.SerializeToString,
                 response_deserializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeResponse.FromString,
                 _registered_method=True)
+        self.RestoreDay = channel.unary_unary(
+                '/solward.metrics.v1.MetricsService/RestoreDay',
+                request_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.RestoreDayRequest.SerializeToString,
+                response_deserializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.RestoreDayResponse.FromString,
+                _registered_method=True)
         self.ListConnections = channel.unary_unary(
                 '/solward.metrics.v1.MetricsService/ListConnections',
                 request_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.ListConnectionsRequest.SerializeToString,
@@ -53,6 +58,13 @@ class MetricsServiceServicer:
 
     def QueryRange(self, request, context):
         """QueryRange gives a metric's series over a range of time, those of hosts that the caller may see.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreDay(self, request, context):
+        """RestoreDay takes a day of telemetry back from the cold store into the hot one, after the hot one was lost.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +84,11 @@ def add_MetricsServiceServicer_to_server(servicer, server):
                     servicer.QueryRange,
                     request_deserializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeRequest.FromString,
                     response_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeResponse.SerializeToString,
+            ),
+            'RestoreDay': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreDay,
+                    request_deserializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.RestoreDayRequest.FromString,
+                    response_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.RestoreDayResponse.SerializeToString,
             ),
             'ListConnections': grpc.unary_unary_rpc_method_handler(
                     servicer.ListConnections,
@@ -107,6 +124,33 @@ class MetricsService:
             '/solward.metrics.v1.MetricsService/QueryRange',
             solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeRequest.SerializeToString,
             solward_dot_metrics_dot_v1_dot_metrics__pb2.QueryRangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreDay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.metrics.v1.MetricsService/RestoreDay',
+            solward_dot_metrics_dot_v1_dot_metrics__pb2.RestoreDayRequest.SerializeToString,
+            solward_dot_metrics_dot_v1_dot_metrics__pb2.RestoreDayResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class MetricsServiceStub:
     def __new__(cls, channel: _aio.Channel) -> MetricsServiceAsyncStub: ...
     QueryRange: _grpc.UnaryUnaryMultiCallable[_metrics_pb2.QueryRangeRequest, _metrics_pb2.QueryRangeResponse]
     """QueryRange gives a metric's series over a range of time, those of hosts that the caller may see."""
+    RestoreDay: _grpc.UnaryUnaryMultiCallable[_metrics_pb2.RestoreDayRequest, _metrics_pb2.RestoreDayResponse]
+    """RestoreDay takes a day of telemetry back from the cold store into the hot one, after the hot one was lost."""
     ListConnections: _grpc.UnaryUnaryMultiCallable[_metrics_pb2.ListConnectionsRequest, _metrics_pb2.ListConnectionsResponse]
     """ListConnections lists the connections to other systems, and how the breaker of each stands."""
 
@@ -45,6 +47,8 @@ class MetricsServiceAsyncStub(MetricsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     QueryRange: _aio.UnaryUnaryMultiCallable[_metrics_pb2.QueryRangeRequest, _metrics_pb2.QueryRangeResponse]  # type: ignore[assignment]
     """QueryRange gives a metric's series over a range of time, those of hosts that the caller may see."""
+    RestoreDay: _aio.UnaryUnaryMultiCallable[_metrics_pb2.RestoreDayRequest, _metrics_pb2.RestoreDayResponse]  # type: ignore[assignment]
+    """RestoreDay takes a day of telemetry back from the cold store into the hot one, after the hot one was lost."""
     ListConnections: _aio.UnaryUnaryMultiCallable[_metrics_pb2.ListConnectionsRequest, _metrics_pb2.ListConnectionsResponse]  # type: ignore[assignment]
     """ListConnections lists the connections to other systems, and how the breaker of each stands."""
 
@@ -58,6 +62,14 @@ class MetricsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_metrics_pb2.QueryRangeResponse, _abc.Awaitable[_metrics_pb2.QueryRangeResponse]]:
         """QueryRange gives a metric's series over a range of time, those of hosts that the caller may see."""
+
+    @_abc_1.abstractmethod
+    def RestoreDay(
+        self,
+        request: _metrics_pb2.RestoreDayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_metrics_pb2.RestoreDayResponse, _abc.Awaitable[_metrics_pb2.RestoreDayResponse]]:
+        """RestoreDay takes a day of telemetry back from the cold store into the hot one, after the hot one was lost."""
 
     @_abc_1.abstractmethod
     def ListConnections(
