@@ -81,7 +81,7 @@ async def test_a_recovery_code_signs_in_once_however_many_try(plane: Plane) -> N
 
 async def test_a_stolen_session_cannot_bring_its_own_authenticator(strict: Plane) -> None:
     admin = await strict.sign_in()
-    async with strict.app.engine.begin() as connection:
+    async with strict.app.records.engine.begin() as connection:
         # As if the sign-in were long ago.
         await connection.exec_driver_sql("UPDATE sessions SET second_factor_ms = 0")
     asked = auth_pb2.SetUpSecondFactorRequest()
@@ -91,17 +91,17 @@ async def test_a_stolen_session_cannot_bring_its_own_authenticator(strict: Plane
 
 async def test_who_must_have_an_authenticator_and_has_none_may_do_nothing_but_set_it_up(strict: Plane) -> None:
     operator = await strict.sign_in("operator")
-    async with strict.app.engine.begin() as connection:
+    async with strict.app.records.engine.begin() as connection:
         await connection.execute(update(users).where(users.c.uid == operator.uid).values(totp_seed=b""))
-    strict.app.principals.forget()
+    strict.app.identities.principals.forget()
     assert (await refused(hosts_of(strict, operator))).reason == "PERMISSION_MISSING"
     asked = auth_pb2.SetUpSecondFactorRequest()
-    async with strict.app.engine.begin() as connection:
+    async with strict.app.records.engine.begin() as connection:
         # A session that lies about since this morning brings none.
         await connection.exec_driver_sql("UPDATE sessions SET created_ms = created_ms - 3600000")
     late = await refused(strict.call(f"{AUTH}/SetUpSecondFactor", asked, auth_pb2.AuthenticatorSecret, operator))
     assert late.reason == "SESSION_TOO_OLD"
-    async with strict.app.engine.begin() as connection:
+    async with strict.app.records.engine.begin() as connection:
         await connection.exec_driver_sql("UPDATE sessions SET created_ms = created_ms + 3600000")
     secret = await strict.call(f"{AUTH}/SetUpSecondFactor", asked, auth_pb2.AuthenticatorSecret, operator)
     totp = pyotp.parse_uri(secret.otpauth_uri)
@@ -166,7 +166,7 @@ async def test_case_14_a_grant_on_a_host_does_not_pass_to_another_of_its_name(pl
     revoke = hosts_pb2.RevokeHostRequest(name="hosts/sol-1")
     await plane.confirmed(f"{HOSTS}/RevokeHost", revoke, hosts_pb2.Host, admin)
     await plane.add_machine(admin, "sol-1")
-    plane.app.principals.forget()
+    plane.app.identities.principals.forget()
     assert await hosts_of(plane, carol) == []
 
 
@@ -182,7 +182,7 @@ async def test_case_26_a_grant_that_ended_or_ran_out_gives_nothing_from_the_next
     await grant(plane, admin, "carol", "viewer", "*", seconds=1)
     assert await hosts_of(plane, carol) == ["hosts/sol-1"]
     await asyncio.sleep(1.1)
-    plane.app.principals.forget()
+    plane.app.identities.principals.forget()
     assert (await refused(hosts_of(plane, carol))).reason == "PERMISSION_MISSING"
 
 
@@ -249,7 +249,7 @@ async def test_case_29_nobody_approves_ones_own_call_by_a_second_account_and_who
 ) -> None:
     admin, second, other = await plane.sign_in(), await plane.sign_in(), await plane.sign_in()
     target = await plane.sign_in("viewer")
-    async with plane.app.engine.begin() as connection:
+    async with plane.app.records.engine.begin() as connection:
         await connection.execute(update(users).where(users.c.uid == admin.uid).values(email="ana@EXAMPLE.net"))
         await connection.execute(update(users).where(users.c.uid == second.uid).values(email="Ana@example.net"))
     waits = (await refused(reset(plane, admin, target.name))).info.metadata
@@ -261,10 +261,10 @@ async def test_case_29_nobody_approves_ones_own_call_by_a_second_account_and_who
     assert list((await approve(plane, other, name, digest)).approvers) == [other.name]
     assert (await refused(approve(plane, other, name, digest))).reason == "ALREADY_APPROVED"
     # Whoever approved and is no admin any more counts no more.
-    async with plane.app.engine.begin() as connection:
+    async with plane.app.records.engine.begin() as connection:
         await connection.execute(update(users).where(users.c.uid == other.uid).values(role="viewer"))
     assert (await refused(reset(plane, admin, target.name))).info.metadata["given"] == "0"
-    async with plane.app.engine.begin() as connection:
+    async with plane.app.records.engine.begin() as connection:
         await connection.execute(update(users).where(users.c.uid == other.uid).values(role="admin"))
     assert (await reset(plane, admin, target.name)).invitation
     assert (await refused(hosts_of(plane, target))).reason == "SESSION_OVER"
@@ -285,7 +285,7 @@ async def test_broken_glass_does_without_approval_and_is_told_until_somebody_kno
     (alert,) = listed.alerts
     assert (alert.rule, alert.state, alert.silence) == ("break_glass", alerts_pb2.ALERT_STATE_FIRING, "")
     assert why in alert.evidence
-    async with plane.app.engine.connect() as connection:
+    async with plane.app.records.engine.connect() as connection:
         bodies = (await connection.exec_driver_sql("SELECT body FROM audit_entries")).scalars().all()
     assert any(f'"break_glass":"{why}"' in body and "ResetSecondFactor" in body for body in bodies)
     known = alerts_pb2.AcknowledgeAlertRequest(name=alert.name, comment="it was agreed by telephone")
@@ -308,6 +308,6 @@ async def test_sessions_in_redis_do_all_the_same_and_fail_closed(tmp_path: Path)
             assert (await refused(hosts_of(plane, admin))).reason == "SESSION_OVER"
             other = await plane.sign_in()
             await asyncio.to_thread(server.kill)
-            plane.app.principals.forget()
+            plane.app.identities.principals.forget()
             down = await refused(hosts_of(plane, other))
             assert (down.code.name, down.reason) == ("UNAVAILABLE", "REDIS_DOWN")

@@ -27,7 +27,7 @@ async def asked(plane: Plane, requester: Person, wanted: int = 1) -> pb.Operatio
     """Have an operation wait; its host's agent is away, so that nothing is done to anybody."""
     machine = await plane.add_machine(requester)
     plan = UnitPlan(RESTART, machine.uid, machine.name, "sol.service", "active/running", b"", 10)
-    return await plane.app.operations.begin_unit(
+    return await plane.app.operations.engine.begin_unit(
         plan, requester=requester.name, reason="", request_key=None, approvals=wanted
     )
 
@@ -38,9 +38,9 @@ async def approve(plane: Plane, who: Person, operation: pb.Operation, plan_hash:
 
 
 async def becomes(plane: Plane, who: Person, **values: object) -> None:
-    async with plane.app.engine.begin() as connection:
+    async with plane.app.records.engine.begin() as connection:
         await connection.execute(update(users).where(users.c.uid == who.uid).values(**values))
-    plane.app.principals.forget()
+    plane.app.identities.principals.forget()
 
 
 async def test_case_29_a_second_account_of_one_person_approves_nothing(plane: Plane) -> None:
@@ -76,7 +76,7 @@ async def test_case_31_what_was_approved_goes_on_once_and_what_is_late_not_at_al
     operation = await asked(plane, ana)
     await approve(plane, bob, operation)
     async with asyncio.timeout(5):
-        while (now := await plane.app.operations._board.get(operation.name.partition("/")[2])).state == (
+        while (now := await plane.app.operations.board.get(operation.name.partition("/")[2])).state == (
             pb.OPERATION_STATE_AWAITING_APPROVAL
         ):
             await asyncio.sleep(0.05)
@@ -91,7 +91,7 @@ async def test_case_31_what_was_approved_goes_on_once_and_what_is_late_not_at_al
         ("FAILED_PRECONDITION", "APPROVAL_EXPIRED"), ("FAILED_PRECONDITION", "NOT_AWAITING_APPROVAL"),
     )  # fmt: skip
     async with asyncio.timeout(5):
-        while (ended := await plane.app.operations._board.get(late.name.partition("/")[2])).state == (
+        while (ended := await plane.app.operations.board.get(late.name.partition("/")[2])).state == (
             pb.OPERATION_STATE_AWAITING_APPROVAL
         ):
             await asyncio.sleep(0.05)

@@ -42,7 +42,7 @@ async def test_case_34_changes_fail_closed_while_the_log_is_down_and_reads_go_on
     admin = await plane.sign_in()
     machine = await plane.add_machine(admin, "sol-1")
     viewer = await plane.sign_in("viewer")
-    await plane.app.audit.close()
+    await plane.app.auditing.log.close()
     changes: list[tuple[str, Any, Any, Any]] = [
         (f"{HOSTS}/RevokeHost", REVOKE, hosts_pb2.Host, admin),
         (f"{HOSTS}/CreateJoinToken", hosts_pb2.CreateJoinTokenRequest(host="hosts/sol-2"), hosts_pb2.JoinToken, admin),
@@ -69,7 +69,7 @@ async def test_case_34_changes_fail_closed_while_the_log_is_down_and_reads_go_on
 async def test_case_34_locked_store_refuses_changes_in_time_and_recovers(plane: Plane) -> None:
     admin = await plane.sign_in()
     await plane.add_machine(admin, "sol-1")
-    plane.app.audit._settings = dataclasses.replace(plane.app.audit._settings, timeout_s=0.3)
+    plane.app.auditing.log._settings = dataclasses.replace(plane.app.auditing.log._settings, timeout_s=0.3)
     lock = sqlite3.connect(plane.settings.data_dir / "solward.db", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     refusal = await refused(plane.call(f"{HOSTS}/RevokeHost", REVOKE, hosts_pb2.Host, admin))
@@ -77,14 +77,14 @@ async def test_case_34_locked_store_refuses_changes_in_time_and_recovers(plane: 
     await assert_reads_go_on(plane, admin)
     lock.execute("ROLLBACK")
     lock.close()
-    plane.app.audit._settings = dataclasses.replace(plane.app.audit._settings, timeout_s=5.0)
+    plane.app.auditing.log._settings = dataclasses.replace(plane.app.auditing.log._settings, timeout_s=5.0)
     host = await plane.call(f"{HOSTS}/RevokeHost", REVOKE, hosts_pb2.Host, admin)
     assert host.state == hosts_pb2.HOST_STATE_REVOKED
 
 
 async def test_case_34_failing_store_tells_a_caller_nothing_of_other_callers_entries(plane: Plane) -> None:
     admin = await plane.sign_in()
-    async with plane.app.engine.begin() as connection:
+    async with plane.app.records.engine.begin() as connection:
         forbid = "CREATE TRIGGER full BEFORE INSERT ON audit_entries BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
         await connection.execute(text(forbid))
     refusal = await refused(plane.call(f"{HOSTS}/RevokeHost", REVOKE, hosts_pb2.Host, admin))
@@ -98,14 +98,14 @@ async def test_case_34_outcome_that_cannot_be_recorded_fails_the_call(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin = await plane.sign_in()
-    append = plane.app.audit.append
+    append = plane.app.auditing.log.append
 
     async def failing(fields: Any) -> int:
         if fields["phase"] == "outcome":
             raise SolwardError(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", "down")
         return await append(fields)
 
-    monkeypatch.setattr(plane.app.audit, "append", failing)
+    monkeypatch.setattr(plane.app.auditing.log, "append", failing)
     assert (await refused(plane.join_token("sol-1", admin))).reason == "AUDIT_UNAVAILABLE"
     assert (await entries(plane, method=f"{HOSTS}/CreateJoinToken"))[0]["phase"] == "decision"
 
@@ -136,7 +136,7 @@ async def test_case_35_hostile_reasons_stay_inside_their_field(
         one["request"]["reason"]
         for one in await entries(plane, method=f"{HOSTS}/RevokeHost", phase="decision", allowed=True)
     ] == HOSTILE
-    records = [record async for record in plane.app.audit.export()]
+    records = [record async for record in plane.app.auditing.log.export()]
     key = plane.installation.checkpoint_key.public_key()
     assert verify(iter(records), public_key=key, mac_key=plane.installation.audit_key).ok
     lines = [auditlines.encode(record) for record in records]

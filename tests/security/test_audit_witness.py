@@ -27,7 +27,7 @@ WAIT_S = 10.0
 
 async def write(plane: Plane, count: int, who: str = "user:alice") -> None:
     await asyncio.gather(
-        *(plane.app.audit.append({"principal": who, "reason": f"{number}"}) for number in range(count))
+        *(plane.app.auditing.log.append({"principal": who, "reason": f"{number}"}) for number in range(count))
     )
 
 
@@ -69,22 +69,22 @@ async def test_agents_are_told_of_every_checkpoint_and_follow(plane: Plane, tmp_
     admin = await plane.sign_in()
     machine = await plane.add_machine(admin, "sol-1")
     await plane.add_machine(admin, "sol-2")
-    witness = Witness(tmp_path, plane.app.audit.public_key)
-    await plane.app.audit.checkpoint()
+    witness = Witness(tmp_path, plane.app.auditing.log.public_key)
+    await plane.app.auditing.log.checkpoint()
     async with agent_stream(plane, machine) as stream:
         assert not (await answer(stream, witness)).reason
         for _ in range(3):
             await write(plane, 5)
-            point = await plane.app.audit.checkpoint()
+            point = await plane.app.auditing.log.checkpoint()
             assert checkpoint_of((await answer(stream, witness)).held).size == point.size
         first, second = await until(plane, admin, lambda seen: seen[0].verdict == pb.VERDICT_AGREES)
         assert (first.host, first.held.size, second.verdict) == ("hosts/sol-1", point.size, pb.VERDICT_UNKNOWN)
     # Away for a while, and the log is pruned meanwhile: it still proves that it grew.
     await write(plane, 5)
-    await plane.app.audit.checkpoint()
+    await plane.app.auditing.log.checkpoint()
     await asyncio.sleep(0.01)
     await write(plane, 1)
-    assert (await plane.app._retention.prune(now_ms(), "user:alice"))[-1].size > point.size
+    assert (await plane.app.auditing.retention.prune(now_ms(), "user:alice"))[-1].size > point.size
     async with agent_stream(plane, machine, hello(stream.welcome.exchange_token, **held(witness))) as stream:
         assert not (await answer(stream, witness)).reason
         assert witness.held is not None
@@ -96,12 +96,12 @@ async def test_case_33_older_backup_is_named_by_what_a_host_holds(tmp_path: Path
     async with control_plane(tmp_path) as plane:
         admin = await plane.sign_in()
         machine = await plane.add_machine(admin, "sol-1")
-        assert await plane.app.audit.checkpoint()
+        assert await plane.app.auditing.log.checkpoint()
     shutil.copytree(folder, backup)
     witness = Witness(tmp_path, b"")
     async with control_plane(tmp_path) as plane:
         await write(plane, 40)
-        point = await plane.app.audit.checkpoint()
+        point = await plane.app.auditing.log.checkpoint()
         async with agent_stream(plane, machine) as stream:
             await answer(stream, witness)
     shutil.rmtree(folder)
@@ -117,24 +117,24 @@ async def test_case_33_older_backup_is_named_by_what_a_host_holds(tmp_path: Path
                 True,
             )
             await write(plane, 40)
-            await plane.app.audit.checkpoint()
+            await plane.app.auditing.log.checkpoint()
             await until(plane, admin, lambda seen: seen[0].verdict == pb.VERDICT_FORKED)
         recorded = await disputes(plane, 2)
         assert [(body["principal"], body["reason"], body["held_size"]) for body in recorded] == [
             ("hosts/sol-1", "LONGER_THAN_OURS", point.size), ("hosts/sol-1", "FORKED", point.size),
         ]  # fmt: skip
-        firing = [(alert.rule, alert.host) for alert in plane.app._alerts._book.open.values()]
+        firing = [(alert.rule, alert.host) for alert in plane.app.watching.alerts._book.open.values()]
         assert ("audit_log_disputed", "hosts/sol-1") in firing
         assert 'solward_audit_witnesses{verdict="forked"} 1.0' in generate_latest().decode()
-        records = [record async for record in plane.app.audit.export()]
+        records = [record async for record in plane.app.auditing.log.export()]
         export = tmp_path / "audit.jsonl"
         export.write_text("".join(encode(record) + "\n" for record in records))
-        key = Ed25519PublicKey.from_public_bytes(plane.app.audit.public_key)
+        key = Ed25519PublicKey.from_public_bytes(plane.app.auditing.log.public_key)
         assert [one.verdict for one in compare(export, key, await witnesses(plane, admin))] == [CONTRADICTS]
 
 
 async def test_case_33_log_signed_with_another_key_is_named(plane: Plane) -> None:
-    origin = plane.app.audit.origin
+    origin = plane.app.auditing.log.origin
     strange = sign(Ed25519PrivateKey.generate(), origin=origin, size=1, root=bytes(32), time_ms=1)
     admin = await plane.sign_in()
     machine = await plane.add_machine(admin, "sol-1")
@@ -158,9 +158,9 @@ async def test_case_33_a_host_that_says_the_same_again_floods_nothing(plane: Pla
 async def test_case_33_exports_are_compared_with_what_hosts_hold(plane: Plane, tmp_path: Path) -> None:
     admin = await plane.sign_in()
     machine = await plane.add_machine(admin, "sol-1")
-    witness, key = Witness(tmp_path, b""), Ed25519PublicKey.from_public_bytes(plane.app.audit.public_key)
+    witness, key = Witness(tmp_path, b""), Ed25519PublicKey.from_public_bytes(plane.app.auditing.log.public_key)
     await write(plane, 5)
-    early = await plane.app.audit.checkpoint()
+    early = await plane.app.auditing.log.checkpoint()
     await asyncio.sleep(0.01)
     await write(plane, 5)
 
@@ -172,11 +172,11 @@ async def test_case_33_exports_are_compared_with_what_hosts_hold(plane: Plane, t
     async with agent_stream(plane, machine) as stream:
         await answer(stream, witness)
         await write(plane, 5)
-        await plane.app.audit.checkpoint()
+        await plane.app.auditing.log.checkpoint()
         await answer(stream, witness)
         await until(plane, admin, lambda seen: seen[0].verdict == pb.VERDICT_AGREES)
         assert witness.held
-        records = [record async for record in plane.app.audit.export()]
+        records = [record async for record in plane.app.auditing.log.export()]
         assert await verdict(records) == AGREES
         # A shorter one is of an earlier day if its head is, and cut if that was signed later.
         shorter = [record for record in records if not hasattr(record, "sequence") or record.sequence <= early.size]
@@ -184,11 +184,11 @@ async def test_case_33_exports_are_compared_with_what_hosts_hold(plane: Plane, t
         assert await verdict([*short, early]) == NEWER
         assert await verdict([*short, early._replace(time_ms=now_ms() + 1000)]) == CUT
         await write(plane, 1)
-        await plane.app.audit.checkpoint()
+        await plane.app.auditing.log.checkpoint()
         await asyncio.sleep(0.01)
         await write(plane, 1)
-        await plane.app._retention.prune(now_ms(), "user:alice")
-        assert await verdict([record async for record in plane.app.audit.export()]) in (AGREES, OLDER)
+        await plane.app.auditing.retention.prune(now_ms(), "user:alice")
+        assert await verdict([record async for record in plane.app.auditing.log.export()]) in (AGREES, OLDER)
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])

@@ -52,7 +52,7 @@ async def running_agent(plane: Plane, machine: Machine, folder: Path) -> AsyncIt
         settings = settings_for(folder, plane.app.servers.mtls_port)
         auto = AutoLink(settings, stored(folder, identity), parts.direct, lambda: None)
         async with task(auto.run()):
-            await until(lambda: plane.app.links.open_links())
+            await until(lambda: plane.app.operations.links.open_links())
             yield auto, parts
 
 
@@ -66,7 +66,7 @@ async def test_case_15_a_rotation_cuts_nobody_off(
     monkeypatch.setattr(auto_module, "MOVE_SECONDS", 0)
     admin = await plane.sign_in()
     machine, away = await plane.add_machine(admin, "sol-1"), await plane.add_machine(admin, "sol-2")
-    hosts = HostRepository(plane.app.engine)
+    hosts = HostRepository(plane.app.records.engine)
     async with running_agent(plane, machine, tmp_path / "agent") as (auto, parts):
         made = await rotating(plane, lambda rotation: rotation.rotate())
         # The stream that is open brings the new root, which is stored before it counts as told.
@@ -91,7 +91,7 @@ async def test_case_15_a_rotation_cuts_nobody_off(
         with pytest.raises(RotationRefused, match="certificates of ca are in force: hosts/sol-"):
             await rotating(plane, lambda rotation: rotation.retire("", force=False))
         await renew(plane, moved)
-        await until(lambda: plane.app.links.open_links())
+        await until(lambda: plane.app.operations.links.open_links())
 
         async def ended() -> bool:
             serial = f"{x509.load_pem_x509_certificate(machine.certificate_pem.encode()).serial_number:x}"
@@ -237,7 +237,7 @@ async def test_case_59_a_trust_bundle_must_be_signed_and_newer(plane: Plane) -> 
         await stream.send(trust_kept=link_pb2.TrustKept(version=2**61))
         await stream.send(trust_kept=link_pb2.TrustKept(version=2**60))
         await asyncio.sleep(0.2)
-    row = await HostRepository(plane.app.engine).by_uid(machine.uid)
+    row = await HostRepository(plane.app.records.engine).by_uid(machine.uid)
     assert row
     assert row.trust_version == 0
 

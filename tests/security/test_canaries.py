@@ -190,7 +190,7 @@ async def invitation_flow(plane: Plane, admin: Person) -> list[str]:
 
 
 async def audit_text(plane: Plane) -> str:
-    async with plane.app.engine.connect() as connection:
+    async with plane.app.records.engine.connect() as connection:
         return "\n".join((await connection.execute(text("SELECT body FROM audit_entries"))).scalars())
 
 

@@ -178,7 +178,7 @@ async def test_case_09_revocation_by_another_replica_is_seen_within_five_seconds
     async with agent_stream(plane, machine, channel=channel) as stream:
         begin = time.monotonic()
         # Only the store changes, as when another process has revoked the host.
-        await plane.app._sweeper._hosts.set_state(machine.uid, "revoked")
+        await plane.app.sweeper._hosts.set_state(machine.uid, "revoked")
         refusal = await asyncio.wait_for(stream.refusal(), 6)
         assert time.monotonic() - begin < 5
     assert refusal.reason == "HOST_REVOKED"
@@ -213,7 +213,7 @@ async def test_case_10_identity_comes_from_the_certificate_alone(plane: Plane) -
 async def test_case_10_receipt_counts_only_on_its_own_hosts_stream_with_its_own_key(plane: Plane) -> None:
     admin = await plane.sign_in()
     a, b = await plane.add_machine(admin, "sol-a"), await plane.add_machine(admin, "sol-b")
-    dispatch = plane.app._unit._steps.dispatch
+    dispatch = plane.app.operations.unit._steps.dispatch
     order = Order("operations/1", "act", b.uid, "validator.restart", b"request", 5, 5)
 
     def receipt(
@@ -406,7 +406,7 @@ async def test_case_10_units_that_the_hosts_root_does_not_name_are_not_taken_in(
             await stream.send(unit=link_pb2.UnitReport(state=link_pb2.UnitState(unit=unit, active_state="active")))
         await stream.send(samples=link_pb2.SampleBatch(sequence=1, unix_ms=1000))
         assert (await stream.next()).ack.sequence == 1
-        known = plane.app.links.get(machine.uid)
+        known = plane.app.operations.links.get(machine.uid)
         assert known is not None
         assert set(known.units) == {"sol.service"}
 

@@ -26,7 +26,7 @@ ENROLLMENT = "controlplane.identity.enrollment"
 
 
 async def issued(plane: Plane) -> int:
-    async with plane.app.engine.connect() as connection:
+    async with plane.app.records.engine.connect() as connection:
         return int((await connection.scalar(select(func.count()).select_from(certificates))) or 0)
 
 
@@ -97,7 +97,7 @@ async def test_case_04_token_is_stored_hashed_and_never_logged(
     await refused(plane.enroll("sol-2", token))
     await plane.enroll("sol-1", token)
     await refused(plane.enroll("sol-1", token))
-    async with plane.app.engine.connect() as connection:
+    async with plane.app.records.engine.connect() as connection:
         assert (await connection.scalar(select(join_tokens.c.hash))) == token_hash(token)
     stored = b"".join(path.read_bytes() for path in plane.settings.data_dir.rglob("*") if path.is_file())
     out, err = capfd.readouterr()

@@ -89,5 +89,5 @@ async def test_what_is_not_valid_neither_waits_for_approval_nor_breaks_glass(pla
         with pytest.raises(Refused) as refusal:
             await plane.call(f"{ACCESS}/ResetSecondFactor", request, pb.Invitation, admin, metadata)
         assert refusal.value.reason == "INVALID_FIELD"
-    async with plane.app.engine.connect() as connection:
+    async with plane.app.records.engine.connect() as connection:
         assert (await connection.execute(select(call_approvals.c.uid))).all() == []

@@ -137,7 +137,7 @@ async def test_a_device_is_signed_in_by_another_one(plane: Plane, provider: Oidc
     assert "Sign-in Success" in page
     # Asked too soon, the provider is not asked.
     assert (await refused(plane.call(f"{AUTH}/PollDeviceLogin", ask, pb.Session))).reason == "AUTHORIZATION_PENDING"
-    plane.app.oidc.devices.look(device.handle_token).next_poll = 0  # type: ignore[union-attr]
+    plane.app.identities.oidc.devices.look(device.handle_token).next_poll = 0  # type: ignore[union-attr]
     session = await plane.call(f"{AUTH}/PollDeviceLogin", ask, pb.Session)
     assert session.username == "ana.admin"
     over = await refused(plane.call(f"{AUTH}/PollDeviceLogin", ask, pb.Session))

@@ -91,7 +91,7 @@ async def test_case_27_unknown_method_is_unimplemented_before_any_work(plane: Pl
     ):
         call = plane.call(name, Empty(), Empty, metadata=(("authorization", "Bearer x"),), channel=channel)
         assert (await refused(call)).code is grpc.StatusCode.UNIMPLEMENTED, name
-    assert plane.app.audit.size == 0
+    assert plane.app.auditing.log.size == 0
 
 
 async def test_case_27_anonymous_caller_gets_nothing_but_login_and_health(plane: Plane) -> None:

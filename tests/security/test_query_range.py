@@ -33,7 +33,7 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
 @pytest.fixture
 async def admin(plane: Plane) -> Person:
     who = await plane.sign_in()
-    ingest = plane.app._ingest
+    ingest = plane.app.watching.ingest
     second = now_ms() // 1000 - SECONDS
     for host in HOSTS:
         await plane.add_machine(who, host)

@@ -84,7 +84,7 @@ async def test_an_operation_of_others_is_refused_without_the_hosts_behind_it(pla
         name=f"operations/{uid}", kind="validator.restart", state=operations_pb2.OPERATION_STATE_FAILED,
         targets=[operations_pb2.Target(host="hosts/sol-1"), operations_pb2.Target(host="hosts/sol-2")],
     )  # fmt: skip
-    await OperationRepository(plane.app.engine).add(uid, machines["sol-2"].uid, operation, None)
+    await OperationRepository(plane.app.records.engine).add(uid, machines["sol-2"].uid, operation, None)
     for method, request in (
         ("GetOperation", operations_pb2.GetOperationRequest(name=operation.name)),
         ("RetryOperation", operations_pb2.RetryOperationRequest(name=operation.name, host="hosts/sol-1")),
@@ -117,7 +117,7 @@ async def fire(plane: Plane, host: str, rule: str) -> None:
     alert = alerts_pb2.Alert(
         name=f"alerts/{uuid.uuid4().hex}", rule=rule, host=host, state=alerts_pb2.ALERT_STATE_FIRING
     )
-    await plane.app._alerts._book.put([alert])
+    await plane.app.watching.alerts._book.put([alert])
 
 
 async def test_case_26_a_watch_of_alerts_shows_no_host_whose_grant_has_ended(plane: Plane) -> None:

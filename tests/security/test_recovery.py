@@ -133,7 +133,7 @@ async def test_case_16_approvals_of_before_are_void(plane: Plane) -> None:
     admin = await plane.sign_in()
     machine = await plane.add_machine(admin, "sol-1")
     await plane.add_machine(admin, "sol-2")
-    stored = OperationRepository(plane.app.engine, lambda: plane.app._leadership.term)
+    stored = OperationRepository(plane.app.records.engine, lambda: plane.app.records.leadership.term)
     uids = {"hosts/sol-1": "1" * 32, "hosts/sol-2": "2" * 32}
     for host, uid in uids.items():
         waiting = operations_pb2.Operation(

@@ -114,7 +114,7 @@ async def test_case_19_passwords_guessed_side_by_side_lock_nobody_out(plane: Pla
     guesses = [refused(plane.login(person, f"password number {number}", "000000")) for number in range(12)]
     reasons = [one.reason for one in await asyncio.gather(*guesses)]
     assert reasons == ["LOGIN_REFUSED"] * 12
-    user = await UserRepository(plane.app.engine).by_uid(person.uid)
+    user = await UserRepository(plane.app.records.engine).by_uid(person.uid)
     assert user is not None
     assert (user.failed_logins, user.locked_until_ms) == (0, 0)
     assert (await plane.login(person)).access_token

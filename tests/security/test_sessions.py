@@ -139,7 +139,7 @@ async def test_case_26_role_and_standing_come_from_the_store(plane: Plane, monke
     monkeypatch.setattr(ShortCache, "get", forgetful)
 
     async def becomes(**values: object) -> None:
-        async with plane.app.engine.begin() as connection:
+        async with plane.app.records.engine.begin() as connection:
             await connection.execute(update(users).where(users.c.uid == admin.uid).values(**values))
 
     assert "hosts.revoke" in (await whoami(plane, admin.token)).permissions

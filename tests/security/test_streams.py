@@ -47,7 +47,7 @@ async def test_case_26_logout_ends_an_open_stream(plane: Plane) -> None:
 async def test_case_26_a_role_taken_away_ends_an_open_stream(plane: Plane) -> None:
     person = await plane.sign_in("viewer")
     call = await _watch(plane, person)
-    async with plane.app.engine.begin() as connection:
+    async with plane.app.records.engine.begin() as connection:
         await connection.execute(users.update().where(users.c.uid == person.uid).values(role="none"))
     assert await _reason(call) == "PERMISSION_MISSING"
 
@@ -59,7 +59,7 @@ async def test_an_agent_that_goes_away_is_not_shown_as_connected(plane: Plane) -
         channel = plane.channel(machine)
         call = LinkServiceStub(channel).Connect(_hello_and_silence(token))
         token = (await call.read()).welcome.exchange_token
-        (host,) = plane.app.links.known()
+        (host,) = plane.app.operations.links.known()
         assert host.connected
         if leave == "call":
             call.cancel()

@@ -37,7 +37,7 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
 
 
 async def entries(plane: Plane, method: str) -> list[dict[str, Any]]:
-    async with plane.app.engine.connect() as connection:
+    async with plane.app.records.engine.connect() as connection:
         bodies = (await connection.execute(select(audit_entries.c.body))).scalars().all()
     return [found for body in bodies if (found := json.loads(body)).get("method", "").endswith(method)]
 
@@ -103,7 +103,7 @@ async def test_a_login_under_way_does_not_outlive_the_reset_of_its_account(
 
 async def test_a_reset_account_of_the_provider_gets_no_password_of_ours(plane: Plane) -> None:
     admin, vera = await plane.sign_in(), await plane.sign_in("viewer")
-    async with plane.app.engine.begin() as connection:
+    async with plane.app.records.engine.begin() as connection:
         values = {"subject": "https://idp.example|vera", "password_hash": "", "invitation_hash": ""}
         await connection.execute(update(users).where(users.c.uid == vera.uid).values(**values))
     glass = ("solward-break-glass", "her telephone was stolen")
@@ -117,7 +117,7 @@ async def test_one_user_has_so_many_sessions_and_the_oldest_ends(plane: Plane, m
     monkeypatch.setattr(sessions_module, "MOST_SESSIONS", 1)
     first = await plane.sign_in("viewer")
     again = Person(first.name, first.uid, first.authenticator, (await plane.login(first)).access_token)
-    plane.app.principals.forget()
+    plane.app.identities.principals.forget()
     assert await hosts_of(plane, again) == []
     assert (await refused(hosts_of(plane, first))).reason == "SESSION_OVER"
 
@@ -153,14 +153,14 @@ async def test_the_log_says_what_was_before_and_keeps_no_words_of_strangers(plan
 async def test_a_role_of_ones_own_that_does_more_than_look_wants_an_authenticator_too(tmp_path: Path) -> None:
     async with control_plane(tmp_path) as plane:
         people = [await plane.add_person(role) for role in ("night", "looks")]
-        stored = AccessRepository(plane.app.engine)
+        stored = AccessRepository(plane.app.records.engine)
         await stored.add_role("night", ["hosts.read", "validator.stop"], "ana", 1)
         await stored.add_role("looks", ["hosts.read"], "ana", 1)
         for who, may in zip(people, (False, True), strict=True):
             who.token = (await plane.login(who)).access_token
             # As an account of the provider begins.
-            await UserRepository(plane.app.engine).set(who.uid, totp_seed=b"")
-            plane.app.principals.forget()
+            await UserRepository(plane.app.records.engine).set(who.uid, totp_seed=b"")
+            plane.app.identities.principals.forget()
             if may:
                 assert await hosts_of(plane, who) == []
             else:
@@ -200,9 +200,9 @@ def test_case_29_addresses_of_one_mailbox_are_one_person(one: str, other: str, s
 
 async def test_a_wish_of_who_was_kept_out_is_approved_by_nobody(plane: Plane) -> None:
     gone, other = await plane.add_person("operator"), await plane.add_person("operator")
-    stored = UserRepository(plane.app.engine)
+    stored = UserRepository(plane.app.records.engine)
     await stored.set(gone.uid, disabled=True)
-    approvers = Approvers(stored, RoleBook(AccessRepository(plane.app.engine), stored))
+    approvers = Approvers(stored, RoleBook(AccessRepository(plane.app.records.engine), stored))
     with pytest.raises(SolwardError) as refusal:
         await approvers.counted(other.name, gone.name, [])
     assert refusal.value.reason == "REQUESTER_GONE"

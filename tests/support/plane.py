@@ -136,7 +136,7 @@ class Plane:
     async def add_person(self, role: str = "admin", name: str = "") -> Person:
         """Add a user who has not signed in."""
         name, uid, seed = name or f"u{uuid.uuid4().hex[:12]}", uuid.uuid4().hex, pyotp.random_base32()
-        await UserRepository(self.app.engine).add(
+        await UserRepository(self.app.records.engine).add(
             uid=uid,
             name=name,
             password_hash=await hash_password(PASSWORD),
@@ -201,7 +201,7 @@ class Plane:
             CURRENT,
             self.installation.ca.id,
         )
-        await HostRepository(self.app.engine).add_certificate(row, now_ms())
+        await HostRepository(self.app.records.engine).add_certificate(row, now_ms())
 
 
 def make_settings(folder: Path, **overrides: Any) -> Settings:

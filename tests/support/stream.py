@@ -80,7 +80,7 @@ async def refused(call: Any) -> Refused:
 
 async def entries(plane: Plane, **wanted: Any) -> list[dict[str, Any]]:
     """Read the audit entries that have these values, oldest first."""
-    page = await plane.app.audit.list(limit=1000)
+    page = await plane.app.auditing.log.list(limit=1000)
     bodies = [json.loads(entry.body) for entry in reversed(page.entries)]
     return [body for body in bodies if all(body.get(key) == value for key, value in wanted.items())]
 

@@ -25,7 +25,7 @@ async def test_a_dead_redis_is_seen_in_the_list_and_in_the_metrics(tmp_path: Pat
                 url = f"http://127.0.0.1:{plane.app.metrics_port}/metrics"
                 page = ""
                 while 'solward_breaker_state{name="Redis",state="closed"} 0.0' not in page:
-                    plane.app.principals.forget()
+                    plane.app.identities.principals.forget()
                     refusal = await refused(plane.call(METHOD, asked, pb.ListConnectionsResponse, viewer))
                     assert refusal.reason == "REDIS_DOWN"
                     page = await (await http.get(url)).text()

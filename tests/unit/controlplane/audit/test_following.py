@@ -41,10 +41,10 @@ async def read(call: "grpc.aio.UnaryStreamCall[object, pb.Entry]", count: int) -
 
 async def test_tail_begins_where_it_is_told_and_goes_on(plane: Plane) -> None:
     admin = await plane.sign_in()
-    size = plane.app.audit.size
+    size = plane.app.auditing.log.size
     async with tail(plane, admin, 0) as call:
         assert await read(call, size) == [*range(1, size + 1)]
-        number = await plane.app.audit.append({"reason": "new"})
+        number = await plane.app.auditing.log.append({"reason": "new"})
         assert await read(call, 1) == [number]
     async with tail(plane, admin, number - 1) as call:
         assert await read(call, 1) == [number]
@@ -56,17 +56,17 @@ async def test_tail_of_only_new_entries(plane: Plane) -> None:
         reading = asyncio.create_task(read(call, 1))
         written: list[int] = []
         while not reading.done():
-            written.append(await plane.app.audit.append({"reason": "new"}))
+            written.append(await plane.app.auditing.log.append({"reason": "new"}))
             await asyncio.sleep(0.01)
         assert (await reading)[0] in written
 
 
 async def test_tail_beyond_the_end_and_of_pruned_entries_is_refused(plane: Plane) -> None:
     admin = await plane.sign_in()
-    await plane.app.audit.checkpoint()
+    await plane.app.auditing.log.checkpoint()
     await asyncio.sleep(0.01)
-    await plane.app.audit.append({"reason": "stays"})
-    (prune,) = await plane.app._retention.prune(now_ms(), "user:alice")
+    await plane.app.auditing.log.append({"reason": "stays"})
+    (prune,) = await plane.app.auditing.retention.prune(now_ms(), "user:alice")
     for after, reason in ((2**40, "AFTER_THE_END"), (1, "ENTRIES_PRUNED")):
         async with tail(plane, admin, after) as call:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -78,13 +78,13 @@ async def test_tail_beyond_the_end_and_of_pruned_entries_is_refused(plane: Plane
 
 async def test_person_prunes_with_a_code_after_a_look(plane: Plane) -> None:
     admin = await plane.sign_in()
-    point = await plane.app.audit.checkpoint()
+    point = await plane.app.auditing.log.checkpoint()
     await asyncio.sleep(0.01)
-    await plane.app.audit.append({"reason": "stays"})
+    await plane.app.auditing.log.append({"reason": "stays"})
     request = pb.PruneEntriesRequest(validate_only=True)
     request.before.FromMilliseconds(now_ms() - 1)
     planned = await plane.call(f"{AUDIT}/PruneEntries", request, pb.PruneEntriesResponse, admin)
-    assert (planned.first, planned.last, plane.app.audit.first) == (1, point.size, 1)
+    assert (planned.first, planned.last, plane.app.auditing.log.first) == (1, point.size, 1)
     request.validate_only = False
     alone = (("solward-break-glass", "nobody else is there tonight"),)
     done = await plane.confirmed(f"{AUDIT}/PruneEntries", request, pb.PruneEntriesResponse, admin, alone)

@@ -66,7 +66,7 @@ async def test_report_counts_what_was_done_and_refused(plane: Plane) -> None:
     assert await refused(plane.login(admin, "a wrong password", "000000"))
     data = await made(plane, period(begin - 1000))
     assert data["integrity"]["intact"]
-    assert data["integrity"]["public_key"] == plane.app.audit.public_key.hex()
+    assert data["integrity"]["public_key"] == plane.app.auditing.log.public_key.hex()
     sections = {name: section["rows"] for name, section in data["sections"].items()}
     done = {(row["User"], row["Operation"]): row["Succeeded"] for row in sections["operations"]}
     assert done[admin.name, "HostsService/RevokeHost"] == "1"
@@ -85,8 +85,8 @@ async def test_report_counts_what_was_done_and_refused(plane: Plane) -> None:
 
 async def test_report_of_a_log_that_was_tampered_with_says_so(plane: Plane) -> None:
     admin = await plane.sign_in()
-    number = await plane.app.audit.append({"principal": "alice", "reason": "x"})
-    async with plane.app.engine.begin() as connection:
+    number = await plane.app.auditing.log.append({"principal": "alice", "reason": "x"})
+    async with plane.app.records.engine.begin() as connection:
         edit = text("UPDATE audit_entries SET body = replace(body, 'alice', 'bob') WHERE sequence = :number")
         await connection.execute(edit, {"number": number})
     report = await plane.call(f"{AUDIT}/CreateReport", period(1), pb.Report, admin)
@@ -111,7 +111,9 @@ async def test_reports_are_for_administrators_and_of_true_periods(plane: Plane) 
 
 async def test_schedule_makes_each_report_once_and_keeps_the_newest(plane: Plane, tmp_path: Path) -> None:
     folder, now = tmp_path / "reports", datetime.now(UTC)
-    maker = ReportMaker(plane.app.audit, plane.app._reports._table, ReportSettings(every_days=7, keep=2), folder)
+    maker = ReportMaker(
+        plane.app.auditing.log, plane.app.auditing.reports._table, ReportSettings(every_days=7, keep=2), folder
+    )
     first = await maker.make_due(now)
     assert sorted(path.suffix for path in first) == [".html", ".json", ".pdf"]
     assert {path.stat().st_mode & 0o777 for path in first} == {0o640}
@@ -213,5 +215,5 @@ async def test_log_goes_on_while_a_report_is_made(plane: Plane) -> None:
     caller = auth_pb2.GetCallerRequest()
     while not task.done():
         assert await plane.call("solward.auth.v1.AuthService/GetCaller", caller, auth_pb2.Caller, admin)
-        await plane.app.audit.append({"reason": "meanwhile"})
+        await plane.app.auditing.log.append({"reason": "meanwhile"})
     assert (await task).intact

@@ -46,12 +46,12 @@ async def test_allowed_change_leaves_a_decision_and_an_outcome_of_one_call(plane
 
 async def test_cheap_reads_leave_no_entry(plane: Plane) -> None:
     admin = await plane.sign_in()
-    before = plane.app.audit.size
+    before = plane.app.auditing.log.size
     await plane.call("solward.auth.v1.AuthService/GetCaller", auth_pb2.GetCallerRequest(), auth_pb2.Caller, admin)
     await plane.call(
         "solward.hosts.v1.HostsService/ListHosts", hosts_pb2.ListHostsRequest(), hosts_pb2.ListHostsResponse, admin
     )
-    assert plane.app.audit.size == before
+    assert plane.app.auditing.log.size == before
 
 
 def test_every_change_is_audited_and_every_dangerous_one_wants_a_second_factor() -> None:

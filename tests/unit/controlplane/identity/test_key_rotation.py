@@ -78,7 +78,7 @@ async def test_people_stay_signed_in_over_a_rotation_and_seeds_are_sealed_anew(t
         await asyncio.to_thread(retire, settings, "seed")
     async with control_plane(tmp_path) as plane:
         assert (await whoami(plane, person)).username == person.name
-        row = await UserRepository(plane.app.engine).by_uid(person.uid)
+        row = await UserRepository(plane.app.records.engine).by_uid(person.uid)
         assert row is not None
         assert unseal(load(settings).seed_key, row.uid, row.totp_seed)
     for name in ("token", "seed"):

@@ -1,0 +1,43 @@
+"""What is measured and found: telemetry, what is made of it, and the alerts it raises."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from controlplane.alerts.alertmanager import Alertmanager
+from controlplane.alerts.book import Book
+from controlplane.alerts.engine import AlertEngine
+from controlplane.alerts.findings import Findings
+from controlplane.alerts.notices import Notices
+from controlplane.links.registry import Links
+from controlplane.rooms.records import Records
+from controlplane.settings import Settings
+from controlplane.telemetry.analysis import Analysis
+from controlplane.telemetry.explanations import Explanations
+from controlplane.telemetry.ingest import Ingest
+from controlplane.telemetry.kept_scores import keep_scores
+
+
+class Watching:
+    """Live telemetry and its analysis, findings and alerts.
+
+    Args:
+        busy_hosts: names the hosts on which something was asked for, whose alerts mean less.
+    """
+
+    def __init__(self, settings: Settings, records: Records, links: Links, busy_hosts: Callable[[], set[str]]) -> None:
+        self.ingest = Ingest(settings.live_seconds)
+        self.book = Book(records.alerts)
+        self.notices = Notices(self.book)
+        rules = settings.alerts.in_force()
+        self.alerts = AlertEngine(rules, records.hosts, links, self.ingest, self.book, busy_hosts)
+        self.findings = Findings(records.events, records.alerts, self.alerts)
+        self.analysis = Analysis(self.ingest, self.alerts.take)
+        self.explanations = Explanations(self.ingest)
+        self.alertmanager = Alertmanager(self.book, settings.alertmanager_url.get_secret_value(), settings.trust_domain)
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """Give what goes on in the background."""
+        return [
+            self.alerts.run(), self.findings.run(), self.alertmanager.run(),
+            self.analysis.run(), self.explanations.run(), keep_scores(self.analysis, self.ingest),
+        ]  # fmt: skip
