@@ -47,6 +47,7 @@ gen: $(STAMP)  ## Regenerate gen/ from proto/, and what docs/ and packaging/ rep
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/gen.py
 	$(BIN)/python tools/gen_docs.py
 	$(BIN)/python tools/gen_monitoring.py
+	$(BIN)/python -m tools.gen_dashboards
 
 .PHONY: bench
 bench: $(STAMP)  ## Measure (ONLY=group: one group), write build/bench.json and docs/benchmarks.md

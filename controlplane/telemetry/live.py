@@ -13,6 +13,9 @@ MAX_SERIES = 4096
 GREATEST = 1e15
 
 _DROPPED = Counter("solward_ingest_dropped_samples", "Samples that were not kept, by reason.", ("reason",))
+# Shown from the start: of a count that appears with its first event, the event is not seen.
+for _reason in ("unknown_or_out_of_range", "too_old_for_live"):
+    _DROPPED.labels(_reason)
 
 SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 Floats = NDArray[np.float64]

@@ -1,0 +1,122 @@
+"""Everybody's tools at once: Prometheus scrapes and judges, the dashboards find their data, and people are told."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+from tests.e2e.test_alertmanager import configured, until
+from tests.e2e.test_rolling import faults
+from tests.peers.fixtures import validator_peer
+from tests.support.cluster import About, Cluster, cluster
+from tests.support.dashboards import Asked, ask, queries
+from tests.support.monitoring import Notified, alertmanager, notified, prometheus
+from tests.support.ports import free_ports
+from tests.support.victoria import VictoriaServer
+from tools import gen_monitoring
+
+BOARDS = tuple(sorted(Path("dashboards").glob("*.json")))
+FILL_S = 60.0
+FAILING = {
+    "name": "rpc_failing", "severity": "warning", "summary": "calls fail", "for_seconds": 1, "resolve_seconds": 1,
+    "series": {
+        "series": "solana_rpc_errors", "over": "solana_rpc_requests", "statistic": "ratio", "above": 0.05,
+        "window_seconds": 5,
+    },
+}  # fmt: skip
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def impatient(folder: Path) -> Path:
+    """Write the shipped rules, with seconds where they wait for minutes."""
+    text = re.sub(r"\[5m\]", "[10s]", yaml.safe_dump(gen_monitoring.rules()))
+    path = folder / "rules.yml"
+    path.write_text(re.sub(r"for: \d+m", "for: 1s", text))
+    return path
+
+
+def scraped(folder: Path, metrics_port: int, alertmanager_url: str) -> Path:
+    """Write Prometheus' configuration."""
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump({
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(impatient(folder))],
+        "scrape_configs": [{"job_name": "solward", "static_configs": [{"targets": [f"127.0.0.1:{metrics_port}"]}]}],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager_url.removeprefix("http://")]}]}]},
+    }))  # fmt: skip
+    return path
+
+
+@asynccontextmanager
+async def everything(folder: Path) -> AsyncIterator[tuple[Cluster, str, Notified]]:
+    """Run two hosts that are watched from all sides, VictoriaMetrics as the store, and who watches them."""
+    genesis = time.time() - 3600
+    (folder / "victoria").mkdir()
+    victoria = VictoriaServer(folder / "victoria")
+    async with AsyncExitStack() as stack:
+        await asyncio.to_thread(victoria.start)
+        stack.callback(victoria.kill)
+        told = await stack.enter_async_context(notified())
+        managed = await stack.enter_async_context(alertmanager(folder, configured(folder, told)))
+        outside = await stack.enter_async_context(validator_peer(genesis=genesis))
+        # Nobody listens there: its breaker opens, and that is to be seen.
+        nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+        store = {"victoria_metrics_url": victoria.url}
+        made = await stack.enter_async_context(
+            cluster(folder, store=store, alertmanager_url=nobody, alerts={"rules": [FAILING]})
+        )
+        await made.sign_in()
+        (ws_port,) = free_ports(1)
+        rpc = {
+            "websocket": f"ws://127.0.0.1:{ws_port}", "references": [outside.rpc_url], "reference_period_seconds": 0.5,
+            "methods": [{"name": "getSlot"}, {"name": "getBlock", "period_seconds": 0.25}, {"name": "getSupply"},
+                        {"name": "getBlockHeight"}],
+        }  # fmt: skip
+        about = About(guarded=True, rpc=rpc)
+        await made.add_host("sol-1", about, genesis=genesis, ws_port=ws_port)
+        url = await stack.enter_async_context(prometheus(folder, scraped(folder, made.metrics_port, managed)))
+        yield made, url, told
+
+
+async def empty(session: aiohttp.ClientSession, url: str) -> list[tuple[str, Asked]]:
+    """Give the queries of all dashboards that find nothing."""
+    return [
+        (board.stem, asked)
+        for board in BOARDS
+        for asked in queries(board)
+        if not await ask(session, url, "query", query=asked.expr)
+    ]
+
+
+async def test_every_panel_finds_data_and_a_fault_is_told_and_taken_back(tmp_path: Path) -> None:
+    async with everything(tmp_path) as (made, url, told), aiohttp.ClientSession() as session:
+        host = made.hosts["sol-1"]
+        # Slow and failing calls, so that what shows them has something to show; and a call that is refused.
+        await faults(host, latency_ms={"getBlock": 600}, error_code={"getBlockHeight": -32005})
+        assert (await made.ctl("hosts", "show", "nobody", check=False)).code == 5
+
+        def said(words: str) -> bool:
+            return any(words in str(one) for one in told.slack)
+
+        await until(lambda: said("firing: SolanaRpcErrors"), f"Prometheus' rules tell Slack: {told.slack[-3:]}")
+        deadline = time.monotonic() + FILL_S
+        while (missing := await empty(session, url)) and time.monotonic() < deadline:
+            await asyncio.sleep(1)
+        assert not missing, "\n".join(f"{board}, {asked.panel}: {asked.expr}" for board, asked in missing)
+
+        stored = await made.ctl_json("metrics", "query", "solana_rpc_latency_seconds", "--match", "method=getSlot")
+        assert stored["series"]
+        await faults(host, latency_ms=None, error_code=None)
+        await until(lambda: said("resolved: SolanaRpcErrors"), f"Slack is told of the end: {told.slack[-3:]}")
+
+
+def test_the_dashboards_are_those_that_are_promised() -> None:
+    promised = ["rpc-performance", "system-overview", "validator-health"]
+    assert [path.stem for path in BOARDS] == promised
