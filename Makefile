@@ -59,8 +59,9 @@ deb:  ## Build the Debian packages into build/deb
 	@/usr/bin/python3 tools/make_deb.py
 
 .PHONY: picture
-picture: $(STAMP)  ## Draw docs/live.svg, the README's picture, from a running demo
+picture: $(STAMP)  ## Draw docs/live.svg and docs/dashboards/ from a running demo
 	$(BIN)/python -m tests.demo --picture docs/live.svg
+	$(BIN)/python -m tests.demo --boards docs/dashboards
 
 .PHONY: lock
 lock: $(STAMP)  ## Pin every requirement anew, with hashes

@@ -1,4 +1,5 @@
-"""`python -m tests.demo`: live until Ctrl-C; `--once`: the tour, unattended; `--picture FILE`: the README's picture."""
+"""`python -m tests.demo`: live until Ctrl-C; `--once`: the tour, unattended; `--picture FILE`: the README's picture;
+`--boards FOLDER`: pictures of the dashboards."""
 
 import argparse
 import asyncio
@@ -7,9 +8,10 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
-from tests.demo import live, tour
+from tests.demo import boards, live, tour
 from tests.demo.fleet import demo_fleet
 
 
@@ -18,6 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="take the tour and end")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the live view as SVG and end")
+    parser.add_argument("--boards", type=Path, metavar="FOLDER", help="draw the Grafana dashboards as SVG and end")
     arguments = parser.parse_args()
     if shutil.which("dbus-daemon") is None:
         print("the demo needs dbus-daemon (Debian package dbus): as root, apt-get install dbus", file=sys.stderr)
@@ -46,6 +49,10 @@ async def _demo(arguments: argparse.Namespace) -> None:
             print("the tour is complete")
         elif arguments.picture:
             await live.picture(fleet, arguments.picture)
+        elif arguments.boards:
+            with tempfile.TemporaryDirectory() as folder:
+                made = sorted(Path("dashboards").glob("*.json"))
+                await boards.draw(fleet.metrics_port, made, arguments.boards, Path(folder))
         else:
             with contextlib.suppress(asyncio.CancelledError):
                 await live.watch(fleet)

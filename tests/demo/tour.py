@@ -12,6 +12,7 @@ import yaml
 
 from tests.demo.fleet import GENESIS, HOSTS, LEADER_EVERY
 from tests.support.cluster import METHODS, About, Cluster
+from tests.support.ports import free_ports
 
 SEEN_SECONDS = 20.0
 
@@ -42,9 +43,10 @@ async def sign_in(fleet: Cluster) -> str:
 async def enroll_hosts(fleet: Cluster) -> str:
     """Enroll three hosts with single-use tokens."""
     for name, faults in HOSTS.items():
-        await fleet.add_host(
-            name, About(guarded=True, group="main"), genesis=GENESIS, leader_every=LEADER_EVERY, **faults
-        )
+        (ws_port,) = free_ports(1)
+        rpc = {"websocket": f"ws://127.0.0.1:{ws_port}", "references": [fleet.settings["solana_rpc_url"]]}
+        about = About(guarded=True, group="main", rpc=rpc)
+        await fleet.add_host(name, about, genesis=GENESIS, leader_every=LEADER_EVERY, ws_port=ws_port, **faults)
     hosts = await fleet.ctl_json("hosts", "list")
     expect([host["connected"] for host in hosts] == [True] * len(HOSTS), "every agent is connected", hosts)
     return f"{', '.join(HOSTS)} connected over mTLS"
