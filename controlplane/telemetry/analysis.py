@@ -150,7 +150,7 @@ class Analysis:
         values = np.full(max(self._keys, default=-1) + 1, np.nan)
         for host in self._hosts.values():
             ring = host.feed.ring
-            if ring.newest_second <= host.seen_second or not host.rows:
+            if ring.newest_second == host.seen_second or not host.rows:
                 continue
             host.seen_second = ring.newest_second
             columns, rows = (np.fromiter(part, dtype=np.int64) for part in (host.rows.keys(), host.rows.values()))

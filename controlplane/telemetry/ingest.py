@@ -16,6 +16,9 @@ from controlplane.telemetry.sums import LATENCY, ColumnRows, LatencyHistograms, 
 # How far ahead of ours an agent's clock is believed.
 AHEAD_MS = 60_000
 
+# An agent's clock that goes back by more than this was set back, and is believed.
+STEPPED_BACK_S = 5
+
 # Methods of one host that have a histogram, and label sets of one host that are totalled.
 MAX_METHODS = 128
 MAX_TOTALS = 512
@@ -34,6 +37,7 @@ OWN = ("solana_rpc_health_score", "solana_rpc_host_health_score", "solana_rpc_fl
 
 _SAMPLES = Counter("solward_ingest_samples", "Samples that arrived.")
 _BATCHES = Counter("solward_ingest_batches", "Batches that arrived, by what became of them.", ("outcome",))
+_STEPS = Counter("solward_ingest_clock_steps", "Times that a host's clock was set back.")
 
 
 @dataclass(slots=True)
@@ -109,6 +113,11 @@ class Ingest:
         now = now_ms()
         # A clock that is ahead must not reserve the time until ours has caught up.
         batch.unix_ms = min(batch.unix_ms, now + AHEAD_MS)
+        second = batch.unix_ms // 1000
+        if second < feed.ring.newest_second - STEPPED_BACK_S:
+            # Batches come in the order in which they were made, so this is no late one: the clock was set back.
+            _STEPS.inc()
+            feed.ring.rewind(second)
         columns, values = feed.ring.write(batch, now)
         _SAMPLES.inc(len(batch.values))
         self.histograms.observe(*feed.latencies.pick(columns, values))

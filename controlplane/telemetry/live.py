@@ -142,6 +142,12 @@ class HostRing:
         line[counts] = np.nan_to_num(line[counts])
         np.add.at(line, counts, values[counted].astype(np.float32))
 
+    def rewind(self, second: int) -> None:
+        """Let go of what is after a second: the host's clock was set back."""
+        self._stamps[self._stamps > second] = 0
+        self._grown_second[self._grown_second > second] = second
+        self.newest_second = second
+
     def _growth(self, second: int, row: int, columns: NDArray[np.int64], values: Floats) -> Floats:
         """Put what series grew by a second in the place of how far they have; NaN where that is not known."""
         growing = self._grows[columns]

@@ -5,7 +5,7 @@ import json
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,36 @@ async def test_what_is_not_an_answer_has_its_class(answer: bytes, kind: str) -> 
         sink = await probe(aim(url, SLOT, period_s=0.1), 0.35)
     assert set(sink.errors()) == {kind}
     assert not sink.of("solana_rpc_latency_seconds", method="getSlot")
+
+
+async def test_an_answer_of_a_byte_a_second_times_out_and_holds_up_no_other_method() -> None:
+    serving: list[asyncio.Task[None]] = []
+
+    async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer), suppress(ConnectionError, asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+                asked = json.loads(await reader.readexactly(length))
+                answer = response(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": 1}).encode())
+                dripping = asked["method"] == "getSlot"
+                for part in (answer[at : at + 1] for at in range(len(answer))) if dripping else (answer,):
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(1.0 if dripping else 0)
+
+    server = await asyncio.start_server(
+        lambda *pair: serving.append(asyncio.create_task(answer_one(*pair))), "127.0.0.1", 0
+    )
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        sink = await probe(aim(url, ("getSlot", "getHealth"), period_s=0.25, timeout_s=0.6), 2.1)
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+    assert set(sink.errors()) == {"timeout"}
+    assert 2 <= sink.errors()["timeout"] <= 4
+    assert not sink.of("solana_rpc_latency_seconds", method="getSlot")
+    assert len(sink.of("solana_rpc_latency_seconds", method="getHealth")) >= 6
 
 
 async def test_a_body_without_end_is_cut_off() -> None:

@@ -1,5 +1,6 @@
 """Ingest: each batch once, whatever the agent sends again, and only what the host itself sent."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from solward.hosts.v1 import link_pb2
@@ -82,7 +83,8 @@ def test_batch_from_the_far_future_does_not_blind_the_ring() -> None:
     ring = ingest.feeds[HOST].ring
     assert ring.newest_second <= (now_ms() + AHEAD_MS) // 1000
     shown = ring.window([0], 120)[:, 0]
-    assert [value for value in shown.tolist() if value == value] == [2.0, 1.0]
+    # The clock is right again: what it said of the time to come is let go.
+    assert [value for value in shown.tolist() if value == value] == [2.0]
 
 
 def test_clock_that_is_a_little_ahead_is_believed() -> None:
@@ -103,3 +105,38 @@ def test_methods_that_have_a_histogram_are_bounded() -> None:
         ),
     )
     assert len(list(ingest.histograms.rows.items())) == MAX_METHODS
+
+
+def samples_at(ingest: Ingest, seconds: list[int]) -> list[float]:
+    """Send a second after the other in this order; give the newest minute of the host."""
+    ingest.open(HOST, link_pb2.Hello(spool_id="c" * 32))
+    definition = link_pb2.SeriesDefinition(id=0, name="solana_rpc_slot_lag")
+    for sequence, second in enumerate(seconds, 1):
+        batch = link_pb2.SampleBatch(
+            sequence=sequence, unix_ms=second * 1000, definitions=[definition], series=[0], values=[float(sequence)]
+        )
+        assert ingest.samples(HOST, batch) == sequence
+    shown = ingest.feeds[HOST].ring.window([0], 60)[:, 0]
+    return [value for value in shown.tolist() if value == value]
+
+
+@pytest.mark.parametrize("back_s", [6, 300, 3600, 86_400])
+def test_a_clock_that_is_set_back_is_seen_at_once(back_s: int) -> None:
+    began = 1_700_000_000
+    before, after = list(range(began, began + 30)), list(range(began + 30 - back_s, began + 40 - back_s))
+    shown = samples_at(Ingest(900), before + after)
+    # The newest ten are what the clock says now; of what was before, only what is still earlier is left.
+    assert shown[-10:] == [float(number) for number in range(31, 41)]
+    assert len(shown) == 10 + max(0, 30 - back_s)
+
+
+@pytest.mark.parametrize("ahead_s", [1, 50])
+def test_a_clock_that_is_set_forward_leaves_a_gap(ahead_s: int) -> None:
+    began = now_ms() // 1000 - 1000
+    shown = samples_at(Ingest(900), [began, began + 1, began + 2 + ahead_s, began + 3 + ahead_s])
+    assert shown == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_second_that_is_a_little_before_is_no_step() -> None:
+    began = 1_700_000_000
+    assert samples_at(Ingest(900), [began, began + 1, began, began + 2]) == [3.0, 2.0, 4.0]
