@@ -9,6 +9,8 @@ from google import api
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
+# Ours, and the wires of others that we speak.
+PACKAGES = ("solward", "jito")
 # Where googleapis-common-protos and the protobuf well-known types keep their .proto files.
 INCLUDES = [str(Path(next(iter(api.__path__))).parent.parent), str(Path(grpc_tools.__path__[0]) / "_proto")]
 
@@ -34,13 +36,15 @@ def image(source: Path, target: Path) -> None:
 
 def generate(target: Path) -> None:
     """Write the Python packages into a folder that is emptied first."""
-    shutil.rmtree(target / "solward", ignore_errors=True)
+    for package in PACKAGES:
+        shutil.rmtree(target / package, ignore_errors=True)
     target.mkdir(parents=True, exist_ok=True)
     outputs = ("python_out", "pyi_out", "grpc_python_out", "mypy_grpc_out")
     run(ROOT / "proto", *(f"--{name}={target}" for name in outputs))
-    for folder in [target / "solward", *(p for p in (target / "solward").rglob("*") if p.is_dir())]:
-        (folder / "__init__.py").touch()
-    (target / "solward" / "py.typed").touch()
+    for package in PACKAGES:
+        for folder in [target / package, *(p for p in (target / package).rglob("*") if p.is_dir())]:
+            (folder / "__init__.py").touch()
+        (target / package / "py.typed").touch()
 
 
 def main() -> None:
