@@ -1,7 +1,7 @@
 """Rows of events: findings, and the lines of agents' own logs beside them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from solward.hosts.v1 import link_pb2
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, delete, func, insert, literal, or_, select
@@ -13,7 +13,6 @@ from controlplane.store.marks import take_numbers
 from controlplane.store.tables import events, hosts
 from controlplane.store.turns import take_turns
 
-Position = tuple[int, str, int, int]
 # Events of one millisecond are told apart by so many of their numbers' last digits.
 WITHIN_MS = 1_000_000
 
@@ -87,7 +86,14 @@ class EventRepository:
         return await self._stored(_numbered().where(events.c.number > number).order_by(events.c.number).limit(size))
 
     async def between(
-        self, first: Moment, end: Moment, *, named: Sequence[str] | None, min_severity: int, newest_first: bool, size: int
+        self,
+        first: Moment,
+        end: Moment,
+        *,
+        named: Sequence[str] | None,
+        min_severity: int,
+        newest_first: bool,
+        size: int,
     ) -> list[Stored]:
         """List events and lines of agents' logs of a span of time.
 
@@ -101,7 +107,8 @@ class EventRepository:
         """
         within = events.c.number % WITHIN_MS
         statement = _numbered().where(
-            events.c.unix_ms.between(first.unix_ms, end.unix_ms), events.c.severity >= min_severity, events.c.number > 0,
+            events.c.unix_ms.between(first.unix_ms, end.unix_ms), events.c.severity >= min_severity,
+            events.c.number > 0,
             or_(events.c.unix_ms > first.unix_ms, within >= first.within),
             or_(events.c.unix_ms < end.unix_ms, within < end.within),
         )  # fmt: skip
@@ -125,12 +132,12 @@ class EventRepository:
                 limit = (await connection.execute(newest.offset(of_a_host).limit(1))).scalar()
                 await connection.execute(delete(events).where(mine, events.c.unix_ms <= limit))
 
-    async def _stored(self, statement: Select[tuple[int, str, bytes]]) -> list[Stored]:
+    async def _stored(self, statement: Select[Any]) -> list[Stored]:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(statement)).all()
         return [Stored(number, host, link_pb2.Event.FromString(record)) for number, host, record in rows]
 
 
-def _numbered() -> Select[tuple[int, str, bytes]]:
+def _numbered() -> Select[Any]:
     columns = (events.c.number, hosts.c.name, events.c.record)
     return select(*columns).join(hosts, hosts.c.uid == events.c.host_uid)

@@ -56,7 +56,5 @@ class Listener:
         """Wait for entries; SolwardError TOO_SLOW once some were lost."""
         entries = await self._queue.get()
         if entries is None:
-            raise SolwardError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", "the watcher did not read: begin again"
-            )
+            raise SolwardError(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", "the watcher did not read: begin again")
         return entries
