@@ -93,6 +93,8 @@ class OwnLog:
         if now - told < LINK_AGAIN_S:
             self._link[text] = (told, times + 1)
             return 0
+        if len(self._link) >= WAITING:
+            self._link.clear()
         self._link[text] = (now, 0)
         return times + 1
 

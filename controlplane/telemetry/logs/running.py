@@ -31,7 +31,7 @@ class Logs:
     def __init__(self, settings: LokiSettings, events: EventRepository, marks: MarkRepository, cluster: str) -> None:
         self.feed = LogFeed()
         self.local: LogStore = LocalLogs(events)
-        self.store = self.local
+        self.store: LogStore = self.local
         self._pusher: Pusher | None = None
         if settings.url:
             # One breaker each: who asks too much does not keep lines from getting there.

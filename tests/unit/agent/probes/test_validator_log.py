@@ -8,6 +8,7 @@ import pytest
 
 from agent.host.journald import Chunk, Entry, JournalError
 from agent.logs.clean import MAX_MESSAGE, clean
+from agent.probes import validator_log as module
 from agent.probes.validator_log import Digest, LogProbe, Source
 from common.clock import now_ms
 from tests.peers.validator_log import datapoint
