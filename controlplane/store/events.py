@@ -85,6 +85,14 @@ class EventRepository:
         """List what arrived after the event of a number, lines of agents' logs included, in the order of arrival."""
         return await self._stored(_numbered().where(events.c.number > number).order_by(events.c.number).limit(size))
 
+    async def last_before(self, unix_ms: int) -> int:
+        """Give the number after which every event of a time and later is found, as far as they arrived in order."""
+        first, last = func.min(events.c.number), func.max(events.c.number)
+        numbered = events.c.number > 0
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(select(first).where(events.c.unix_ms >= unix_ms, numbered))).scalar()
+            return found - 1 if found else (await connection.execute(select(last))).scalar() or 0
+
     async def between(
         self,
         first: Moment,

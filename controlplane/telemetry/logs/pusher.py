@@ -116,11 +116,8 @@ class Pusher:
 
     async def _begin(self) -> int:
         mark = await self._marks.get(MARK)
-        if mark is None:
-            # What the store still has is sent too; what it let go of before there was a Loki was not lost by us.
-            first = await self._events.after(0, 1)
-            mark = first[0].number - 1 if first else 0
-        return mark
+        # What Loki would not take any more, or the store let go of before there was a Loki, was not lost on the way.
+        return await self._events.last_before(now_ms() - OLDEST_MS) if mark is None else mark
 
     async def _deliver(self, batch: list[Stored]) -> None:
         """Push a batch; parts of it that Loki refuses are pushed in halves, until what is bad stands alone."""

@@ -158,6 +158,8 @@ async def test_what_is_wholly_refused_does_not_go_on_for_ever(world: Logged) -> 
 
 async def test_what_is_older_than_loki_takes_is_not_sent(world: Logged) -> None:
     before = dropped("too_old")
+    await world.say("sol-1", world.event("of before there was a Loki", 8 * DAY_MS))
+    await world.push()
     await world.say("sol-1", world.event("old", 8 * DAY_MS), world.event("new"))
     await world.push()
     assert (pushed(world), world.peer.refusals, dropped("too_old") - before) == (["new"], [], 1)
