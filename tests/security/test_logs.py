@@ -49,7 +49,7 @@ class World:
         wanted = {"kind": "agent.log", "severity": INFO, "unix_ms": now_ms()} | more
         events = [link_pb2.Event(message=message, **wanted) for message in messages]
         batch = link_pb2.EventBatch(sequence=self.sequence, events=events)
-        await self.plane.app._findings.take(self.machines[host].uid, host, SPOOL, batch)
+        await self.plane.app.watching.findings.take(self.machines[host].uid, host, SPOOL, batch)
 
     async def ask(self, who: Person, **wanted: Any) -> list[str]:
         found, token = [], ""
@@ -68,7 +68,7 @@ class World:
         return invoke(pb.TailLogsRequest(**wanted), metadata=(("authorization", f"Bearer {who.token}"),))
 
     async def until_heard(self, listeners: int = 1) -> None:
-        while len(self.plane.app._logs.feed._listeners) != listeners:
+        while len(self.plane.app.watching.logs.feed._listeners) != listeners:
             await asyncio.sleep(0.01)
 
 
@@ -181,7 +181,7 @@ async def test_a_follower_who_does_not_read_is_told_and_holds_nobody_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "QUEUE", 2)
-    with world.plane.app._logs.feed.listening() as listener:
+    with world.plane.app.watching.logs.feed.listening() as listener:
         for number in range(4):
             await world.say("sol-1", str(number))
         with pytest.raises(Exception, match="did not read"):
@@ -196,12 +196,12 @@ async def test_agents_lines_raise_no_alert_and_crowd_out_no_finding(world: World
     await world.say("sol-1", *flood, severity=CRITICAL)
     assert len(await world.ask(world.admin, page_size=1000)) <= 2 * MAX_LINES_A_MINUTE
     assert MAX_LINES_A_MINUTE < MAX_A_MINUTE
-    assert not world.plane.app._alerts._book.open
+    assert not world.plane.app.watching.book.open
     await world.say("sol-1", "a panic", kind="validator.panic", severity=CRITICAL)
     request = alerts_pb2.ListEventsRequest()
     found = await world.plane.call(f"{ALERTS}/ListEvents", request, alerts_pb2.ListEventsResponse, world.admin)
     assert [one.event.message for one in found.events] == ["a panic"]
-    assert [alert.rule for alert in world.plane.app._alerts._book.open.values()] == ["critical_finding"]
+    assert [alert.rule for alert in world.plane.app.watching.book.open.values()] == ["critical_finding"]
     assert await world.ask(world.admin, kind="validator") == ["a panic"]
 
 
