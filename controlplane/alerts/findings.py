@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 
 # One host's findings that are kept within a minute: an agent thins its own out to far fewer.
 MAX_A_MINUTE = 2_000
-# One agent's own lines within a minute; it keeps to fewer by itself.
-MAX_LINES_A_MINUTE = 240
+# One agent's own lines within a minute: it makes far fewer, unless it was away for long.
+MAX_LINES_A_MINUTE = 1_000
 KEEP_MS = 30 * 86_400_000
 KEEP_OF_A_HOST = 20_000
 KEEP_ALERTS_MS = 90 * 86_400_000
