@@ -49,7 +49,7 @@ class LogsApi(LogsServiceServicer):
     async def QueryLogs(self, request: pb.QueryLogsRequest, context: Context) -> pb.QueryLogsResponse:
         # The first page says until when; else the next ones would be about another hour.
         position = page_position(request, int, int, int)
-        end = request.end_time.ToNanoseconds() if request.HasField("end_time") else now_ms() * NS_OF_MS
+        end = request.end_time.ToNanoseconds() if request.HasField("end_time") else (now_ms() + 1) * NS_OF_MS
         start = request.start_time.ToNanoseconds() if request.HasField("start_time") else end - HOUR_NS
         query = (await self._query(request))._replace(newest_first=not request.oldest_first)
         query = query._replace(start_ns=position[0] if position else start, end_ns=position[1] if position else end)
@@ -72,9 +72,9 @@ class LogsApi(LogsServiceServicer):
                 yield pb.TailLogsResponse(entries=map(_entry, told))
             while True:
                 heard = [entry for entry in await listener.next() if (entry.unix_ns, entry.host) not in known]
-                if not any(map(query.wants, heard)):
+                if not any(map(query._replace(hosts=None).wants, heard)):
                     continue
-                # Anew each time: a grant may have ended, and another still hold the stream open.
+                # Anew each time: a grant may have begun or ended.
                 query = query._replace(hosts=await self._reached(request))
                 if wanted := [entry for entry in heard if query.wants(entry)]:
                     yield pb.TailLogsResponse(entries=map(_entry, wanted))

@@ -70,8 +70,10 @@ def logs(
             fail(f"{field!r} is not NAME=VALUE", USAGE, "for example --field slot=42")
     asked = pb.QueryLogsRequest(
         hosts=map(names.some_host, hosts), min_severity=f"SEVERITY_{severity.upper()}" if severity else None,
-        kind=kind, text=text, fields=fields, start_time=_ago(since), end_time=_ago(until or 0),
+        kind=kind, text=text, fields=fields, start_time=_ago(since),
     )  # fmt: skip
+    if until is not None:
+        asked.end_time.CopyFrom(_ago(until))
     screen = _Screen(form)
     if follow:
         run(context, lambda client: _follow(client, asked, limit, screen))

@@ -1,5 +1,7 @@
 """A Loki over HTTP: one call at a time is watched by a breaker, and none lasts for ever."""
 
+import asyncio
+import base64
 import email.utils
 import math
 import ssl
@@ -48,6 +50,7 @@ class Loki:
         self._url = yarl.URL(settings.url.rstrip("/"))
         self._breaker = Breaker(name)
         self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
 
     async def call(self, path: str, data: bytes | dict[str, str], headers: dict[str, str] | None = None) -> Answer:
         """POST to a path below /loki/api/v1.
@@ -59,9 +62,10 @@ class Loki:
 
         Raises: LogsDown, with the time until another try where Loki named one.
         """
+        session = await self._opened()
         try:
             self._breaker.before()
-            async with self._opened().post(
+            async with session.post(
                 self._url / "loki/api/v1" / path, data=data, headers=headers, allow_redirects=False
             ) as reply:
                 status, body, wait = reply.status, await _read(reply), reply.headers.get("Retry-After", "")
@@ -88,23 +92,29 @@ class Loki:
         if self._session is not None:
             await self._session.close()
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            settings, headers = self._settings, {}
-            if settings.tenant:
-                headers["X-Scope-OrgID"] = settings.tenant
-            if token := settings.token.get_secret_value():
-                headers["Authorization"] = f"Bearer {token}"
-            if settings.user:
-                headers["Authorization"] = aiohttp.encode_basic_auth(
-                    settings.user, settings.password.get_secret_value()
-                )
-            tls = ssl.create_default_context(cafile=settings.ca_file)
-            self._session = aiohttp.ClientSession(
-                headers=headers, connector=aiohttp.TCPConnector(ssl=tls), trust_env=False,
-                timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5),
-            )  # fmt: skip
-        return self._session
+    async def _opened(self) -> aiohttp.ClientSession:
+        async with self._opening:
+            if self._session is None:
+                try:
+                    tls = await asyncio.to_thread(ssl.create_default_context, cafile=self._settings.ca_file)
+                except OSError as error:
+                    why = f"{self._settings.ca_file} cannot be read as PEM ({error.strerror or type(error).__name__})"
+                    raise LogsDown(f"loki.ca_file: {why}") from None
+                self._session = aiohttp.ClientSession(
+                    headers=_headers(self._settings), connector=aiohttp.TCPConnector(ssl=tls), trust_env=False,
+                    timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5),
+                )  # fmt: skip
+            return self._session
+
+
+def _headers(settings: LokiSettings) -> dict[str, str]:
+    headers = {"X-Scope-OrgID": settings.tenant} if settings.tenant else {}
+    if token := settings.token.get_secret_value():
+        headers["Authorization"] = f"Bearer {token}"
+    if settings.user:
+        pair = f"{settings.user}:{settings.password.get_secret_value()}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return headers
 
 
 def retry_after(text: str) -> float | None:

@@ -65,6 +65,7 @@ class Pusher:
 
     async def run(self) -> None:
         """Push until cancelled."""
+        self._whole = time.monotonic()
         _LAG.set_function(self.lag_s)
         try:
             while True:
@@ -98,12 +99,13 @@ class Pusher:
         looked = time.monotonic()
         if self._mark is None:
             self._mark = await self._begin()
-        found = await self._events.after(self._mark, MOST_ENTRIES + 1)
-        if found and found[0].number > self._mark + 1:
-            self._drop("pruned", found[0].number - self._mark - 1)
+        began = self._mark
+        found = await self._events.after(began, MOST_ENTRIES + 1)
         batch = _within_bytes(found[:MOST_ENTRIES])
         if batch:
-            began = self._mark
+            # Counted once, though this push may have to be tried again.
+            self._mark = batch[0].number - 1
+            self._drop("pruned", self._mark - began)
             try:
                 await self._deliver(batch)
             finally:

@@ -19,7 +19,7 @@ class LokiSettings(BaseModel, extra="forbid"):
     url: str = ""
     # Sent as X-Scope-OrgID.
     tenant: Annotated[str, Field(pattern=r"^[a-zA-Z0-9!_.*'()-]{0,150}$")] = ""
-    user: str = ""
+    user: Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]*$")] = ""
     password: Secret = SecretStr("")
     # A bearer token, in place of user and password.
     token: Secret = SecretStr("")

@@ -175,6 +175,11 @@ async def test_what_was_pruned_while_it_waited_is_counted(world: Logged) -> None
     assert dropped("pruned") == before
     await world.say("sol-1", world.event("gone", 7_000), world.event("gone too", 7_000), world.event("there"))
     await world.events.prune(world.now - 6_000, 100)
+    world.peer.status = 503
+    for _ in range(3):
+        with pytest.raises(LogsDown):
+            await world.push()
+    world.peer.status = 0
     await world.push()
     assert dropped("pruned") - before == 2
     assert pushed(world)[-1] == "there"
@@ -208,6 +213,17 @@ async def test_credentials_and_tenant_are_shown_and_never_said(tmp_path: Path) -
     await loki.close()
 
 
+@pytest.mark.parametrize("content", [None, "no PEM"])
+async def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content:
+        path.write_text(content)
+    loki = Loki(LokiSettings(url="https://127.0.0.1:9", ca_file=path), "Loki of another test")
+    with pytest.raises(LogsDown, match=r"loki\.ca_file.*ca\.pem"):
+        await loki.call("push", b"")
+    await loki.close()
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -215,6 +231,7 @@ async def test_credentials_and_tenant_are_shown_and_never_said(tmp_path: Path) -
         ({"url": "http://u:secretword@x"}, "no credentials"),
         ({"url": "http://x/loki/api/v1/push"}, "end before"),
         ({"url": "http://x", "user": "u"}, "go together"),
+        ({"url": "http://x", "user": "u:v", "password": "p"}, "pattern"),
         ({"url": "http://x", "user": "u", "password": "p", "token": "t"}, "in place of"),
         ({"tenant": "t"}, "url is missing"),
         ({"url": "http://x", "tenant": "a\r\nb"}, "pattern"),
