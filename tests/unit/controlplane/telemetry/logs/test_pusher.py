@@ -1,5 +1,7 @@
 """The pusher: everything comes to Loki once and in order, whatever Loki says to it meanwhile."""
 
+import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from controlplane.telemetry.logs.loki import Loki, retry_after
 from controlplane.telemetry.logs.model import LogsDown
 from controlplane.telemetry.logs.pusher import MARK, Pusher
 from controlplane.telemetry.logs.settings import LokiSettings
+from tests.peers.loki import LokiPeer
 from tests.support.logs import CLUSTER, Logged, logged
 
 DAY_MS = 86_400_000
@@ -222,6 +225,28 @@ async def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, content
     with pytest.raises(LogsDown, match=r"loki\.ca_file.*ca\.pem"):
         await loki.call("push", b"")
     await loki.close()
+
+
+async def test_a_server_is_spoken_to_where_its_authority_is_known(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    argv += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.DEVNULL)
+    assert await made.wait() == 0
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    peer = LokiPeer("", "Bearer a-secret")
+    async with peer.serving(tls=tls) as url:
+        for ca_file, calls in ((None, 0), (cert, 1)):
+            loki = Loki(LokiSettings(url=url, ca_file=ca_file, token="a-secret"), "Loki of another test")  # type: ignore[arg-type]
+            if ca_file:
+                headers = {"Content-Type": "application/json"}
+                assert (await loki.call("push", b'{"streams":[]}', headers)).taken
+            else:
+                with pytest.raises(LogsDown, match="Certificate"):
+                    await loki.call("push", b"")
+            assert peer.pushes == calls
+            await loki.close()
 
 
 @pytest.mark.parametrize(
