@@ -25,11 +25,12 @@ from agent.link.auto import AutoLink
 from agent.link.batcher import Batcher
 from agent.link.direct import DirectLink
 from agent.link.spool import Spool
+from agent.own_log import OwnLog
 from agent.probes.base import Probe
 from agent.probes.unit import UnitWatch
 from agent.settings import Settings
 from agent.witness import Witness
-from common import sdnotify
+from common import logs, sdnotify
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,7 @@ class Agent:
         witness = Witness(settings.state_dir, store.load().audit_key)
         self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, witness, about)
         self._link = AutoLink(settings, store, direct, lambda: sdnotify.notify("STATUS=connected"))
+        self._own_log = OwnLog()
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)
         self._probes: list[Probe] = [
             units, *_probes(settings), *_log_probes(settings, store, self._spool, list(allowed.units)),
@@ -78,20 +80,23 @@ class Agent:
         parts: list[Coroutine[Any, Any, None]] = [
             self._link.run(),
             self._batcher.run(),
+            self._own_log.run(self._batcher),
             sdnotify.watchdog(),
             *(probe.run(self._batcher) for probe in self._probes),
         ]
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(part) for part in parts]
-                sdnotify.notify("READY=1")
-                log.info("agent runs", version=VERSION, host=self._link.identity.host)
-                await stop.wait()
-                sdnotify.notify("STOPPING=1")
-                await self._direct.finish(FINISH_SECONDS)
-                for task in tasks:
-                    task.cancel()
+            with logs.tapped(self._own_log):
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(part) for part in parts]
+                    sdnotify.notify("READY=1")
+                    log.info("agent runs", version=VERSION, host=self._link.identity.host)
+                    await stop.wait()
+                    sdnotify.notify("STOPPING=1")
+                    await self._direct.finish(FINISH_SECONDS)
+                    for task in tasks:
+                        task.cancel()
         finally:
+            self._own_log.drain(self._batcher)
             await self._batcher.close_second()
             await self._systemd.close()
             if self._node:

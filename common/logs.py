@@ -2,8 +2,19 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
+from structlog.typing import Processor
+
+
+class NamedLogger(structlog.PrintLogger):
+    """Writes to standard error, and knows whose lines it writes."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
 
 
 def configure(level: str, *, json: bool) -> None:
@@ -25,5 +36,16 @@ def configure(level: str, *, json: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=NamedLogger,
     )
+
+
+@contextmanager
+def tapped(tap: Processor) -> Iterator[None]:
+    """Show every line to one more processor, before it becomes text, for the length of the block."""
+    before: list[Processor] = structlog.get_config()["processors"]
+    structlog.configure(processors=[*before[:-1], tap, before[-1]])
+    try:
+        yield
+    finally:
+        structlog.configure(processors=before)

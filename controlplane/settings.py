@@ -25,6 +25,7 @@ from controlplane.gateway.origins import origin
 from controlplane.identity.oidc.settings import OidcSettings
 from controlplane.networks import network
 from controlplane.secret_refs import resolve
+from controlplane.telemetry.logs.settings import LokiSettings
 from controlplane.telemetry.store.settings import StoreSettings
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
@@ -176,6 +177,9 @@ class Settings(BaseSettings):
     gateway_connections_per_ip: int = Field(256, ge=1, description="of one address, or one /64; proxies are exempt")
     store: StoreSettings = Field(
         StoreSettings(), description="telemetry that is kept: where, how much and how long; see docs/telemetry.md"
+    )
+    loki: LokiSettings = Field(
+        LokiSettings(), description="the Loki that logs are sent to and asked for in, by its url; see docs/logs.md"
     )
     alertmanager_url: SecretUrl = Field(
         SecretStr(""), description="an Alertmanager that is sent every alert; its password is a secret; empty: none"

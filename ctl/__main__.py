@@ -19,6 +19,7 @@ COMMANDS = {
     "validator": ("validator", "Start, stop and restart validators."),
     "controls": ("controls", "Restart or change many hosts, one after the other."),
     "alerts": ("alerts", "What is wrong, and what the logs said."),
+    "logs": ("logs", "What hosts logged, over a range of time or as it comes."),
     "operations": ("operations", "What was asked, how far it has come; pause, abort, retry."),
     "access": ("access", "Who may do what: users, roles, grants, calls to approve."),
     "certs": ("certs", "Client certificates of people and services, and the authorities."),

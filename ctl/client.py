@@ -60,6 +60,8 @@ _OPTIONS = {
     "wait_seconds": "--wait",
     "first_slot": "--from",
     "last_slot": "--to",
+    "start_time": "--since",
+    "end_time": "--until",
 }
 
 

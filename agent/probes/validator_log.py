@@ -1,7 +1,6 @@
 """The log probe: what the validator writes, as series and as events."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from solward.hosts.v1 import link_pb2
 from agent.host.journald import Chunk, Entry, JournalError
 from agent.host.logfile import BEGINNING
 from agent.logs import catalogue, datapoint, findings
+from agent.logs.clean import clean
 from agent.logs.datapoint import Datapoint
 from agent.logs.findings import Finding
 from agent.logs.line import Assembler, Line
@@ -25,10 +25,7 @@ Follow = Callable[[str], AsyncIterator[Chunk]]
 LATE_MS = 60_000
 # The same finding again within this time is counted, and told with the next.
 REPEAT_MS = 10_000
-MAX_MESSAGE = 1_024
 AGAIN_S = (1.0, 30.0)
-# Whoever stands in a URL before "@", and every value of its query, may be a secret.
-_URL_SECRET = re.compile(r"(://)[^\s/@]*@|([?&][\w.-]+=)[^\s&\"']+")
 
 # Names of datapoints that become series or findings.
 KNOWN = catalogue.CATALOGUE.keys() | findings.POINTS.keys()
@@ -211,13 +208,6 @@ def event_of(finding: Finding, text: str, unix_ms: int) -> link_pb2.Event:
         kind=finding.kind, unix_ms=unix_ms, message=clean(text), severity=finding.severity, area=finding.area,
         meaning=finding.meaning, advice=finding.advice, times=1,
     )  # fmt: skip
-
-
-def clean(text: str) -> str:
-    """Cut a message, put it on one line, and take out what may be a secret in its URLs."""
-    return _URL_SECRET.sub(
-        lambda found: f"{found[1] or ''}{found[2] or ''}…", " / ".join(text[:MAX_MESSAGE].split("\n"))
-    )
 
 
 def _words(point: Datapoint) -> str:

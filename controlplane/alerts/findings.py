@@ -1,21 +1,27 @@
-"""Findings as they arrive: kept in the store, once, and then judged."""
+"""Findings and agents' own log lines as they arrive: kept in the store, once; findings are then judged."""
 
 import asyncio
 import time
+from collections.abc import Iterable
 
 import structlog
 from prometheus_client import Counter
 from solward.hosts.v1 import link_pb2
 
 from common.clock import now_ms
+from common.names import AGENT_LOG
 from controlplane.alerts.engine import AlertEngine
 from controlplane.store.alerts import AlertRepository
-from controlplane.store.events import EventRepository
+from controlplane.store.events import EventRepository, Stored
+from controlplane.telemetry.logs.feed import LogFeed
+from controlplane.telemetry.logs.model import entry_of
 
 log = structlog.get_logger(__name__)
 
 # One host's findings that are kept within a minute: an agent thins its own out to far fewer.
 MAX_A_MINUTE = 2_000
+# One agent's own lines within a minute: it makes far fewer, unless it was away for long.
+MAX_LINES_A_MINUTE = 1_000
 KEEP_MS = 30 * 86_400_000
 KEEP_OF_A_HOST = 20_000
 KEEP_ALERTS_MS = 90 * 86_400_000
@@ -26,25 +32,39 @@ _EVENTS = Counter("solward_ingest_events", "Findings that arrived, by what becam
 
 
 class Findings:
-    """Takes batches of findings in."""
+    """Takes batches of events in.
 
-    def __init__(self, repository: EventRepository, alerts: AlertRepository, engine: AlertEngine) -> None:
+    Args:
+        repository: where they are kept.
+        alerts: where alerts are kept, to let go of old ones.
+        engine: judges findings; a line of an agent's own log raises no alert.
+        feed: tells whoever follows.
+    """
+
+    def __init__(
+        self, repository: EventRepository, alerts: AlertRepository, engine: AlertEngine, feed: LogFeed | None = None
+    ) -> None:
         self._repository = repository
         self._alerts = alerts
         self._engine = engine
-        self._room: dict[str, tuple[int, int]] = {}
+        self._feed = feed or LogFeed()
+        # What a host has used of a minute, its findings and its agent's lines apart.
+        self._room: dict[tuple[str, bool], tuple[int, int]] = {}
 
     async def take(self, host_uid: str, host: str, spool_id: str, batch: link_pb2.EventBatch) -> None:
         """Keep a batch and judge it; one that came before changes nothing."""
-        events = list(batch.events)[: self._allowed(host_uid, len(batch.events))]
+        events = self._allowed(host_uid, batch.events)
         _EVENTS.labels("dropped").inc(len(batch.events) - len(events))
         now = now_ms()
         for event in events:
             # A clock that is ahead must not put its findings before everybody's for ever.
-            event.unix_ms = min(event.unix_ms or now, now + AHEAD_MS)
-        if events and await self._repository.add(host_uid, spool_id, batch.sequence, events):
+            event.unix_ms = max(0, min(event.unix_ms or now, now + AHEAD_MS))
+        first = await self._repository.add(host_uid, spool_id, batch.sequence, events) if events else 0
+        if first:
             _EVENTS.labels("kept").inc(len(events))
-            await self._engine.take(host, events)
+            if self._feed.heard:
+                self._feed.publish([entry_of(Stored(first + place, host, one)) for place, one in enumerate(events)])
+            await self._engine.take(host, [event for event in events if event.kind != AGENT_LOG])
 
     async def run(self) -> None:
         """Let go of old findings, and of alerts long over, again and again until cancelled."""
@@ -56,10 +76,15 @@ class Findings:
                 log.exception("what is old could not be let go; trying again")
             await asyncio.sleep(PRUNE_SECONDS)
 
-    def _allowed(self, host_uid: str, wanted: int) -> int:
+    def _allowed(self, host_uid: str, events: Iterable[link_pb2.Event]) -> list[link_pb2.Event]:
         minute = int(time.monotonic() // 60)
-        began, used = self._room.get(host_uid, (minute, 0))
-        used = used if began == minute else 0
-        allowed = max(0, min(wanted, MAX_A_MINUTE - used))
-        self._room[host_uid] = (minute, used + allowed)
+        allowed = []
+        for event in events:
+            own_log = event.kind == AGENT_LOG
+            began, used = self._room.get((host_uid, own_log), (minute, 0))
+            used = used if began == minute else 0
+            if used < (MAX_LINES_A_MINUTE if own_log else MAX_A_MINUTE):
+                allowed.append(event)
+                used += 1
+            self._room[host_uid, own_log] = (minute, used)
         return allowed

@@ -35,6 +35,11 @@ class Reach:
         """Whether it is every host, those to come included."""
         return self._places is None
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Which hosts it is, by resource name, where it is not every one."""
+        return frozenset(self._places or ()) - {""}
+
     def sees(self, host: str) -> bool:
         """Whether it reaches a host, by resource name; the empty name is what is about no host in particular."""
         return self._places is None or host in self._places

@@ -9,6 +9,7 @@ from solward.controls.v1.controls_pb2_grpc import add_ControlsServiceServicer_to
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from solward.hosts.v1.hosts_pb2_grpc import add_HostsServiceServicer_to_server
 from solward.hosts.v1.link_pb2_grpc import add_LinkServiceServicer_to_server
+from solward.metrics.v1.logs_pb2_grpc import add_LogsServiceServicer_to_server
 from solward.metrics.v1.metrics_pb2_grpc import add_MetricsServiceServicer_to_server
 from solward.operations.v1.operations_pb2_grpc import add_OperationsServiceServicer_to_server
 from solward.rpc.v1.rpc_pb2_grpc import add_RpcServiceServicer_to_server
@@ -22,6 +23,7 @@ from controlplane.api.certificates import CertificatesApi
 from controlplane.api.controls import ControlsApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
 from controlplane.api.ledger import Ledger
+from controlplane.api.logs import LogsApi
 from controlplane.api.metrics import MetricsApi
 from controlplane.api.operations import OperationsApi
 from controlplane.api.plans import Operating
@@ -112,9 +114,11 @@ class Answering:
         alerts = AlertsApi(watching.book, watching.alerts, records.alerts, records.events, records.hosts)
         audit = AuditApi(auditing.log, auditing.retention, self.witnesses, records.hosts, auditing.reports)
         metrics = MetricsApi(records.hosts, watching.ingest)
+        logs = LogsApi(records.hosts, watching.logs)
         return (
             lambda server: add_RpcServiceServicer_to_server(rpc, server),
             lambda server: add_AlertsServiceServicer_to_server(alerts, server),
             lambda server: add_AuditServiceServicer_to_server(audit, server),
             lambda server: add_MetricsServiceServicer_to_server(metrics, server),
+            lambda server: add_LogsServiceServicer_to_server(logs, server),
         )

@@ -14,6 +14,7 @@ from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
 from controlplane.store.leases import LeaseRepository
+from controlplane.store.marks import MarkRepository
 from controlplane.store.operations import OperationRepository
 from controlplane.store.redis import RedisStore
 from controlplane.store.redis_sessions import RedisSessions
@@ -36,6 +37,7 @@ class Records:
         self.hosts = HostRepository(engine)
         self.audit = AuditRepository(engine)
         self.alerts, self.events = AlertRepository(engine), EventRepository(engine)
+        self.marks = MarkRepository(engine)
         own_folder = None if settings.shares_store else settings.data_dir
         self.leadership = Leadership(LeaseRepository(engine), own_folder)
         self.operations = OperationRepository(engine, lambda: self.leadership.term)

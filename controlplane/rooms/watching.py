@@ -15,10 +15,11 @@ from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.explanations import Explanations
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.kept_scores import keep_scores
+from controlplane.telemetry.logs.running import Logs
 
 
 class Watching:
-    """Live telemetry and its analysis, findings and alerts.
+    """Live telemetry and its analysis, findings, logs and alerts.
 
     Args:
         busy_hosts: names the hosts on which something was asked for, whose alerts mean less.
@@ -30,7 +31,8 @@ class Watching:
         self.notices = Notices(self.book)
         rules = settings.alerts.in_force()
         self.alerts = AlertEngine(rules, records.hosts, links, self.ingest, self.book, busy_hosts)
-        self.findings = Findings(records.events, records.alerts, self.alerts)
+        self.logs = Logs(settings.loki, records.events, records.marks, settings.trust_domain)
+        self.findings = Findings(records.events, records.alerts, self.alerts, self.logs.feed)
         self.analysis = Analysis(self.ingest, self.alerts.take)
         self.explanations = Explanations(self.ingest)
         self.alertmanager = Alertmanager(self.book, settings.alertmanager_url.get_secret_value(), settings.trust_domain)
@@ -39,5 +41,5 @@ class Watching:
         """Give what goes on in the background."""
         return [
             self.alerts.run(), self.findings.run(), self.alertmanager.run(),
-            self.analysis.run(), self.explanations.run(), keep_scores(self.analysis, self.ingest),
+            self.analysis.run(), self.explanations.run(), keep_scores(self.analysis, self.ingest), self.logs.run(),
         ]  # fmt: skip

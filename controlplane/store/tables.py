@@ -270,6 +270,20 @@ events = Table(
     Column("unix_ms", BigInteger, nullable=False, index=True),
     # The whole Event message, serialized.
     Column("record", LargeBinary, nullable=False),
+    # Counts every event in the order in which they became part of the store.
+    Column("number", BigInteger, nullable=False),
+    # Whether it is a line of an agent's own log rather than a finding.
+    Column("own_log", Boolean, nullable=False, default=False),
+    Index("ix_events_number", "number"),
+    Index("ix_events_host_time", "host_uid", "unix_ms"),
+)
+
+# How far something has come in the row of events' numbers: "events" itself, or whoever reads them.
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )
 
 alerts = Table(

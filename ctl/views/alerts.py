@@ -7,7 +7,7 @@ from solward.hosts.v1 import link_pb2
 from ctl import names
 from ctl.output import cell, safe, when
 
-_STYLES = {
+STYLES = {
     link_pb2.SEVERITY_INFO: "dim",
     link_pb2.SEVERITY_WARNING: "yellow",
     link_pb2.SEVERITY_ERROR: "red",
@@ -20,7 +20,7 @@ NAMED = 5
 def severity(value: link_pb2.Severity) -> str:
     """Draw how grave something is."""
     word = link_pb2.Severity.Name(value).removeprefix("SEVERITY_").lower()
-    return f"[{_STYLES.get(value, '')}]{word}[/]" if value in _STYLES else word
+    return f"[{STYLES.get(value, '')}]{word}[/]" if value in STYLES else word
 
 
 def state(alert: pb.Alert) -> str:

@@ -46,6 +46,7 @@ async def test_paths_that_every_installation_has(tmp_path: Path) -> None:
     async with cluster(tmp_path) as fleet, Rest(fleet.rest_port, fleet.ca_file) as rest:
         assert await rest.get("/health") == 200
         assert await rest.get("/api/rpc/metrics") == 401
+        assert await rest.get("/v1/logs?hosts=hosts/sol-1&fields=a%3Db") == 401
         assert await rest.get("/api/rpc/nothing") == 404
         assert await rest.get("/api/validator/restart") == 405
 

@@ -88,6 +88,7 @@ def test_case_36_every_field_that_sounds_secret_is_marked() -> None:
         "solward.audit.v1.ListEntriesResponse.next_page_token",
         "solward.alerts.v1.ListAlertsRequest.page_token", "solward.alerts.v1.ListAlertsResponse.next_page_token",
         "solward.alerts.v1.ListEventsRequest.page_token", "solward.alerts.v1.ListEventsResponse.next_page_token",
+        "solward.metrics.v1.QueryLogsRequest.page_token", "solward.metrics.v1.QueryLogsResponse.next_page_token",
     }  # fmt: skip
     names = re.compile(r"token|password|secret|proof|codes?$|seed|private|invitation|otpauth|qr_svg")
     pool = {descriptor.file.name: descriptor.file for descriptor in SERVICES}

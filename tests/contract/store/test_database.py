@@ -6,14 +6,17 @@ import traceback
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.util import CommandError
+from solward.hosts.v1 import link_pb2
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.store.database import close_engine, migrate, open_engine
+from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
 from controlplane.store.tables import metadata
 from controlplane.store.users import UserRepository
@@ -67,6 +70,28 @@ async def test_migration_that_fails_leaves_nothing(url: str, monkeypatch: pytest
         async with engine.connect() as connection:
             names = await connection.run_sync(lambda plain: inspect(plain).get_table_names())
         assert names == ["silences"]
+    finally:
+        await close_engine(engine)
+
+
+async def test_events_of_the_version_before_are_numbered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_engine(url)
+    upgrade = command.upgrade
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(command, "upgrade", lambda config, _head: upgrade(config, "0008"))
+            await migrate(engine)
+        await HostRepository(engine).replace("h1", "sol-1", 1)
+        async with engine.begin() as connection:
+            for sequence, unix_ms in enumerate((30, 10, 20)):
+                row = f"('h1', 's', {sequence}, 0, 1, {unix_ms}, :record)"
+                columns = "host_uid, spool_id, sequence, position, severity, unix_ms, record"
+                await connection.execute(text(f"INSERT INTO events ({columns}) VALUES {row}"), {"record": b""})
+        await migrate(engine)
+        events = EventRepository(engine)
+        assert [one.number for one in await events.after(0, 9)] == [1, 2, 3]
+        assert await value(engine, "SELECT unix_ms FROM events WHERE number = 1") == 10
+        assert await events.add("h1", "s", 9, [link_pb2.Event()]) == 4
     finally:
         await close_engine(engine)
 

@@ -7,8 +7,9 @@ from contextlib import suppress
 import pytest
 
 from agent.host.journald import Chunk, Entry, JournalError
+from agent.logs.clean import MAX_MESSAGE, clean
 from agent.probes import validator_log as module
-from agent.probes.validator_log import Digest, LogProbe, Source, clean
+from agent.probes.validator_log import Digest, LogProbe, Source
 from common.clock import now_ms
 from tests.peers.validator_log import datapoint
 from tests.support.sink import Kept
@@ -100,7 +101,7 @@ def test_systemd_and_the_kernel_have_their_own_words() -> None:
     [
         ("http://user:secret@host/x?token=abc&y=1", "http://…@host/x?token=…&y=…".replace("…@", "…")),
         ("no URL at all", "no URL at all"),
-        ("x" * 5000, "x" * module.MAX_MESSAGE),
+        ("x" * 5000, "x" * MAX_MESSAGE),
     ],
 )
 def test_secrets_in_urls_do_not_travel(said: str, kept: str) -> None:

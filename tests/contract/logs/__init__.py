@@ -1,0 +1,1 @@
+"""Log stores: one suite for the state store and for Loki."""
