@@ -286,6 +286,37 @@ marks = Table(
     Column("number", BigInteger, nullable=False),
 )
 
+# Every bundle that was asked for: what it tips counts against its day until it is known not to land.
+bundles = Table(
+    "bundles",
+    metadata,
+    # SHA-256 of its signatures, hexadecimal.
+    Column("uid", String(64), primary_key=True),
+    Column("host_uid", String(32), nullable=False, index=True),
+    Column("strategy", String(63), nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("tip_lamports", BigInteger, nullable=False),
+    # The day (since the epoch, UTC) whose budget pays for it.
+    Column("day", Integer, nullable=False, index=True),
+    Column("ended", Boolean, nullable=False, index=True),
+    # The whole Bundle message, and the transactions while they may be sent again.
+    Column("record", LargeBinary, nullable=False),
+    Column("transactions", LargeBinary, nullable=False),
+    Column("request_key", String(192), unique=True),
+    Column("created_ms", BigInteger, nullable=False, index=True),
+)
+
+# How much may be tipped; one row, "tips".
+tip_budgets = Table(
+    "tip_budgets",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("daily_lamports", BigInteger, nullable=False),
+    Column("bundle_lamports", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("updater", String(128), nullable=False),
+)
+
 alerts = Table(
     "alerts",
     metadata,

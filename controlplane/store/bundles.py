@@ -1,0 +1,201 @@
+"""Rows of bundles, and the budget that pays for their tips.
+
+A tip counts against the day on which its bundle was asked for, from before it is sent until it is known not to land:
+what was promised and what was paid can never be more than the budget, whoever asks at the same time and whatever dies
+in between.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from solward.jito.v1 import jito_pb2 as pb
+from sqlalchemy import Row, Select, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from common.clock import now_ms
+from controlplane.store.tables import bundles, tip_budgets
+from controlplane.store.turns import take_turns
+
+DAY_MS = 86_400_000
+BUNDLES = "bundles/"
+# Their tips were not paid and will not be. Of a bundle of which nothing is known the tip may have been.
+UNPAID = (pb.BUNDLE_STATE_CHECKED, pb.BUNDLE_STATE_EXPIRED, pb.BUNDLE_STATE_FAILED)
+ENDED = (
+    *UNPAID, pb.BUNDLE_STATE_FINALIZED, pb.BUNDLE_STATE_PARTIAL, pb.BUNDLE_STATE_UNKNOWN,
+)  # fmt: skip
+_BUDGET = "tips"
+Position = tuple[int, str]
+
+
+class OverBudget(Exception):
+    """The tip is more than may be tipped now.
+
+    Attributes:
+        budget: as it stands.
+    """
+
+    def __init__(self, budget: pb.Budget) -> None:
+        super().__init__("the tip is over the budget")
+        self.budget = budget
+
+
+class Stored(NamedTuple):
+    """A bundle, whose it is, and its transactions while they may be sent again."""
+
+    bundle: pb.Bundle
+    host_uid: str
+    transactions: list[bytes]
+
+
+class BundleRepository:
+    """Reads and writes bundles and the budget."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def add(
+        self, bundle: pb.Bundle, host_uid: str, transactions: Iterable[bytes], request_key: str | None
+    ) -> Stored | None:
+        """Store a new bundle, its tip reserved.
+
+        Args:
+            request_key: names the request; a second one of the same name is not stored.
+
+        Returns: the bundle that is stored already, by its id or by the request's name; None where this one is new.
+
+        Raises: OverBudget.
+        """
+        created, uid = now_ms(), uid_of(bundle)
+        row = {
+            "uid": uid, "host_uid": host_uid, "strategy": bundle.strategy, "state": bundle.state,
+            "tip_lamports": bundle.tip_lamports, "day": created // DAY_MS, "ended": bundle.state in ENDED,
+            "record": bundle.SerializeToString(), "transactions": _packed(transactions), "request_key": request_key,
+            "created_ms": created,
+        }  # fmt: skip
+        try:
+            async with self._engine.begin() as connection:
+                await take_turns(connection, "tips")
+                known = await _known(connection, uid, request_key)
+                if known:
+                    return known
+                if bundle.state not in UNPAID:
+                    budget = await _budget(connection, created)
+                    if not _affords(budget, bundle.tip_lamports):
+                        raise OverBudget(budget)
+                await connection.execute(insert(bundles).values(**row))
+        except IntegrityError:
+            async with self._engine.connect() as connection:
+                return await _known(connection, uid, request_key)
+        return None
+
+    async def get(self, uid: str) -> Stored | None:
+        """Find a bundle."""
+        async with self._engine.connect() as connection:
+            return await _known(connection, uid, None)
+
+    async def save(self, bundle: pb.Bundle) -> None:
+        """Store a bundle as it stands now; one that has ended is sent no more."""
+        ended = bundle.state in ENDED
+        values = {"state": bundle.state, "ended": ended, "record": bundle.SerializeToString()}
+        if ended:
+            values["transactions"] = b""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(bundles).where(bundles.c.uid == uid_of(bundle)).values(**values))
+
+    async def page(
+        self, host_uids: Iterable[str] | None, strategy: str, before: Position | None, size: int
+    ) -> list[tuple[Position, pb.Bundle]]:
+        """List bundles of some hosts or all, the newest first, each with the key that the next page begins before."""
+        columns = (bundles.c.created_ms, bundles.c.uid, bundles.c.record)
+        statement = select(*columns).order_by(bundles.c.created_ms.desc(), bundles.c.uid.desc()).limit(size)
+        if host_uids is not None:
+            statement = statement.where(bundles.c.host_uid.in_(list(host_uids)))
+        if strategy:
+            statement = statement.where(bundles.c.strategy == strategy)
+        if before:
+            created, uid = before
+            same = (bundles.c.created_ms == created) & (bundles.c.uid < uid)
+            statement = statement.where((bundles.c.created_ms < created) | same)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [((row[0], row[1]), pb.Bundle.FromString(row[2])) for row in rows]
+
+    async def unfinished(self) -> list[Stored]:
+        """List the bundles of which more is to become known, the oldest first."""
+        statement = _whole().where(bundles.c.ended.is_(False)).order_by(bundles.c.created_ms)
+        async with self._engine.connect() as connection:
+            return [_stored(row) for row in (await connection.execute(statement)).all()]
+
+    async def since(self, unix_ms: int) -> list[pb.Bundle]:
+        """List the bundles that were asked for since a time, the oldest first."""
+        statement = select(bundles.c.record).where(bundles.c.created_ms >= unix_ms).order_by(bundles.c.created_ms)
+        async with self._engine.connect() as connection:
+            return [pb.Bundle.FromString(record) for record in (await connection.execute(statement)).scalars()]
+
+    async def budget(self) -> pb.Budget:
+        """Give the budget, and how much of today's is left; nothing may be tipped where none was set."""
+        async with self._engine.connect() as connection:
+            return await _budget(connection, now_ms())
+
+    async def set_budget(self, daily_lamports: int, bundle_lamports: int, updater: str) -> pb.Budget:
+        """Set the budget; what is promised already stays so."""
+        row = {
+            "daily_lamports": daily_lamports, "bundle_lamports": bundle_lamports, "updated_ms": now_ms(),
+            "updater": updater,
+        }  # fmt: skip
+        async with self._engine.begin() as connection:
+            await take_turns(connection, "tips")
+            there = update(tip_budgets).where(tip_budgets.c.name == _BUDGET)
+            if not (await connection.execute(there.values(**row))).rowcount:
+                await connection.execute(insert(tip_budgets).values(name=_BUDGET, **row))
+            return await _budget(connection, now_ms())
+
+
+def uid_of(bundle: pb.Bundle) -> str:
+    """Give a bundle's id."""
+    return bundle.name.removeprefix(BUNDLES)
+
+
+def _affords(budget: pb.Budget, tip: int) -> bool:
+    left = budget.daily_lamports - budget.spent_lamports - budget.reserved_lamports
+    return tip <= left and (not budget.bundle_lamports or tip <= budget.bundle_lamports)
+
+
+async def _budget(connection: AsyncConnection, unix_ms: int) -> pb.Budget:
+    paid = case((bundles.c.ended.is_(True), bundles.c.tip_lamports), else_=0)
+    promised = case((bundles.c.ended.is_(False), bundles.c.tip_lamports), else_=0)
+    sums = select(func.coalesce(func.sum(paid), 0), func.coalesce(func.sum(promised), 0))
+    today = sums.where(bundles.c.day == unix_ms // DAY_MS, bundles.c.state.not_in(UNPAID))
+    spent, reserved = (await connection.execute(today)).one()
+    budget = pb.Budget(spent_lamports=int(spent), reserved_lamports=int(reserved))
+    row = (await connection.execute(select(tip_budgets).where(tip_budgets.c.name == _BUDGET))).first()
+    if row:
+        budget.daily_lamports, budget.bundle_lamports, budget.updater = (
+            row.daily_lamports, row.bundle_lamports, row.updater,
+        )  # fmt: skip
+        budget.update_time.FromMilliseconds(row.updated_ms)
+    return budget
+
+
+async def _known(connection: AsyncConnection, uid: str, request_key: str | None) -> Stored | None:
+    same = bundles.c.uid == uid
+    if request_key:
+        same |= bundles.c.request_key == request_key
+    # Where both are known and differ, the request's own answer comes first.
+    found = _whole().where(same).order_by((bundles.c.request_key == (request_key or "")).desc())
+    row = (await connection.execute(found)).first()
+    return _stored(row) if row else None
+
+
+def _whole() -> Select[tuple[bytes, str, bytes]]:
+    return select(bundles.c.record, bundles.c.host_uid, bundles.c.transactions)
+
+
+def _stored(row: Row[Any]) -> Stored:
+    transactions = pb.SubmitBundleRequest.FromString(row[2]).transactions
+    return Stored(pb.Bundle.FromString(row[0]), row[1], list(transactions))
+
+
+def _packed(transactions: Iterable[bytes]) -> bytes:
+    return pb.SubmitBundleRequest(transactions=transactions).SerializeToString()

@@ -1,0 +1,117 @@
+"""Bundles are stored once, and never promise more than the budget, whoever asks at the same time."""
+
+import asyncio
+
+import pytest
+from solward.jito.v1 import jito_pb2 as pb
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from controlplane.store.bundles import BundleRepository, OverBudget
+
+HOST = "a" * 32
+
+
+@pytest.fixture
+def everywhere(engines: list[AsyncEngine]) -> list[BundleRepository]:
+    return [BundleRepository(engine) for engine in engines]
+
+
+def bundle(number: int, tip: int = 10_000, state: pb.BundleState = pb.BUNDLE_STATE_SENDING, **more: str) -> pb.Bundle:
+    return pb.Bundle(name=f"bundles/{number:064x}", tip_lamports=tip, state=state, **more)
+
+
+async def add(store: BundleRepository, one: pb.Bundle, request: str | None = None) -> pb.Bundle | None:
+    known = await store.add(one, HOST, [b"signed"], request)
+    return known.bundle if known else None
+
+
+async def test_nothing_is_sent_where_no_budget_is_set(everywhere: list[BundleRepository]) -> None:
+    store = everywhere[0]
+    assert (await store.budget()).daily_lamports == 0
+    with pytest.raises(OverBudget) as refused:
+        await add(store, bundle(1))
+    assert refused.value.budget.daily_lamports == 0
+    assert await store.get(f"{1:064x}") is None
+    # What is only checked promises nothing.
+    assert await add(store, bundle(1, state=pb.BUNDLE_STATE_CHECKED)) is None
+
+
+async def test_a_race_of_several_control_planes_never_promises_more_than_the_day_has(
+    everywhere: list[BundleRepository],
+) -> None:
+    await everywhere[0].set_budget(100_000, 0, "user:ann")
+
+    async def one(number: int) -> bool:
+        try:
+            return await add(everywhere[number % len(everywhere)], bundle(number, 30_000)) is None
+        except OverBudget:
+            return False
+
+    assert sum(await asyncio.gather(*map(one, range(12)))) == 3
+    budget = await everywhere[1].budget()
+    assert (budget.reserved_lamports, budget.spent_lamports, budget.updater) == (90_000, 0, "user:ann")
+    assert len(await everywhere[2].unfinished()) == 3
+
+
+async def test_the_same_bundle_or_request_is_one_bundle(everywhere: list[BundleRepository]) -> None:
+    store, other = everywhere[:2]
+    await store.set_budget(100_000, 0, "user:ann")
+    assert await add(store, bundle(1), "user:ann r1") is None
+    again = await add(other, bundle(1, 99_999, strategy="other"), "user:bob r9")
+    assert again is not None
+    assert (again.tip_lamports, again.strategy) == (10_000, "")
+    by_request = await add(other, bundle(2), "user:ann r1")
+    assert by_request is not None
+    assert by_request.name == bundle(1).name
+    assert (await store.budget()).reserved_lamports == 10_000
+
+
+@pytest.mark.parametrize(
+    ("state", "reserved", "spent"),
+    [
+        (pb.BUNDLE_STATE_ACCEPTED, 10_000, 0),
+        (pb.BUNDLE_STATE_LANDED, 10_000, 0),
+        (pb.BUNDLE_STATE_FINALIZED, 0, 10_000),
+        (pb.BUNDLE_STATE_PARTIAL, 0, 10_000),
+        (pb.BUNDLE_STATE_UNKNOWN, 0, 10_000),
+        (pb.BUNDLE_STATE_EXPIRED, 0, 0),
+        (pb.BUNDLE_STATE_FAILED, 0, 0),
+    ],
+)
+async def test_a_tip_counts_until_it_is_known_not_to_be_paid(
+    everywhere: list[BundleRepository], state: pb.BundleState, reserved: int, spent: int
+) -> None:
+    store = everywhere[0]
+    await store.set_budget(100_000, 0, "user:ann")
+    await add(store, bundle(1))
+    await store.save(bundle(1, state=state))
+    budget = await store.budget()
+    assert (budget.reserved_lamports, budget.spent_lamports) == (reserved, spent)
+    kept = await store.get(f"{1:064x}")
+    assert kept is not None
+    assert kept.transactions == ([] if not reserved else [b"signed"])
+
+
+async def test_one_bundle_may_not_tip_more_than_it_may(everywhere: list[BundleRepository]) -> None:
+    store = everywhere[0]
+    await store.set_budget(100_000, 20_000, "user:ann")
+    with pytest.raises(OverBudget):
+        await add(store, bundle(1, 20_001))
+    assert await add(store, bundle(2, 20_000)) is None
+
+
+async def test_pages_are_the_newest_first_and_of_some_hosts(everywhere: list[BundleRepository]) -> None:
+    store = everywhere[0]
+    await store.set_budget(10**9, 0, "user:ann")
+    for number in range(5):
+        await store.add(bundle(number, strategy="arb" if number % 2 else ""), HOST, [], None)
+    await store.add(bundle(9), "b" * 32, [], None)
+    first = await store.page([HOST], "", None, 3)
+    rest = await store.page([HOST], "", first[-1][0], 3)
+    names = [one.name for _, one in first + rest]
+    assert sorted(names) == [bundle(number).name for number in range(5)]
+    assert len(names) == len(set(names))
+    assert len(await store.page(None, "", None, 99)) == 6
+    assert {one.strategy for _, one in await store.page(None, "arb", None, 99)} == {"arb"}
+    assert await store.page([], "", None, 99) == []
+    assert len(await store.since(0)) == 6
