@@ -6,10 +6,10 @@ in between.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from solward.jito.v1 import jito_pb2 as pb
-from sqlalchemy import Row, Select, case, func, insert, select, update
+from sqlalchemy import Select, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -125,7 +125,7 @@ class BundleRepository:
         """List the bundles of which more is to become known, the oldest first."""
         statement = _whole().where(bundles.c.ended.is_(False)).order_by(bundles.c.created_ms)
         async with self._engine.connect() as connection:
-            return [_stored(row) for row in (await connection.execute(statement)).all()]
+            return [_stored(*row) for row in (await connection.execute(statement)).all()]
 
     async def since(self, unix_ms: int) -> list[pb.Bundle]:
         """List the bundles that were asked for since a time, the oldest first."""
@@ -185,16 +185,16 @@ async def _known(connection: AsyncConnection, uid: str, request_key: str | None)
     # Where both are known and differ, the request's own answer comes first.
     found = _whole().where(same).order_by((bundles.c.request_key == (request_key or "")).desc())
     row = (await connection.execute(found)).first()
-    return _stored(row) if row else None
+    return _stored(*row) if row else None
 
 
 def _whole() -> Select[tuple[bytes, str, bytes]]:
     return select(bundles.c.record, bundles.c.host_uid, bundles.c.transactions)
 
 
-def _stored(row: Row[Any]) -> Stored:
-    transactions = pb.SubmitBundleRequest.FromString(row[2]).transactions
-    return Stored(pb.Bundle.FromString(row[0]), row[1], list(transactions))
+def _stored(record: bytes, host_uid: str, transactions: bytes) -> Stored:
+    signed = pb.SubmitBundleRequest.FromString(transactions).transactions
+    return Stored(pb.Bundle.FromString(record), host_uid, list(signed))
 
 
 def _packed(transactions: Iterable[bytes]) -> bytes:
