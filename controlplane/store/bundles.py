@@ -125,7 +125,10 @@ class BundleRepository:
         """List the bundles of which more is to become known, the oldest first."""
         statement = _whole().where(bundles.c.ended.is_(False)).order_by(bundles.c.created_ms)
         async with self._engine.connect() as connection:
-            return [_stored(*row) for row in (await connection.execute(statement)).all()]
+            return [
+                _stored(row.record, row.host_uid, row.transactions)
+                for row in (await connection.execute(statement)).all()
+            ]
 
     async def since(self, unix_ms: int) -> list[pb.Bundle]:
         """List the bundles that were asked for since a time, the oldest first."""
@@ -185,7 +188,7 @@ async def _known(connection: AsyncConnection, uid: str, request_key: str | None)
     # Where both are known and differ, the request's own answer comes first.
     found = _whole().where(same).order_by((bundles.c.request_key == (request_key or "")).desc())
     row = (await connection.execute(found)).first()
-    return _stored(*row) if row else None
+    return _stored(row.record, row.host_uid, row.transactions) if row else None
 
 
 def _whole() -> Select[tuple[bytes, str, bytes]]:
