@@ -41,6 +41,7 @@ from controlplane.api.plans import Operating
 from controlplane.api.rpc import RpcApi
 from controlplane.api.services import SERVICES
 from controlplane.api.snapshots import Snapshots
+from controlplane.api.topics import LiveTopics
 from controlplane.api.validator import ValidatorApi
 from controlplane.audit.log import AuditLog, AuditSettings
 from controlplane.audit.publish import Publisher
@@ -115,6 +116,8 @@ from controlplane.telemetry.expiries import Expiries
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.prometheus import metrics_app
 from controlplane.telemetry.store.running import stored
+from controlplane.telemetry.topic_makers import TopicMakers
+from controlplane.telemetry.topics import Topics
 from controlplane.telemetry.tracing import tracing
 from controlplane.web import GatewayDoor, GatewayKeys, gateway_site, serve_site
 
@@ -247,7 +250,8 @@ class App:
         approvers = Approvers(users, roles)
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts, approvers)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
-        metrics_api = MetricsApi(hosts, ingest)
+        topics = Topics(TopicMakers(ingest, self._analysis, lambda: alert_book.open).by_kind())
+        metrics_api = MetricsApi(hosts, ingest, LiveTopics(hosts, topics))
         audit_api = AuditApi(self.audit, self._retention, self._witnesses, hosts, self._reports)
         self.servers = Servers(
             settings,
