@@ -250,7 +250,7 @@ class App:
         approvers = Approvers(users, roles)
         operations_api = OperationsApi(stored_operations, board, self.operations, hosts, approvers)
         alerts_api = AlertsApi(alert_book, self._alerts, stored_alerts, found, hosts)
-        topics = Topics(TopicMakers(ingest, self._analysis, lambda: alert_book.open).by_kind())
+        self._topics = topics = Topics(TopicMakers(ingest, self._analysis, lambda: alert_book.open).by_kind())
         metrics_api = MetricsApi(hosts, ingest, LiveTopics(hosts, topics))
         audit_api = AuditApi(self.audit, self._retention, self._witnesses, hosts, self._reports)
         self.servers = Servers(

@@ -127,7 +127,7 @@ class LiveDoor:
         return ws
 
     def _token(self, request: web.Request) -> str:
-        if request.headers.getall(hdrs.UPGRADE, ()) == []:
+        if hdrs.UPGRADE not in request.headers:
             words, upgrade = "this path is for WebSockets: docs/live.md", {"Upgrade": "websocket"}
             code = grpc.StatusCode.FAILED_PRECONDITION
             raise GatewayError(code, "UPGRADE_WANTED", words, http_status=426, headers=upgrade)

@@ -80,6 +80,11 @@ class Topics:
         self._beats = [_Beat() for _ in range(BEATS)]
         self._watchers: Counter[int] = Counter(dict.fromkeys(range(BEATS), 0))
 
+    @property
+    def watchers(self) -> int:
+        """How many streams are watching."""
+        return self._watchers.total()
+
     async def watch(
         self, names: list[Topic], view: Callable[[], Awaitable[View]]
     ) -> AsyncGenerator[pb.WatchTopicsResponse, None]:
