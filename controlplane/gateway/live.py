@@ -4,11 +4,12 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from aiohttp import WSMsgType, hdrs, web
+from aiohttp import hdrs, web
 
 from common.breaker import Breaker
 from common.errors import SolwardError
@@ -18,8 +19,9 @@ from controlplane.gateway.errors import GatewayError, bad_request
 from controlplane.gateway.headers import Metadata
 from controlplane.gateway.live_access import Pass, Passes
 from controlplane.gateway.live_feeds import Feeds
-from controlplane.gateway.live_socket import NOT_ALLOWED, SOCKETS, TOO_MANY, Socket
+from controlplane.gateway.live_socket import CLOSE_S, NOT_ALLOWED, SOCKETS, Socket
 from controlplane.gateway.origins import Origins
+from controlplane.gateway.site import hand_over
 
 PATH = "/api/rpc/ws"
 # What a client offers as subprotocol, and beside it its token where it can set no header: never in the URL, which is
@@ -76,55 +78,80 @@ class LiveDoor:
         self._sessions = sessions
         self._origins = origins
         self._limits = limits or LiveLimits()
+        self.message_bytes = self._limits.message_bytes
         self._breaker = Breaker("the control plane, for live topics", longest_s=5.0)
         self._feeds = Feeds(channel, self._breaker)
         self._passes = Passes(channel, self._breaker, self._changed)
 
     async def running(self, _: web.Application) -> AsyncIterator[None]:
         """Look after credentials while the application runs."""
-        asking = asyncio.create_task(self._passes.keep_asking(), name="live access")
+        tasks = [
+            asyncio.create_task(self._passes.keep_asking(), name="live access"),
+            asyncio.create_task(self._keep_looking(), name="live pings"),
+        ]
         yield
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._feeds.close()
         self._breaker.close()
 
     async def shut(self, _: web.Application) -> None:
         """Send every client away, because the gateway ends."""
-        sockets = self._passes.sockets()
-        for socket in sockets:
+        for socket in self._passes.sockets():
             socket.close(1001, "the gateway ends; come again")
-        await asyncio.gather(*(socket.closed() for socket in sockets))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._passes.empty()
+        for socket in self._passes.sockets():
+            socket.abort()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one client to its end."""
         token = self._token(request)
         metadata = [pair for pair in self._metadata(request) if pair[0] in _OWN]
         metadata.append(("authorization", f"Bearer {token}"))
-        async with self._passes.using(token, metadata) as access:
+        access = await self._passes.hold(token, metadata)
+        try:
             self._must_have_room(access)
-            # Without compression: it would cost memory for each socket, and tell of secrets by lengths.
-            ws = web.WebSocketResponse(
-                protocols=(PROTOCOL,),
-                compress=False,
-                heartbeat=self._limits.ping_s,
-                max_msg_size=self._limits.message_bytes,
-            )
+            ws = web.WebSocketResponse(protocols=(PROTOCOL,), compress=False)
             if request.transport is None or not ws.can_prepare(request).ok:
                 raise bad_request("this is no WebSocket handshake of version 13")
             # Counted before the handshake is awaited, so that a burst does not pass the limit.
-            socket = Socket(ws, request.transport, access)
-            access.sockets.add(socket)
-            SOCKETS.inc()
-            try:
-                await ws.prepare(request)
-                await self._listen(ws, socket)
-            finally:
-                SOCKETS.dec()
-                access.sockets.discard(socket)
-                self._feeds.part(socket, list(socket.topics))
-                await socket.closed()
-        return ws
+            socket = Socket(request.transport, access, self, self._limits.burst)
+        except BaseException:
+            self._passes.release(access)
+            raise
+        access.sockets.add(socket)
+        SOCKETS.inc()
+        try:
+            # Without compression: it would cost memory for each socket, and tell of secrets by lengths.
+            await ws.prepare(request)
+        except BaseException:
+            self.gone(socket)
+            raise
+        # What aiohttp keeps for each request and its answer would be most of a socket's memory.
+        transport, request.protocol.transport = request.transport, None
+        hand_over(transport, socket)
+        # To the HTTP server the client has gone, and whoever served it is cancelled.
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def pays(self, socket: Socket, now: float) -> bool:
+        """Whether a client may send one more frame."""
+        limits = self._limits
+        socket.left = min(limits.burst, socket.left + (now - socket.paid) * limits.messages_per_s) - 1
+        socket.paid = now
+        return socket.left >= 0
+
+    def gone(self, socket: Socket) -> None:
+        """Forget a socket whose connection is over."""
+        access = socket.access
+        if socket in access.sockets:
+            SOCKETS.dec()
+            access.sockets.discard(socket)
+            self._feeds.part(socket, list(socket.topics))
+            self._passes.release(access)
 
     def _token(self, request: web.Request) -> str:
         if hdrs.UPGRADE not in request.headers:
@@ -154,23 +181,19 @@ class LiveDoor:
             words = f"{access.caller} has {self._limits.sockets} sockets already"
             raise GatewayError(grpc.StatusCode.RESOURCE_EXHAUSTED, "LIVE_SOCKETS", words)
 
-    async def _listen(self, ws: web.WebSocketResponse, socket: Socket) -> None:
-        clock = asyncio.get_running_loop().time
-        left, before = self._limits.burst, clock()
-        async for message in ws:
-            now = clock()
-            left, before = min(self._limits.burst, left + (now - before) * self._limits.messages_per_s), now
-            left -= 1
-            if left < 0:
-                socket.close(TOO_MANY, f"more than {self._limits.messages_per_s:g} messages a second")
-                return
-            if message.type is WSMsgType.BINARY:
-                socket.close(1003, "messages are JSON in text frames")
-                return
-            if message.type is WSMsgType.TEXT:
-                await self._take(socket, message.data)
+    async def _keep_looking(self) -> None:
+        """Ask those who say nothing whether they are there, for ever."""
+        while True:
+            await asyncio.sleep(self._limits.ping_s / 6)
+            now = asyncio.get_running_loop().time()
+            for socket in self._passes.sockets():
+                if socket.asked and now - socket.heard > self._limits.ping_s * 1.5:
+                    socket.abort()
+                elif not socket.asked and now - socket.heard > self._limits.ping_s:
+                    socket.ping()
 
-    async def _take(self, socket: Socket, text: str) -> None:
+    async def take(self, socket: Socket, text: str) -> None:
+        """Do what a message asks for."""
         echo: dict[str, Any] = {}
         try:
             wish = _read(text)

@@ -1,8 +1,7 @@
 """Who may watch: the control plane's word on each credential, asked for again while sockets are open."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
@@ -74,6 +73,7 @@ class Passes:
         self._breaker = breaker
         self._changed = changed
         self._all: dict[str, Pass] = {}
+        self._emptied = asyncio.Event()
 
     def sockets(self) -> list[Socket]:
         """List every socket."""
@@ -83,18 +83,29 @@ class Passes:
         """Count a caller's sockets, of all its credentials."""
         return sum(len(one.sockets) for one in self._all.values() if one.caller == caller)
 
-    @asynccontextmanager
-    async def using(self, token: str, metadata: Metadata) -> AsyncIterator[Pass]:
-        """Hold a credential's pass for the length of a block; raises as `ask` does."""
+    async def hold(self, token: str, metadata: Metadata) -> Pass:
+        """Let a credential in, for one more user; raises as `ask` does."""
         one = self._all.setdefault(token, Pass(token, metadata))
         one.users += 1
         try:
             await self.ask(one)
-            yield one
-        finally:
-            one.users -= 1
-            if not one.users:
-                del self._all[token]
+        except BaseException:
+            self.release(one)
+            raise
+        return one
+
+    def release(self, one: Pass) -> None:
+        """Let go of a credential; it is forgotten with its last user."""
+        one.users -= 1
+        if not one.users:
+            del self._all[one.token]
+            self._emptied.set()
+
+    async def empty(self) -> None:
+        """Wait until there is no credential."""
+        while self._all:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     async def ask(self, one: Pass, topics: Iterable[str] = ()) -> None:
         """Know what a credential may watch: by the word that is still good, or by asking.

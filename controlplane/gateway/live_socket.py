@@ -1,11 +1,13 @@
-"""One WebSocket of the live door, and what it costs when its client does not read."""
+"""One WebSocket of the live door, as lean as ten thousand of them must be, and what it costs if nobody reads it."""
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Protocol
 
-from aiohttp import web
 from prometheus_client import Counter, Gauge
+from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 
 if TYPE_CHECKING:
     from controlplane.gateway.live_access import Pass
@@ -17,7 +19,8 @@ SIGNED_OUT, NOT_ALLOWED, TOO_MANY, UNCERTAIN = 4401, 4403, 4429, 4503
 UNSENT_BYTES = 32_768
 # A socket that is behind for so long is closed.
 BEHIND_S = 5.0
-_CLOSE_S = 3.0
+# A client may take so long to answer a close.
+CLOSE_S = 3.0
 _TEXT = 0x81
 
 SOCKETS = Gauge("solward_live_sockets", "WebSockets of the live door that are open.")
@@ -36,27 +39,55 @@ def wire(text: str) -> bytes:
     return bytes((_TEXT, 127)) + size.to_bytes(8, "big") + body
 
 
-class Socket:
-    """A client's socket.
+class Owner(Protocol):
+    """Who a socket belongs to."""
+
+    message_bytes: int
+
+    def pays(self, socket: "Socket", now: float) -> bool:
+        """Whether a client may send one more frame."""
+
+    def take(self, socket: "Socket", text: str) -> Awaitable[None]:
+        """Do what a message asks for."""
+
+    def gone(self, socket: "Socket") -> None:
+        """Forget a socket whose connection is over."""
+
+
+class Socket(asyncio.Protocol):
+    """A client's socket, from the end of its handshake on.
 
     Args:
-        ws: prepared.
         transport: the connection below it.
         access: whose credential opened it.
+        owner: whom it belongs to.
 
     Attributes:
         topics: what it is subscribed to, and among whom.
+        heard: when the client last sent anything, by the loop's clock.
+        left: how many frames it may send at once, as it stood at the time `paid`.
+        asked: whether it was asked if it is still there, and has not answered.
     """
 
-    __slots__ = ("_behind_since", "_closing", "_transport", "_ws", "access", "topics")
+    __slots__ = (
+        "_behind_since", "_closing", "_frames", "_messages", "_owner", "_parts", "_transport", "_work",
+        "access", "asked", "heard", "left", "paid", "topics",
+    )  # fmt: skip
 
-    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport, access: "Pass") -> None:
-        self._ws = ws
+    def __init__(self, transport: asyncio.Transport, access: "Pass", owner: Owner, left: float) -> None:
         self._transport = transport
+        self._owner = owner
         self._behind_since = 0.0
-        self._closing: asyncio.Task[None] | None = None
+        self._closing: asyncio.TimerHandle | None = None
+        self._frames: FrameProtocol | None = None
+        self._parts = ""
+        self._messages: deque[str] | None = None
+        self._work: asyncio.Task[None] | None = None
         self.access = access
         self.topics: dict[str, Crowd] = {}
+        self.heard = self.paid = asyncio.get_running_loop().time()
+        self.left = left
+        self.asked = False
 
     def push(self, frame: bytes, now: float) -> None:
         """Send a frame, without waiting; one that is behind gets a later one, or is closed.
@@ -84,21 +115,81 @@ class Socket:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         self.push(wire(text), asyncio.get_running_loop().time())
 
+    def ping(self) -> None:
+        """Ask whether the client is still there."""
+        if not self._closing:
+            self.asked = True
+            self._transport.write(bytes((0x89, 0)))
+
     def close(self, code: int, words: str) -> None:
         """Begin to close, and say why."""
         if self._closing is None:
             CLOSED.labels(str(code)).inc()
-            self._closing = asyncio.create_task(self._close(code, words))
+            self._transport.write(self._parser().close(code, words))
+            self._closing = asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
 
-    async def closed(self) -> None:
-        """Wait until a close that has begun is over."""
-        if self._closing:
-            await asyncio.gather(self._closing, return_exceptions=True)
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._transport.abort()
 
-    async def _close(self, code: int, words: str) -> None:
+    def data_received(self, data: bytes) -> None:
+        """Take in what the client sent."""
+        self.heard, self.asked = asyncio.get_running_loop().time(), False
+        frames = self._parser()
+        frames.receive_bytes(data)
         try:
-            async with asyncio.timeout(_CLOSE_S):
-                # A close frame has room for 123 bytes of reason.
-                await self._ws.close(code=code, message=words.encode()[:120])
-        except TimeoutError:
-            self._transport.abort()
+            for frame in frames.received_frames():
+                if not self._owner.pays(self, self.heard):
+                    self.close(TOO_MANY, "too many messages: see docs/live.md")
+                    return
+                if self._closing and frame.opcode is not Opcode.CLOSE:
+                    continue
+                self._frame(frame.opcode, frame.payload, whole=frame.message_finished)
+        except ParseFailed as error:
+            self.close(error.code, str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything."""
+        if self._closing:
+            self._closing.cancel()
+        if self._work:
+            self._work.cancel()
+        self._owner.gone(self)
+
+    def _frame(self, opcode: Opcode, payload: Any, *, whole: bool) -> None:
+        if opcode is Opcode.PING:
+            if self._transport.get_write_buffer_size() <= UNSENT_BYTES:
+                self._transport.write(self._parser().pong(bytes(payload)))
+        elif opcode is Opcode.CLOSE:
+            if not self._closing:
+                self._transport.write(self._parser().close(payload[0]))
+            self._transport.close()
+        elif opcode is Opcode.BINARY:
+            self.close(1003, "messages are JSON in text frames")
+        elif opcode is Opcode.TEXT:
+            self._parts += payload
+            if len(self._parts) > self._owner.message_bytes:
+                self.close(1009, f"a message has at most {self._owner.message_bytes} bytes")
+            elif whole:
+                self._message()
+
+    def _message(self) -> None:
+        if self._messages is None:
+            self._messages = deque()
+        self._messages.append(self._parts)
+        self._parts = ""
+        if self._work is None:
+            self._work = asyncio.create_task(self._do(self._messages), name="live message")
+
+    async def _do(self, messages: deque[str]) -> None:
+        # One after the other, as they came.
+        try:
+            while messages:
+                await self._owner.take(self, messages.popleft())
+        finally:
+            self._work = self._messages = None
+
+    def _parser(self) -> FrameProtocol:
+        if self._frames is None:
+            self._frames = FrameProtocol(client=False, extensions=[])
+        return self._frames

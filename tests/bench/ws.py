@@ -26,7 +26,7 @@ from tests.support.programs import BIN
 CLIENTS, PEOPLE = 10_000, 40
 WARM_S, MEASURED_S = 10.0, 30.0
 # So many hosts make a fleet frame of 1 KB.
-HOSTS = 6
+HOSTS = 8
 
 
 async def run() -> list[Row]:
