@@ -157,8 +157,9 @@ async def test_unsubscribed_is_silent_and_nobody_watching_is_no_work(plane: Plan
 
 async def test_a_client_that_does_not_read_is_closed_and_holds_nobody_up(plane: Plane) -> None:
     person = await plane.sign_in("viewer")
-    for number in range(300):
-        Samples(plane.app._ingest, f"h{number}").send()
+    # A large frame: what the kernels keep for a client is filled sooner.
+    for number in range(500):
+        Samples(plane.app._ingest, f"h{number}-{'x' * 50}").send()
     context = ssl.create_default_context(cadata=plane.installation.ca.pem)
     raw = sockets.socket()
     # What the kernels keep for a client is no business of the door; here it is little.
