@@ -131,7 +131,7 @@ class Feeds:
                     if await self._follow(feed):
                         wait_s = _RETRY_S
                 except BreakerOpen as error:
-                    wait_s = error.retry_s
+                    wait_s = max(_RETRY_S, error.retry_s)
                 except Exception:
                     log.exception("a live feed failed; beginning anew", topics=list(feed.crowds)[:10])
                 await asyncio.sleep(min(wait_s, _LONGEST_RETRY_S) * random.uniform(0.8, 1.2))  # noqa: S311

@@ -121,9 +121,17 @@ class Socket(asyncio.Protocol):
             self.asked = True
             self._transport.write(bytes((0x89, 0)))
 
-    def close(self, code: int, words: str) -> None:
-        """Begin to close, and say why."""
+    def close(self, code: int, words: str, *, deaf: bool = False) -> None:
+        """Begin to close.
+
+        Args:
+            code: the close code.
+            words: why.
+            deaf: read nothing more of what the client sends, not even its answer.
+        """
         if self._closing is None:
+            if deaf:
+                self._transport.pause_reading()
             CLOSED.labels(str(code)).inc()
             self._transport.write(self._parser().close(code, words))
             self._closing = asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
@@ -140,13 +148,13 @@ class Socket(asyncio.Protocol):
         try:
             for frame in frames.received_frames():
                 if not self._owner.pays(self, self.heard):
-                    self.close(TOO_MANY, "too many messages: see docs/live.md")
+                    self.close(TOO_MANY, "too many messages: see docs/live.md", deaf=True)
                     return
                 if self._closing and frame.opcode is not Opcode.CLOSE:
                     continue
                 self._frame(frame.opcode, frame.payload, whole=frame.message_finished)
         except ParseFailed as error:
-            self.close(error.code, str(error))
+            self.close(error.code, str(error), deaf=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything."""
@@ -169,7 +177,7 @@ class Socket(asyncio.Protocol):
         elif opcode is Opcode.TEXT:
             self._parts += payload
             if len(self._parts) > self._owner.message_bytes:
-                self.close(1009, f"a message has at most {self._owner.message_bytes} bytes")
+                self.close(1009, f"a message has at most {self._owner.message_bytes} bytes", deaf=True)
             elif whole:
                 self._message()
 
