@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 SIGNED_OUT, NOT_ALLOWED, TOO_MANY, UNCERTAIN = 4401, 4403, 4429, 4503
 # While more than this is unsent, a frame is left out: the next one is newer anyway.
 UNSENT_BYTES = 32_768
+# The kernel keeps as much again for itself, and without this up to megabytes.
+_KERNEL_BYTES = 65_536
 # A socket that is behind for so long is closed.
 BEHIND_S = 5.0
 # A client may take so long to answer a close.
@@ -76,6 +79,7 @@ class Socket(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport, access: "Pass", owner: Owner, left: float) -> None:
         self._transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
         self._owner = owner
         self._behind_since = 0.0
         self._closing: asyncio.TimerHandle | None = None
