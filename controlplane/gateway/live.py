@@ -114,6 +114,7 @@ class LiveDoor:
         access = await self._passes.hold(token, metadata)
         try:
             self._must_have_room(access)
+            # Without compression: it would cost memory for each socket, and tell of secrets by lengths.
             ws = web.WebSocketResponse(protocols=(PROTOCOL,), compress=False)
             if request.transport is None or not ws.can_prepare(request).ok:
                 raise bad_request("this is no WebSocket handshake of version 13")
@@ -125,7 +126,6 @@ class LiveDoor:
         access.sockets.add(socket)
         SOCKETS.inc()
         try:
-            # Without compression: it would cost memory for each socket, and tell of secrets by lengths.
             await ws.prepare(request)
         except BaseException:
             self.gone(socket)
@@ -222,7 +222,7 @@ class LiveDoor:
         for topic in new:
             if topic not in allowed:
                 self._refuse(socket, topic, echo)
-        if allowed and not self._feeds.have_room():
+        if not self._feeds.have_room(socket.access.view, allowed):
             words = "too many topics are watched by all together; try again later"
             raise GatewayError(grpc.StatusCode.RESOURCE_EXHAUSTED, "LIVE_FULL", words)
         self._feeds.join(socket, allowed)

@@ -75,19 +75,18 @@ class Feeds:
         self._feeds: set[Feed] = set()
         self._crowds: dict[tuple[str, str], list[Crowd]] = {}
 
-    def have_room(self) -> bool:
-        """Whether one more feed may be begun."""
-        return len(self._feeds) < FEEDS
+    def have_room(self, view: str, topics: Iterable[str]) -> bool:
+        """Whether one more socket may watch topics: by feeds that there are, or by one more."""
+        return len(self._feeds) < FEEDS or all(self._crowd(view, topic) for topic in topics)
 
     def join(self, socket: Socket, topics: Iterable[str]) -> None:
         """Put a socket among those who watch topics; those of them that no feed carries yet come by a new one."""
         feed = Feed(socket.access.view)
         for topic in topics:
-            crowds = self._crowds.setdefault((feed.view, topic), [])
-            crowd = next((one for one in crowds if len(one.members) < CROWD), None)
+            crowd = self._crowd(feed.view, topic)
             if crowd is None:
                 crowd = feed.crowds[topic] = Crowd(topic, feed)
-                crowds.append(crowd)
+                self._crowds.setdefault((feed.view, topic), []).append(crowd)
             crowd.members[socket] = None
             socket.topics[topic] = crowd
         if feed.crowds:
@@ -110,6 +109,10 @@ class Feeds:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _crowd(self, view: str, topic: str) -> Crowd | None:
+        """Find a crowd that has room."""
+        return next((one for one in self._crowds.get((view, topic), ()) if len(one.members) < CROWD), None)
 
     def _dissolve(self, crowd: Crowd) -> None:
         # Whoever comes later begins another: this feed may be begun anew without the topic.
@@ -152,6 +155,11 @@ class Feeds:
                     return any_came
                 self._breaker.succeeded()
                 any_came = True
+                if response.view != feed.view:
+                    # The credential that carries it sees something else now. What its fellows see must be asked, and
+                    # one of those who stay has to carry it.
+                    self._doubt(feed)
+                    return False
                 await self._hand_on(feed, response)
         except TimeoutError:
             self._breaker.failed()
@@ -168,10 +176,6 @@ class Feeds:
     async def _hand_on(self, feed: Feed, response: pb.WatchTopicsResponse) -> None:
         crowd = feed.crowds.get(response.topic)
         if crowd is None:
-            return
-        if response.view != feed.view:
-            # The credential that carries it sees something else now; what its fellows see must be asked.
-            self._doubt(feed)
             return
         frame, now = wire(response.frame), asyncio.get_running_loop().time()
         for place, socket in enumerate(list(crowd.members)):

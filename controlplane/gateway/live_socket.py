@@ -7,12 +7,15 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
+import structlog
 from prometheus_client import Counter, Gauge
 from wsproto.frame_protocol import FrameProtocol, Opcode, ParseFailed
 
 if TYPE_CHECKING:
     from controlplane.gateway.live_access import Pass
     from controlplane.gateway.live_feeds import Crowd
+
+log = structlog.get_logger(__name__)
 
 # Close codes of our own; 1000 to 1013 mean what RFC 6455 says.
 SIGNED_OUT, NOT_ALLOWED, TOO_MANY, UNCERTAIN = 4401, 4403, 4429, 4503
@@ -198,6 +201,9 @@ class Socket(asyncio.Protocol):
         try:
             while messages:
                 await self._owner.take(self, messages.popleft())
+        except Exception:
+            log.exception("a message of a live client could not be taken")
+            self.close(1011, "the gateway failed")
         finally:
             self._work = self._messages = None
 
