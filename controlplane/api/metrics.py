@@ -1,11 +1,16 @@
 """metrics.v1: stored telemetry, and how the control plane itself fares."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
 from solward.metrics.v1 import metrics_pb2 as pb
+from solward.metrics.v1 import topics_pb2
 from solward.metrics.v1.metrics_pb2_grpc import MetricsServiceServicer
 
 from common.breaker import Breaker, breakers
 from controlplane.api.query_range import query_range, restore_day
 from controlplane.api.reach import Reach
+from controlplane.api.topics import LiveTopics
 from controlplane.guard.context import Context
 from controlplane.store.hosts import HostRepository
 from controlplane.telemetry.ingest import Ingest
@@ -21,11 +26,13 @@ class MetricsApi(MetricsServiceServicer):
     Args:
         hosts: to know which ones a caller may see.
         ingest: its store, where there is one, is asked.
+        topics: what is told live.
     """
 
-    def __init__(self, hosts: HostRepository, ingest: Ingest) -> None:
+    def __init__(self, hosts: HostRepository, ingest: Ingest, topics: LiveTopics) -> None:
         self._hosts = hosts
         self._ingest = ingest
+        self._topics = topics
 
     async def QueryRange(self, request: pb.QueryRangeRequest, context: Context) -> pb.QueryRangeResponse:
         return await query_range(self._ingest.store, request, await Reach.of_caller(self._hosts))
@@ -37,6 +44,18 @@ class MetricsApi(MetricsServiceServicer):
         return pb.ListConnectionsResponse(
             connections=[_connection(one) for one in breakers()], store_problem=self._ingest.unkept
         )
+
+    async def WatchTopics(
+        self, request: topics_pb2.WatchTopicsRequest, context: Context
+    ) -> AsyncIterator[topics_pb2.WatchTopicsResponse]:
+        async with aclosing(self._topics.watch(list(request.topics))) as frames:
+            async for frame in frames:
+                yield frame
+
+    async def CheckTopics(
+        self, request: topics_pb2.CheckTopicsRequest, context: Context
+    ) -> topics_pb2.CheckTopicsResponse:
+        return await self._topics.check(list(request.topics))
 
 
 def _connection(breaker: Breaker) -> pb.Connection:

@@ -1,5 +1,6 @@
 """How far a caller reaches: what of a list it may see, and which hosts it may act on."""
 
+import hashlib
 from collections.abc import Iterable
 
 import grpc
@@ -22,9 +23,14 @@ class Reach:
         self._places = places
 
     @classmethod
-    async def of_caller(cls, hosts: HostRepository) -> "Reach":
-        """Find out once for a call."""
-        permission, who = current_call().rule.policy.permission, caller()
+    async def of_caller(cls, hosts: HostRepository, permission: str = "") -> "Reach":
+        """Find out once for a call.
+
+        Args:
+            hosts: every host there is.
+            permission: by which it is to reach; empty for the one that the call itself needs.
+        """
+        permission, who = permission or current_call().rule.policy.permission, caller()
         if who.sees_all(permission):
             return cls(None)
         places = [place_of(row) for row in await hosts.page("", MANY)]
@@ -39,6 +45,15 @@ class Reach:
     def hosts(self) -> frozenset[str]:
         """Which hosts it is, by resource name, where it is not every one."""
         return frozenset(self._places or ()) - {""}
+
+    @property
+    def key(self) -> str:
+        """Stands for the hosts that it reaches: the same for all who reach the same."""
+        if self._places is None:
+            return "all"
+        # By uid: another host of the same name is not the same.
+        named = sorted(f"{place.host}={place.host_uid}" for place in self._places.values())
+        return hashlib.sha256("\n".join(named).encode()).hexdigest()
 
     def sees(self, host: str) -> bool:
         """Whether it reaches a host, by resource name; the empty name is what is about no host in particular."""

@@ -18,6 +18,7 @@ from controlplane.gateway.browser import BrowserSessions
 from controlplane.gateway.cookies import Held
 from controlplane.gateway.errors import GatewayError
 from controlplane.gateway.headers import Metadata
+from controlplane.gateway.live import PATH, LiveDoor, LiveLimits
 from controlplane.gateway.oidc import OidcPages
 from controlplane.gateway.origins import Origins
 from controlplane.gateway.routes import Match, Route, Routes
@@ -58,6 +59,7 @@ def build_app(
     limits: Limits | None = None,
     *,
     describe: bool = True,
+    live: LiveLimits | None = None,
 ) -> web.Application:
     """Make the application; other routes may be added to it and win over the RPCs'.
 
@@ -67,6 +69,7 @@ def build_app(
         trust: whom the gateway believes.
         limits: what a client may ask for.
         describe: offer the OpenAPI document.
+        live: what a client of the live door may ask for.
 
     Raises:
         RouteError: a binding cannot be served.
@@ -82,6 +85,10 @@ def build_app(
     app.router.add_get("/auth/login", pages.login)
     app.router.add_get("/auth/callback", pages.callback)
     app.router.add_post("/auth/backchannel-logout", pages.back_channel)
+    door = LiveDoor(channel, gateway.metadata, sessions, listed, live)
+    app.router.add_get(PATH, door.serve, allow_head=False)
+    app.cleanup_ctx.append(door.running)
+    app.on_shutdown.append(door.shut)
     if describe:
         app.router.add_get("/openapi.json", replies.always(openapi.document(routes.all)))
     app.on_response_prepare.append(headers.harden)

@@ -117,6 +117,21 @@ async def listening(
             one.close()
 
 
+def hand_over(transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+    """Have another protocol serve a connection from now on; the one before is told that its own is over.
+
+    Args:
+        transport: the connection.
+        protocol: its `connection_made` is not called.
+    """
+    served = transport.get_protocol()
+    if isinstance(served, _Counted):
+        served.become(protocol).connection_lost(None)
+    else:
+        transport.set_protocol(protocol)
+        served.connection_lost(None)
+
+
 class _Door:
     """Counts connections from the moment they are accepted; what is over a cap is closed at once."""
 
@@ -190,10 +205,16 @@ class _Door:
 class _Counted(asyncio.Protocol):
     """Passes everything on to a protocol, and gives its place free once when the connection is over."""
 
+    __slots__ = ("_inner", "_release", "made")
+
     def __init__(self, inner: asyncio.Protocol, release: Callable[[], None]) -> None:
         self._inner = inner
         self._release: Callable[[], None] | None = release
         self.made = False
+
+    def become(self, inner: asyncio.Protocol) -> asyncio.Protocol:
+        before, self._inner = self._inner, inner
+        return before
 
     def release(self) -> None:
         if self._release is not None:

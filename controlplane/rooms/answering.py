@@ -29,6 +29,7 @@ from controlplane.api.operations import OperationsApi
 from controlplane.api.plans import Operating
 from controlplane.api.rpc import RpcApi
 from controlplane.api.snapshots import Snapshots
+from controlplane.api.topics import LiveTopics
 from controlplane.api.validator import ValidatorApi
 from controlplane.audit.witness import Witnesses
 from controlplane.identity.explain import Explainer
@@ -113,7 +114,7 @@ class Answering:
         rpc = RpcApi(records.hosts, watching.ingest, watching.analysis, watching.explanations)
         alerts = AlertsApi(watching.book, watching.alerts, records.alerts, records.events, records.hosts)
         audit = AuditApi(auditing.log, auditing.retention, self.witnesses, records.hosts, auditing.reports)
-        metrics = MetricsApi(records.hosts, watching.ingest)
+        metrics = MetricsApi(records.hosts, watching.ingest, LiveTopics(records.hosts, watching.topics))
         logs = LogsApi(records.hosts, watching.logs)
         return (
             lambda server: add_RpcServiceServicer_to_server(rpc, server),

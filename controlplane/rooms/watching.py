@@ -15,6 +15,8 @@ from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.explanations import Explanations
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.kept_scores import keep_scores
+from controlplane.telemetry.topic_makers import TopicMakers
+from controlplane.telemetry.topics import Topics
 from controlplane.telemetry.logs.running import Logs
 
 
@@ -35,6 +37,7 @@ class Watching:
         self.findings = Findings(records.events, records.alerts, self.alerts, self.logs.feed)
         self.analysis = Analysis(self.ingest, self.alerts.take)
         self.explanations = Explanations(self.ingest)
+        self.topics = Topics(TopicMakers(self.ingest, self.analysis, lambda: self.book.open).by_kind())
         self.alertmanager = Alertmanager(self.book, settings.alertmanager_url.get_secret_value(), settings.trust_domain)
 
     def work(self) -> list[Coroutine[Any, Any, None]]:

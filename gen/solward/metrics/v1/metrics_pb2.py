@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from solward.metrics.v1 import topics_pb2 as solward_dot_metrics_dot_v1_dot_topics__pb2
 from solward.policy.v1 import policy_pb2 as solward_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n solward/metrics/v1/metrics.proto\x12\x12solward.metrics.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/policy/v1/policy.proto\"\xb2\x02\n\x11QueryRangeRequest\x12\x37\n\x06metric\x18\x01 \x01(\tB\'\x8a\xb5\x18#\x08\x01\x12\x1c[a-zA-Z_][a-zA-Z0-9_]{0,127} \x80\x01\x12\x1b\n\x08matchers\x18\x02 \x03(\tB\t\x8a\xb5\x18\x05 \x80\x04\x38\x10\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x0cstep_seconds\x18\x05 \x01(\x05\x42\x0b\x8a\xb5\x18\x07(\x00\x30\x80\x9a\x9e\x01\x12\x34\n\x0b\x61ggregation\x18\x06 \x01(\x0e\x32\x1f.solward.metrics.v1.Aggregation\x12\x10\n\x08quantile\x18\x07 \x01(\x01\"p\n\x12QueryRangeResponse\x12\x14\n\x0cstep_seconds\x18\x01 \x01(\x05\x12\x14\n\x0cunix_seconds\x18\x02 \x03(\x03\x12.\n\x06series\x18\x03 \x03(\x0b\x32\x1e.solward.metrics.v1.TimeSeries\"\x87\x01\n\nTimeSeries\x12:\n\x06labels\x18\x01 \x03(\x0b\x32*.solward.metrics.v1.TimeSeries.LabelsEntry\x12\x0e\n\x06values\x18\x02 \x03(\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x18\n\x16ListConnectionsRequest\"e\n\x17ListConnectionsResponse\x12\x33\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x1e.solward.metrics.v1.Connection\x12\x15\n\rstore_problem\x18\x02 \x01(\t\"F\n\x11RestoreDayRequest\x12\x31\n\x03\x64\x61y\x18\x01 \x01(\tB$\x8a\xb5\x18 \x08\x01\x12\x1a[0-9]{4}-[0-9]{2}-[0-9]{2} \n\"%\n\x12RestoreDayResponse\x12\x0f\n\x07minutes\x18\x01 \x01(\x03\"t\n\nConnection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .solward.metrics.v1.BreakerState\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x15\n\rretry_seconds\x18\x04 \x01(\x01*\xb0\x01\n\x0b\x41ggregation\x12\x1b\n\x17\x41GGREGATION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GGREGATION_SUM\x10\x01\x12\x15\n\x11\x41GGREGATION_COUNT\x10\x02\x12\x13\n\x0f\x41GGREGATION_MIN\x10\x03\x12\x13\n\x0f\x41GGREGATION_MAX\x10\x04\x12\x14\n\x10\x41GGREGATION_LAST\x10\x05\x12\x18\n\x14\x41GGREGATION_QUANTILE\x10\x06*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03\x32\xf3\x03\n\x0eMetricsService\x12\x9b\x01\n\nQueryRange\x12%.solward.metrics.v1.QueryRangeRequest\x1a&.solward.metrics.v1.QueryRangeResponse\">\x8a\xb5\x18\x1c\n\x0cmetrics.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02H\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/metrics:queryRange\x12\x9e\x01\n\nRestoreDay\x12%.solward.metrics.v1.RestoreDayRequest\x1a&.solward.metrics.v1.RestoreDayResponse\"A\x8a\xb5\x18\x1c\n\x0fmetrics.restore\x10\x04\x18\x02*\x01\x02\x30\x03\x38\x03\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/metrics:restoreDay:\x01*\x12\xa1\x01\n\x0fListConnections\x12*.solward.metrics.v1.ListConnectionsRequest\x1a+.solward.metrics.v1.ListConnectionsResponse\"5\x8a\xb5\x18\x1a\n\x0cmetrics.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/connectionsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n solward/metrics/v1/metrics.proto\x12\x12solward.metrics.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fsolward/metrics/v1/topics.proto\x1a\x1esolward/policy/v1/policy.proto\"\xb2\x02\n\x11QueryRangeRequest\x12\x37\n\x06metric\x18\x01 \x01(\tB\'\x8a\xb5\x18#\x08\x01\x12\x1c[a-zA-Z_][a-zA-Z0-9_]{0,127} \x80\x01\x12\x1b\n\x08matchers\x18\x02 \x03(\tB\t\x8a\xb5\x18\x05 \x80\x04\x38\x10\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x0cstep_seconds\x18\x05 \x01(\x05\x42\x0b\x8a\xb5\x18\x07(\x00\x30\x80\x9a\x9e\x01\x12\x34\n\x0b\x61ggregation\x18\x06 \x01(\x0e\x32\x1f.solward.metrics.v1.Aggregation\x12\x10\n\x08quantile\x18\x07 \x01(\x01\"p\n\x12QueryRangeResponse\x12\x14\n\x0cstep_seconds\x18\x01 \x01(\x05\x12\x14\n\x0cunix_seconds\x18\x02 \x03(\x03\x12.\n\x06series\x18\x03 \x03(\x0b\x32\x1e.solward.metrics.v1.TimeSeries\"\x87\x01\n\nTimeSeries\x12:\n\x06labels\x18\x01 \x03(\x0b\x32*.solward.metrics.v1.TimeSeries.LabelsEntry\x12\x0e\n\x06values\x18\x02 \x03(\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x18\n\x16ListConnectionsRequest\"e\n\x17ListConnectionsResponse\x12\x33\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x1e.solward.metrics.v1.Connection\x12\x15\n\rstore_problem\x18\x02 \x01(\t\"F\n\x11RestoreDayRequest\x12\x31\n\x03\x64\x61y\x18\x01 \x01(\tB$\x8a\xb5\x18 \x08\x01\x12\x1a[0-9]{4}-[0-9]{2}-[0-9]{2} \n\"%\n\x12RestoreDayResponse\x12\x0f\n\x07minutes\x18\x01 \x01(\x03\"t\n\nConnection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .solward.metrics.v1.BreakerState\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x05\x12\x15\n\rretry_seconds\x18\x04 \x01(\x01*\xb0\x01\n\x0b\x41ggregation\x12\x1b\n\x17\x41GGREGATION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GGREGATION_SUM\x10\x01\x12\x15\n\x11\x41GGREGATION_COUNT\x10\x02\x12\x13\n\x0f\x41GGREGATION_MIN\x10\x03\x12\x13\n\x0f\x41GGREGATION_MAX\x10\x04\x12\x14\n\x10\x41GGREGATION_LAST\x10\x05\x12\x18\n\x14\x41GGREGATION_QUANTILE\x10\x06*|\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03\x32\xab\x06\n\x0eMetricsService\x12\x9b\x01\n\nQueryRange\x12%.solward.metrics.v1.QueryRangeRequest\x1a&.solward.metrics.v1.QueryRangeResponse\">\x8a\xb5\x18\x1c\n\x0cmetrics.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02H\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/metrics:queryRange\x12\x9e\x01\n\nRestoreDay\x12%.solward.metrics.v1.RestoreDayRequest\x1a&.solward.metrics.v1.RestoreDayResponse\"A\x8a\xb5\x18\x1c\n\x0fmetrics.restore\x10\x04\x18\x02*\x01\x02\x30\x03\x38\x03\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/metrics:restoreDay:\x01*\x12\xa1\x01\n\x0fListConnections\x12*.solward.metrics.v1.ListConnectionsRequest\x1a+.solward.metrics.v1.ListConnectionsResponse\"5\x8a\xb5\x18\x1a\n\x0cmetrics.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/connections\x12\x9a\x01\n\x0bWatchTopics\x12&.solward.metrics.v1.WatchTopicsRequest\x1a\'.solward.metrics.v1.WatchTopicsResponse\"8\x8a\xb5\x18\x1c\n\x0cmetrics.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x04H\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/topics:watch0\x01\x12\x98\x01\n\x0b\x43heckTopics\x12&.solward.metrics.v1.CheckTopicsRequest\x1a\'.solward.metrics.v1.CheckTopicsResponse\"8\x8a\xb5\x18\x1c\n\x0cmetrics.read\x10\x01\x18\x01*\x02\x02\x03\x30\x02\x38\x02H\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/topics:checkb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,28 +51,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_METRICSSERVICE'].methods_by_name['RestoreDay']._serialized_options = b'\212\265\030\034\n\017metrics.restore\020\004\030\002*\001\0020\0038\003\202\323\344\223\002\033\"\026/v1/metrics:restoreDay:\001*'
   _globals['_METRICSSERVICE'].methods_by_name['ListConnections']._loaded_options = None
   _globals['_METRICSSERVICE'].methods_by_name['ListConnections']._serialized_options = b'\212\265\030\032\n\014metrics.read\020\001\030\001*\002\002\0030\0028\002\202\323\344\223\002\021\022\017/v1/connections'
-  _globals['_AGGREGATION']._serialized_start=1071
-  _globals['_AGGREGATION']._serialized_end=1247
-  _globals['_BREAKERSTATE']._serialized_start=1249
-  _globals['_BREAKERSTATE']._serialized_end=1373
-  _globals['_QUERYRANGEREQUEST']._serialized_start=152
-  _globals['_QUERYRANGEREQUEST']._serialized_end=458
-  _globals['_QUERYRANGERESPONSE']._serialized_start=460
-  _globals['_QUERYRANGERESPONSE']._serialized_end=572
-  _globals['_TIMESERIES']._serialized_start=575
-  _globals['_TIMESERIES']._serialized_end=710
-  _globals['_TIMESERIES_LABELSENTRY']._serialized_start=665
-  _globals['_TIMESERIES_LABELSENTRY']._serialized_end=710
-  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=712
-  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=736
-  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=738
-  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=839
-  _globals['_RESTOREDAYREQUEST']._serialized_start=841
-  _globals['_RESTOREDAYREQUEST']._serialized_end=911
-  _globals['_RESTOREDAYRESPONSE']._serialized_start=913
-  _globals['_RESTOREDAYRESPONSE']._serialized_end=950
-  _globals['_CONNECTION']._serialized_start=952
-  _globals['_CONNECTION']._serialized_end=1068
-  _globals['_METRICSSERVICE']._serialized_start=1376
-  _globals['_METRICSSERVICE']._serialized_end=1875
+  _globals['_METRICSSERVICE'].methods_by_name['WatchTopics']._loaded_options = None
+  _globals['_METRICSSERVICE'].methods_by_name['WatchTopics']._serialized_options = b'\212\265\030\034\n\014metrics.read\020\001\030\001*\002\002\0030\0028\004H\001\202\323\344\223\002\022\022\020/v1/topics:watch'
+  _globals['_METRICSSERVICE'].methods_by_name['CheckTopics']._loaded_options = None
+  _globals['_METRICSSERVICE'].methods_by_name['CheckTopics']._serialized_options = b'\212\265\030\034\n\014metrics.read\020\001\030\001*\002\002\0030\0028\002H\001\202\323\344\223\002\022\022\020/v1/topics:check'
+  _globals['_AGGREGATION']._serialized_start=1104
+  _globals['_AGGREGATION']._serialized_end=1280
+  _globals['_BREAKERSTATE']._serialized_start=1282
+  _globals['_BREAKERSTATE']._serialized_end=1406
+  _globals['_QUERYRANGEREQUEST']._serialized_start=185
+  _globals['_QUERYRANGEREQUEST']._serialized_end=491
+  _globals['_QUERYRANGERESPONSE']._serialized_start=493
+  _globals['_QUERYRANGERESPONSE']._serialized_end=605
+  _globals['_TIMESERIES']._serialized_start=608
+  _globals['_TIMESERIES']._serialized_end=743
+  _globals['_TIMESERIES_LABELSENTRY']._serialized_start=698
+  _globals['_TIMESERIES_LABELSENTRY']._serialized_end=743
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=745
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=769
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=771
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=872
+  _globals['_RESTOREDAYREQUEST']._serialized_start=874
+  _globals['_RESTOREDAYREQUEST']._serialized_end=944
+  _globals['_RESTOREDAYRESPONSE']._serialized_start=946
+  _globals['_RESTOREDAYRESPONSE']._serialized_end=983
+  _globals['_CONNECTION']._serialized_start=985
+  _globals['_CONNECTION']._serialized_end=1101
+  _globals['_METRICSSERVICE']._serialized_start=1409
+  _globals['_METRICSSERVICE']._serialized_end=2220
 # @@protoc_insertion_point(module_scope)

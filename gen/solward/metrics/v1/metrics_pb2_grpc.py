@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from solward.metrics.v1 import metrics_pb2 as solward_dot_metrics_dot_v1_dot_metrics__pb2
+from solward.metrics.v1 import topics_pb2 as solward_dot_metrics_dot_v1_dot_topics__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -50,6 +51,16 @@ class MetricsServiceStub:
                 request_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.ListConnectionsRequest.SerializeToString,
                 response_deserializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.ListConnectionsResponse.FromString,
                 _registered_method=True)
+        self.WatchTopics = channel.unary_stream(
+                '/solward.metrics.v1.MetricsService/WatchTopics',
+                request_serializer=solward_dot_metrics_dot_v1_dot_topics__pb2.WatchTopicsRequest.SerializeToString,
+                response_deserializer=solward_dot_metrics_dot_v1_dot_topics__pb2.WatchTopicsResponse.FromString,
+                _registered_method=True)
+        self.CheckTopics = channel.unary_unary(
+                '/solward.metrics.v1.MetricsService/CheckTopics',
+                request_serializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsRequest.SerializeToString,
+                response_deserializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsResponse.FromString,
+                _registered_method=True)
 
 
 class MetricsServiceServicer:
@@ -77,6 +88,21 @@ class MetricsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchTopics(self, request, context):
+        """WatchTopics sends live topics once a second, of hosts that the caller may see. "fleet" and those of hosts need
+        rpc.read besides, and "alerts" alerts.read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckTopics(self, request, context):
+        """CheckTopics says which live topics the caller may watch, and who sees the same of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MetricsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +120,16 @@ def add_MetricsServiceServicer_to_server(servicer, server):
                     servicer.ListConnections,
                     request_deserializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.ListConnectionsRequest.FromString,
                     response_serializer=solward_dot_metrics_dot_v1_dot_metrics__pb2.ListConnectionsResponse.SerializeToString,
+            ),
+            'WatchTopics': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTopics,
+                    request_deserializer=solward_dot_metrics_dot_v1_dot_topics__pb2.WatchTopicsRequest.FromString,
+                    response_serializer=solward_dot_metrics_dot_v1_dot_topics__pb2.WatchTopicsResponse.SerializeToString,
+            ),
+            'CheckTopics': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckTopics,
+                    request_deserializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsRequest.FromString,
+                    response_serializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +214,60 @@ class MetricsService:
             '/solward.metrics.v1.MetricsService/ListConnections',
             solward_dot_metrics_dot_v1_dot_metrics__pb2.ListConnectionsRequest.SerializeToString,
             solward_dot_metrics_dot_v1_dot_metrics__pb2.ListConnectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchTopics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/solward.metrics.v1.MetricsService/WatchTopics',
+            solward_dot_metrics_dot_v1_dot_topics__pb2.WatchTopicsRequest.SerializeToString,
+            solward_dot_metrics_dot_v1_dot_topics__pb2.WatchTopicsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckTopics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.metrics.v1.MetricsService/CheckTopics',
+            solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsRequest.SerializeToString,
+            solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ What was measured over time, and how the control plane itself fares."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from solward.metrics.v1 import metrics_pb2 as _metrics_pb2
+from solward.metrics.v1 import topics_pb2 as _topics_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -39,6 +40,12 @@ class MetricsServiceStub:
     """RestoreDay takes a day of telemetry back from the cold store into the hot one, after the hot one was lost."""
     ListConnections: _grpc.UnaryUnaryMultiCallable[_metrics_pb2.ListConnectionsRequest, _metrics_pb2.ListConnectionsResponse]
     """ListConnections lists the connections to other systems, and how the breaker of each stands."""
+    WatchTopics: _grpc.UnaryStreamMultiCallable[_topics_pb2.WatchTopicsRequest, _topics_pb2.WatchTopicsResponse]
+    """WatchTopics sends live topics once a second, of hosts that the caller may see. "fleet" and those of hosts need
+    rpc.read besides, and "alerts" alerts.read.
+    """
+    CheckTopics: _grpc.UnaryUnaryMultiCallable[_topics_pb2.CheckTopicsRequest, _topics_pb2.CheckTopicsResponse]
+    """CheckTopics says which live topics the caller may watch, and who sees the same of them."""
 
 @_typing.type_check_only
 class MetricsServiceAsyncStub(MetricsServiceStub):
@@ -51,6 +58,12 @@ class MetricsServiceAsyncStub(MetricsServiceStub):
     """RestoreDay takes a day of telemetry back from the cold store into the hot one, after the hot one was lost."""
     ListConnections: _aio.UnaryUnaryMultiCallable[_metrics_pb2.ListConnectionsRequest, _metrics_pb2.ListConnectionsResponse]  # type: ignore[assignment]
     """ListConnections lists the connections to other systems, and how the breaker of each stands."""
+    WatchTopics: _aio.UnaryStreamMultiCallable[_topics_pb2.WatchTopicsRequest, _topics_pb2.WatchTopicsResponse]  # type: ignore[assignment]
+    """WatchTopics sends live topics once a second, of hosts that the caller may see. "fleet" and those of hosts need
+    rpc.read besides, and "alerts" alerts.read.
+    """
+    CheckTopics: _aio.UnaryUnaryMultiCallable[_topics_pb2.CheckTopicsRequest, _topics_pb2.CheckTopicsResponse]  # type: ignore[assignment]
+    """CheckTopics says which live topics the caller may watch, and who sees the same of them."""
 
 class MetricsServiceServicer(metaclass=_abc_1.ABCMeta):
     """MetricsService answers from the stored telemetry, and tells of the control plane itself."""
@@ -78,5 +91,23 @@ class MetricsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_metrics_pb2.ListConnectionsResponse, _abc.Awaitable[_metrics_pb2.ListConnectionsResponse]]:
         """ListConnections lists the connections to other systems, and how the breaker of each stands."""
+
+    @_abc_1.abstractmethod
+    def WatchTopics(
+        self,
+        request: _topics_pb2.WatchTopicsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_topics_pb2.WatchTopicsResponse], _abc.AsyncIterator[_topics_pb2.WatchTopicsResponse]]:
+        """WatchTopics sends live topics once a second, of hosts that the caller may see. "fleet" and those of hosts need
+        rpc.read besides, and "alerts" alerts.read.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckTopics(
+        self,
+        request: _topics_pb2.CheckTopicsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_topics_pb2.CheckTopicsResponse, _abc.Awaitable[_topics_pb2.CheckTopicsResponse]]:
+        """CheckTopics says which live topics the caller may watch, and who sees the same of them."""
 
 def add_MetricsServiceServicer_to_server(servicer: MetricsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,152 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from solward.alerts.v1 import alerts_pb2 as _alerts_pb2
+from solward.policy.v1 import policy_pb2 as _policy_pb2
+from solward.rpc.v1 import rpc_pb2 as _rpc_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CheckTopicsRequest(_message.Message):
+    __slots__ = ("topics",)
+    TOPICS_FIELD_NUMBER: _ClassVar[int]
+    topics: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, topics: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CheckTopicsResponse(_message.Message):
+    __slots__ = ("caller", "view", "refusals")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    caller: str
+    view: str
+    refusals: _containers.RepeatedCompositeFieldContainer[TopicRefusal]
+    def __init__(self, caller: _Optional[str] = ..., view: _Optional[str] = ..., refusals: _Optional[_Iterable[_Union[TopicRefusal, _Mapping]]] = ...) -> None: ...
+
+class TopicRefusal(_message.Message):
+    __slots__ = ("topic", "reason", "message")
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    reason: str
+    message: str
+    def __init__(self, topic: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class WatchTopicsRequest(_message.Message):
+    __slots__ = ("topics",)
+    TOPICS_FIELD_NUMBER: _ClassVar[int]
+    topics: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, topics: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WatchTopicsResponse(_message.Message):
+    __slots__ = ("topic", "view", "frame")
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    view: str
+    frame: str
+    def __init__(self, topic: _Optional[str] = ..., view: _Optional[str] = ..., frame: _Optional[str] = ...) -> None: ...
+
+class TopicFrame(_message.Message):
+    __slots__ = ("topic", "time", "fleet", "rpc", "score", "alerts")
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    FLEET_FIELD_NUMBER: _ClassVar[int]
+    RPC_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    time: _timestamp_pb2.Timestamp
+    fleet: FleetNow
+    rpc: RpcNow
+    score: _rpc_pb2.HostHealth
+    alerts: AlertsNow
+    def __init__(self, topic: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fleet: _Optional[_Union[FleetNow, _Mapping]] = ..., rpc: _Optional[_Union[RpcNow, _Mapping]] = ..., score: _Optional[_Union[_rpc_pb2.HostHealth, _Mapping]] = ..., alerts: _Optional[_Union[AlertsNow, _Mapping]] = ...) -> None: ...
+
+class FleetNow(_message.Message):
+    __slots__ = ("host_count", "requests_per_second", "error_rate", "score", "hosts")
+    HOST_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    host_count: int
+    requests_per_second: float
+    error_rate: float
+    score: float
+    hosts: _containers.RepeatedCompositeFieldContainer[HostNow]
+    def __init__(self, host_count: _Optional[int] = ..., requests_per_second: _Optional[float] = ..., error_rate: _Optional[float] = ..., score: _Optional[float] = ..., hosts: _Optional[_Iterable[_Union[HostNow, _Mapping]]] = ...) -> None: ...
+
+class HostNow(_message.Message):
+    __slots__ = ("host", "score", "p50_ms", "p99_ms", "requests_per_second", "error_rate", "age_seconds")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    P50_MS_FIELD_NUMBER: _ClassVar[int]
+    P99_MS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
+    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    score: float
+    p50_ms: float
+    p99_ms: float
+    requests_per_second: float
+    error_rate: float
+    age_seconds: float
+    def __init__(self, host: _Optional[str] = ..., score: _Optional[float] = ..., p50_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., requests_per_second: _Optional[float] = ..., error_rate: _Optional[float] = ..., age_seconds: _Optional[float] = ...) -> None: ...
+
+class RpcNow(_message.Message):
+    __slots__ = ("host", "window_seconds", "sample_time", "age_seconds", "methods")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_TIME_FIELD_NUMBER: _ClassVar[int]
+    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    METHODS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    window_seconds: int
+    sample_time: _timestamp_pb2.Timestamp
+    age_seconds: float
+    methods: _containers.RepeatedCompositeFieldContainer[MethodNow]
+    def __init__(self, host: _Optional[str] = ..., window_seconds: _Optional[int] = ..., sample_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., age_seconds: _Optional[float] = ..., methods: _Optional[_Iterable[_Union[MethodNow, _Mapping]]] = ...) -> None: ...
+
+class MethodNow(_message.Message):
+    __slots__ = ("method", "last_ms", "p50_ms", "p90_ms", "p99_ms", "requests_per_second", "error_rate", "errors_per_second")
+    class ErrorsPerSecondEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    LAST_MS_FIELD_NUMBER: _ClassVar[int]
+    P50_MS_FIELD_NUMBER: _ClassVar[int]
+    P90_MS_FIELD_NUMBER: _ClassVar[int]
+    P99_MS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    method: str
+    last_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    requests_per_second: float
+    error_rate: float
+    errors_per_second: _containers.ScalarMap[str, float]
+    def __init__(self, method: _Optional[str] = ..., last_ms: _Optional[float] = ..., p50_ms: _Optional[float] = ..., p90_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., requests_per_second: _Optional[float] = ..., error_rate: _Optional[float] = ..., errors_per_second: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class AlertsNow(_message.Message):
+    __slots__ = ("firing_count", "alerts")
+    FIRING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    firing_count: int
+    alerts: _containers.RepeatedCompositeFieldContainer[_alerts_pb2.Alert]
+    def __init__(self, firing_count: _Optional[int] = ..., alerts: _Optional[_Iterable[_Union[_alerts_pb2.Alert, _Mapping]]] = ...) -> None: ...
