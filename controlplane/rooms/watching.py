@@ -15,9 +15,9 @@ from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.explanations import Explanations
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.kept_scores import keep_scores
+from controlplane.telemetry.logs.running import Logs
 from controlplane.telemetry.topic_makers import TopicMakers
 from controlplane.telemetry.topics import Topics
-from controlplane.telemetry.logs.running import Logs
 
 
 class Watching:
