@@ -1,0 +1,1 @@
+"""MEV: bundles from their transactions to the chain, what they cost, and what to tip."""

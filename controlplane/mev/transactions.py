@@ -1,0 +1,181 @@
+"""Signed transactions as a searcher hands them in: read, and held against what the block engine demands.
+
+Demands and limits are those of Jito's documentation of low-latency transaction sending (bundles) and of Solana's wire
+format: five transactions of 1,232 bytes, each signed, none twice, and a tip of 1,000 lamports at the least to one of
+eight accounts, which must be named by the transaction itself and not by a look-up table.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import grpc
+from solders.instruction import CompiledInstruction
+from solders.message import MessageHeader
+from solders.transaction import SanitizeError, VersionedTransaction
+
+from common.errors import SolwardError
+
+MOST_TRANSACTIONS = 5
+MOST_BYTES = 1232
+LEAST_TIP = 1_000
+BASE_FEE = 5_000
+UNITS_OF_INSTRUCTION, MOST_UNITS = 200_000, 1_400_000
+_SYSTEM = "11111111111111111111111111111111"
+_COMPUTE_BUDGET = "ComputeBudget111111111111111111111111111111"
+_TRANSFER, _UNIT_LIMIT, _UNIT_PRICE = 2, 2, 3
+# Program-derived addresses of T1pyyaTNZsKv2WcRAB8oVnk93mLJw2XzjtVYqCsaHqt, seeds TIP_ACCOUNT_0 to 7.
+TIP_ACCOUNTS = {
+    "mainnet": frozenset((
+        "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5", "HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe",
+        "Cw8CFyM9FkoMi7K7Crf6HNQqf4uEMzpKw6QNghXLvLkY", "ADaUMid9yfUytqMBgopwjb2DTLSokTSzL1zt6iGPaS49",
+        "DfXygSm4jCyNCybVYYK6DwvWqjKee8pbDmJGcLWNDXjh", "ADuUkR4vqLUMWXxW9gh6D6L8pMSawimctcNZ5pGwDcEt",
+        "DttWaMuVvTiduZRnguLF7jNxTgiMBZ1hyAumKUiL2KRL", "3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT",
+    )),
+    # Of DCN82qDxJAQuSqHhv2BJuAgi41SPeKZB5ioBCTMNDrCC.
+    "testnet": frozenset((
+        "9n3d1K5YD2vECAbRFhFFGYNNjiXtHXJWn9F31t89vsAV", "aTtUk2DHgLhKZRDjePq6eiHRKC1XXFMBiSUfQ2JNDbN",
+        "B1mrQSpdeMU9gCvkJ6VsXVVoYjRGkNA7TtjMyqxrhecH", "9ttgPBBhRYFuQccdR1DSnb7hydsWANoDsV3P9kaGMCEh",
+        "4xgEmT58RwTNsF5xm2RMYCnR1EVukdK8a1i2qFjnJFu3", "EoW3SUQap7ZeynXQ2QJ847aerhxbPVr843uMeTfc9dxM",
+        "E2eSqe33tuhAHKTrwky5uEjaVqnb2T9ns6nHHUrN8588", "ARTtviJkLLt6cHGQDydfo1Wyk6M4VGZdKZ2ZhdnJL336",
+    )),
+}  # fmt: skip
+
+
+class Read(NamedTuple):
+    """What one transaction says.
+
+    Attributes:
+        signature: its first, base58.
+        blockhash: the one it is made on, base58.
+        tip_lamports: transfers to tip accounts by its own instructions; a program's are not seen.
+        names_tip_account: whether it writes a tip account, so that a program may tip.
+        foreign_tip: it tips an account of this other cluster.
+        compute_units: its limit.
+        fee_lamports: base fee and priority fee.
+    """
+
+    signature: str
+    blockhash: str
+    tip_lamports: int
+    names_tip_account: bool
+    foreign_tip: str
+    compute_units: int
+    fee_lamports: int
+
+
+class Bundle(NamedTuple):
+    """What a whole bundle says; `uid` is the id that the block engine will give it."""
+
+    uid: str
+    signatures: tuple[str, ...]
+    blockhashes: tuple[str, ...]
+    tip_lamports: int
+    compute_units: int
+    fee_lamports: int
+
+
+def read_bundle(transactions: Sequence[bytes], cluster: str) -> Bundle:
+    """Read a bundle, and refuse what no block engine would take.
+
+    Args:
+        transactions: as on the wire.
+        cluster: "mainnet" or "testnet".
+
+    Raises: SolwardError BUNDLE_INVALID, which names the transaction and what would be right.
+    """
+    if not 1 <= len(transactions) <= MOST_TRANSACTIONS:
+        raise _refused("transactions", f"must be 1 to {MOST_TRANSACTIONS} transactions, and are {len(transactions)}")
+    read = [_read(place, raw, cluster) for place, raw in enumerate(transactions)]
+    signatures = tuple(one.signature for one in read)
+    for place, signature in enumerate(signatures):
+        if signature in signatures[:place]:
+            raise _refused(f"transactions[{place}]", "is the same as an earlier one: each may be there once")
+    foreign = next((one.foreign_tip for one in read if one.foreign_tip), "")
+    tip = sum(one.tip_lamports for one in read)
+    if not tip and foreign:
+        raise _refused("transactions", f"tip an account of {foreign}: this is {cluster}")
+    if not any(one.names_tip_account for one in read):
+        raise _refused("transactions", "must write a tip account, by its own key and not through a look-up table")
+    if 0 < tip < LEAST_TIP:
+        raise _refused("transactions", f"must tip {LEAST_TIP} lamports at the least, and tip {tip}")
+    return Bundle(
+        bundle_id(signatures), signatures, tuple(dict.fromkeys(one.blockhash for one in read)), tip,
+        sum(one.compute_units for one in read), sum(one.fee_lamports for one in read),
+    )  # fmt: skip
+
+
+def bundle_id(signatures: Sequence[str]) -> str:
+    """Give the id of a bundle by its transactions' first signatures, base58.
+
+    The block engine's own rule (jito-solana, bundle/src/lib.rs): SHA-256 over them, joined by commas.
+    """
+    return hashlib.sha256(",".join(signatures).encode()).hexdigest()
+
+
+def _read(place: int, raw: bytes, cluster: str) -> Read:
+    field = f"transactions[{place}]"
+    if len(raw) > MOST_BYTES:
+        raise _refused(field, f"must be {MOST_BYTES} bytes at the most, and is {len(raw)}")
+    try:
+        transaction = VersionedTransaction.from_bytes(raw)
+        transaction.sanitize()
+        signed = transaction.verify_with_results()
+    except (ValueError, SanitizeError) as error:
+        raise _refused(field, f"is no transaction as on the wire ({type(error).__name__})") from None
+    if bytes(transaction) != raw:
+        raise _refused(field, "has bytes behind its end")
+    if not all(signed):
+        raise _refused(field, f"is not signed: signature {signed.index(False)} does not hold")
+    message = transaction.message
+    keys = [str(key) for key in message.account_keys]
+    own, tips, foreign = TIP_ACCOUNTS[cluster], 0, ""
+    units, price = None, 0
+    for instruction in message.instructions:
+        program = keys[instruction.program_id_index] if instruction.program_id_index < len(keys) else ""
+        to, lamports = _transfer(instruction, program, keys)
+        tips += lamports if to in own else 0
+        foreign = next((name for name, accounts in TIP_ACCOUNTS.items() if name != cluster and to in accounts), foreign)
+        units, price = _budget(instruction, program, units, price)
+    if units is None:
+        units = UNITS_OF_INSTRUCTION * sum(
+            keys[one.program_id_index] != _COMPUTE_BUDGET for one in message.instructions
+        )
+    units = min(units, MOST_UNITS)
+    fee = BASE_FEE * message.header.num_required_signatures + math.ceil(units * price / 1_000_000)
+    named = any(key in own and _writes(message.header, len(keys), index) for index, key in enumerate(keys))
+    return Read(str(transaction.signatures[0]), str(message.recent_blockhash), tips, named, foreign, units, fee)
+
+
+def _writes(header: MessageHeader, keys: int, index: int) -> bool:
+    """Say whether a transaction may write the account of a key: readonly ones are last, of signers and of the rest."""
+    signers = header.num_required_signatures
+    if index < signers:
+        return index < signers - header.num_readonly_signed_accounts
+    return index < keys - header.num_readonly_unsigned_accounts
+
+
+def _transfer(instruction: CompiledInstruction, program: str, keys: list[str]) -> tuple[str, int]:
+    """Give whom a transfer of the system program pays, and how much; nobody where it is none."""
+    data, accounts = bytes(instruction.data), instruction.accounts
+    if program != _SYSTEM or len(data) != 12 or int.from_bytes(data[:4], "little") != _TRANSFER or len(accounts) < 2:
+        return "", 0
+    index = accounts[1]
+    return (keys[index], int.from_bytes(data[4:], "little")) if index < len(keys) else ("", 0)
+
+
+def _budget(instruction: CompiledInstruction, program: str, units: int | None, price: int) -> tuple[int | None, int]:
+    data = bytes(instruction.data)
+    if program == _COMPUTE_BUDGET and data:
+        if data[0] == _UNIT_LIMIT and len(data) == 5:
+            return int.from_bytes(data[1:], "little"), price
+        if data[0] == _UNIT_PRICE and len(data) == 9:
+            return units, int.from_bytes(data[1:], "little")
+    return units, price
+
+
+def _refused(field: str, why: str) -> SolwardError:
+    return SolwardError(
+        grpc.StatusCode.INVALID_ARGUMENT, "BUNDLE_INVALID", f"{field} {why}", {"field": field}, ((field, why),)
+    )
