@@ -68,7 +68,7 @@ def test_tips_add_up_and_others_payments_are_none() -> None:
 
 def test_a_tip_account_that_is_only_read_is_no_tip() -> None:
     payer = Keypair()
-    reads = Instruction(payer.pubkey(), b"", [AccountMeta(Pubkey.from_string(TIP_ACCOUNT), False, False)])
+    reads = Instruction(Keypair().pubkey(), b"", [AccountMeta(Pubkey.from_string(TIP_ACCOUNT), False, False)])
     assert "must write a tip account" in why([signed(payer, [reads])])
     writes = Instruction(Keypair().pubkey(), b"", [AccountMeta(Pubkey.from_string(TIP_ACCOUNT), False, True)])
     # A program may tip by itself, which nobody sees before.
