@@ -6,10 +6,10 @@ in between.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from solward.jito.v1 import jito_pb2 as pb
-from sqlalchemy import Select, case, func, insert, select, update
+from sqlalchemy import BindParameter, Select, bindparam, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -46,6 +46,11 @@ class Stored(NamedTuple):
     bundle: pb.Bundle
     host_uid: str
     transactions: list[bytes]
+
+    @property
+    def uid(self) -> str:
+        """The bundle's id."""
+        return uid_of(self.bundle)
 
 
 class BundleRepository:
@@ -89,19 +94,26 @@ class BundleRepository:
                 return await _known(connection, uid, request_key)
         return None
 
-    async def get(self, uid: str) -> Stored | None:
-        """Find a bundle."""
+    async def find(self, uid: str, request_key: str | None = None) -> Stored | None:
+        """Find a bundle by its id, or by the name of the request that it came with."""
         async with self._engine.connect() as connection:
-            return await _known(connection, uid, None)
+            return await _known(connection, uid, request_key)
 
-    async def save(self, bundle: pb.Bundle) -> None:
-        """Store a bundle as it stands now; one that has ended is sent no more."""
-        ended = bundle.state in ENDED
-        values = {"state": bundle.state, "ended": ended, "record": bundle.SerializeToString()}
-        if ended:
-            values["transactions"] = b""
+    async def save(self, changed: Iterable[pb.Bundle]) -> None:
+        """Store bundles as they stand now; one that has ended is sent no more."""
+        rows = [
+            {"changed": uid_of(one), "state": one.state, "record": one.SerializeToString(), "ended": one.state in ENDED}
+            for one in changed
+        ]
+        if not rows:
+            return
+        mine = bundles.c.uid == bindparam("changed")
+        values: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in ("state", "record", "ended")}
+        ended = [row["changed"] for row in rows if row["ended"]]
         async with self._engine.begin() as connection:
-            await connection.execute(update(bundles).where(bundles.c.uid == uid_of(bundle)).values(**values))
+            await connection.execute(update(bundles).where(mine).values(**values), rows)
+            if ended:
+                await connection.execute(update(bundles).where(bundles.c.uid.in_(ended)).values(transactions=b""))
 
     async def page(
         self, host_uids: Iterable[str] | None, strategy: str, before: Position | None, size: int

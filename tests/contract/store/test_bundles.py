@@ -31,7 +31,7 @@ async def test_nothing_is_sent_where_no_budget_is_set(everywhere: list[BundleRep
     with pytest.raises(OverBudget) as refused:
         await add(store, bundle(1))
     assert refused.value.budget.daily_lamports == 0
-    assert await store.get(f"{1:064x}") is None
+    assert await store.find(f"{1:064x}") is None
     # What is only checked promises nothing.
     assert await add(store, bundle(1, state=pb.BUNDLE_STATE_CHECKED)) is None
 
@@ -84,10 +84,10 @@ async def test_a_tip_counts_until_it_is_known_not_to_be_paid(
     store = everywhere[0]
     await store.set_budget(100_000, 0, "user:ann")
     await add(store, bundle(1))
-    await store.save(bundle(1, state=state))
+    await store.save([bundle(1, state=state)])
     budget = await store.budget()
     assert (budget.reserved_lamports, budget.spent_lamports) == (reserved, spent)
-    kept = await store.get(f"{1:064x}")
+    kept = await store.find(f"{1:064x}")
     assert kept is not None
     assert kept.transactions == ([] if not reserved else [b"signed"])
 

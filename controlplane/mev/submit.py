@@ -1,0 +1,118 @@
+"""Submission: a bundle is checked, its tip is reserved, and it is handed to the tracker, once."""
+
+import grpc
+from solward.jito.v1 import jito_pb2 as pb
+
+from common.clock import now_ms
+from common.errors import SolwardError
+from common.names import host_name
+from controlplane.mev import figures
+from controlplane.mev.chain import Chain
+from controlplane.mev.tracker import Tracker
+from controlplane.mev.transactions import Bundle, read_bundle
+from controlplane.operations.outside import OutsideTrouble
+from controlplane.store.bundles import BUNDLES, BundleRepository, OverBudget, Stored
+from controlplane.store.hosts import HostRow
+
+
+class Submitter:
+    """Takes bundles in.
+
+    Args:
+        cluster: "mainnet" or "testnet".
+        bundles: where they are stored, with the budget.
+        chain: tells how long a blockhash lives.
+        tracker: sends and follows them.
+    """
+
+    def __init__(self, cluster: str, bundles: BundleRepository, chain: Chain, tracker: Tracker) -> None:
+        self._cluster = cluster
+        self._bundles = bundles
+        self._chain = chain
+        self._tracker = tracker
+
+    async def submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
+        """Take a bundle in; one that is there already is given as it stands.
+
+        Args:
+            request: as it was asked.
+            host: whose agent sends it.
+            requester: who asked, "users/NAME" or "services/NAME".
+
+        Raises: SolwardError BUNDLE_INVALID, BLOCKHASH_DEAD, SIMULATION_FAILED, BUDGET_EXHAUSTED, CHAIN_UNREACHABLE,
+            TOO_MANY_BUNDLES.
+        """
+        try:
+            return await self._submit(request, host, requester)
+        except SolwardError as error:
+            figures.REFUSED.labels(error.reason).inc()
+            raise
+
+    async def _submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
+        read = read_bundle(request.transactions, self._cluster)
+        key = f"{requester} {request.request_id}" if request.request_id else None
+        if known := await self._bundles.find(read.uid, key):
+            return self._tracker.current(known.uid) or known.bundle
+        bundle = await self._checked(read, request, host_name(host.name), requester)
+        if request.validate_only:
+            return bundle
+        if self._tracker.full:
+            raise SolwardError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_BUNDLES",
+                "as many bundles are under way as are followed: try again when some have ended",
+            )  # fmt: skip
+        bundle.state = pb.BUNDLE_STATE_SENDING
+        try:
+            known = await self._bundles.add(bundle, host.uid, request.transactions, key)
+        except OverBudget as error:
+            raise _over(error.budget, bundle.tip_lamports) from None
+        if known:
+            return self._tracker.current(known.uid) or known.bundle
+        figures.SUBMITTED.labels(bundle.strategy).inc()
+        self._tracker.follow(Stored(bundle, host.uid, list(request.transactions)))
+        return bundle
+
+    async def _checked(self, read: Bundle, request: pb.SubmitBundleRequest, host: str, requester: str) -> pb.Bundle:
+        if not read.tip_lamports:
+            why = "tip through a program: how much cannot be told, nor held against the budget; use a plain transfer"
+            raise SolwardError(
+                grpc.StatusCode.INVALID_ARGUMENT, "BUNDLE_INVALID", f"transactions {why}",
+                {"field": "transactions"}, (("transactions", why),),
+            )  # fmt: skip
+        try:
+            life = await self._chain.life(read.blockhashes)
+        except OutsideTrouble as trouble:
+            raise SolwardError(
+                grpc.StatusCode.UNAVAILABLE, "CHAIN_UNREACHABLE", f"{trouble}: what became of it could not be told"
+            ) from None
+        if life is None:
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION, "BLOCKHASH_DEAD",
+                "the blockhash of a transaction cannot be used (any more): sign again on a fresh one",
+            )  # fmt: skip
+        if failure := await self._chain.simulate(request.transactions):
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION, "SIMULATION_FAILED", f"it fails when it is simulated: {failure}"
+            )
+        bundle = pb.Bundle(
+            name=f"{BUNDLES}{read.uid}", host=host, requester=requester, strategy=request.strategy,
+            state=pb.BUNDLE_STATE_CHECKED, signatures=read.signatures, tip_lamports=read.tip_lamports,
+            profit_lamports=request.profit_lamports, fee_lamports=read.fee_lamports, compute_units=read.compute_units,
+            region=request.region, last_valid_block_height=life.last_valid_block_height,
+        )  # fmt: skip
+        bundle.create_time.FromMilliseconds(now_ms())
+        return bundle
+
+
+def _over(budget: pb.Budget, tip: int) -> SolwardError:
+    left = max(0, budget.daily_lamports - budget.spent_lamports - budget.reserved_lamports)
+    if not budget.daily_lamports:
+        why = "no budget is set, and nothing is sent without one: ctl jito budget set"
+    elif budget.bundle_lamports and tip > budget.bundle_lamports:
+        why = f"it tips {tip:,} lamports, and one bundle may tip {budget.bundle_lamports:,}"
+    else:
+        why = f"it tips {tip:,} lamports, and {left:,} of today's {budget.daily_lamports:,} are left"
+    return SolwardError(
+        grpc.StatusCode.FAILED_PRECONDITION, "BUDGET_EXHAUSTED", why,
+        {"tip_lamports": str(tip), "left_lamports": str(left), "daily_lamports": str(budget.daily_lamports)},
+    )  # fmt: skip

@@ -1,0 +1,236 @@
+"""The tracker: sends each bundle once through its host's agent, and follows it until its end.
+
+A bundle is stored, its tip reserved, before it is sent. A control plane that dies in between sends it again when it is
+back, which is the same bundle: the agent keeps a journal of what it sent, and the chain takes a signature once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+from solward.hosts.v1 import link_pb2
+from solward.jito.v1 import jito_pb2 as pb
+
+from common.clock import now_ms
+from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
+from controlplane.mev import figures
+from controlplane.mev.bus import BundleBus
+from controlplane.mev.chain import MOST_SIGNATURES, Chain
+from controlplane.mev.lifecycle import UNKNOWN_S, Seen, Status, given_up, on_chain, sent, told
+from controlplane.operations.outside import OutsideTrouble
+from controlplane.store.bundles import ENDED, BundleRepository, Stored, uid_of
+
+log = structlog.get_logger(__name__)
+
+ACTION, STEP = "jito.submit", "send"
+KIND = "jito.bundle"
+BEGIN_WITHIN_S = 5.0
+LOOK_SECONDS = 1.0
+SAVE_SECONDS = 0.2
+# Of those followed: more are refused before they are sent.
+MOST_FOLLOWED = 20_000
+Ended = Callable[[pb.Bundle], None]
+
+
+class Tracker:
+    """Follows every bundle of which more is to become known.
+
+    Args:
+        bundles: where they are stored.
+        chain: what became of them.
+        dispatch: the way to the agents.
+        bus: who watches.
+        ended: is told of each bundle that has ended.
+    """
+
+    def __init__(
+        self, bundles: BundleRepository, chain: Chain, dispatch: Dispatch, bus: BundleBus, ended: Ended
+    ) -> None:
+        self._bundles = bundles
+        self._chain = chain
+        self._dispatch = dispatch
+        self._bus = bus
+        self._ended = ended
+        self._followed: dict[str, Stored] = {}
+        self._changed: dict[str, pb.Bundle] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._answered = time.monotonic()
+
+    @property
+    def full(self) -> bool:
+        """Whether no more can be followed."""
+        return len(self._followed) >= MOST_FOLLOWED
+
+    async def run(self) -> None:
+        """Follow until cancelled; what was under way in an earlier life goes on."""
+        try:
+            for stored in await self._bundles.unfinished():
+                self.follow(stored)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._look_on())
+                group.create_task(self._save_on())
+        finally:
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)
+            await self._save()
+
+    def follow(self, stored: Stored) -> None:
+        """Follow a bundle that is stored; send it where that was not done, or is not known to be."""
+        self._followed[stored.uid] = stored
+        if stored.bundle.state == pb.BUNDLE_STATE_SENDING and stored.transactions:
+            task = asyncio.create_task(self._send(stored))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    def current(self, uid: str) -> pb.Bundle | None:
+        """Give a bundle that is followed, as it stands now."""
+        stored = self._followed.get(uid)
+        return stored.bundle if stored else None
+
+    def take(self, host_uid: str, events: Iterable[link_pb2.Event]) -> None:
+        """Take in what a host's agent was told by block engines; of another host's bundle nothing is believed."""
+        for event in events:
+            stored = self._followed.get(event.attributes.get("bundle", ""))
+            if stored is None or stored.host_uid != host_uid:
+                figures.RESULTS.labels("foreign").inc()
+                continue
+            figures.RESULTS.labels("taken").inc()
+            if told(stored.bundle, _event(event)):
+                self._note(stored.bundle)
+
+    async def look(self) -> None:
+        """Ask the chain about every bundle that is followed; raises OutsideTrouble."""
+        followed = list(self._followed.values())
+        if not followed:
+            self._answered = time.monotonic()
+            return
+        # The height first: what is not there when it was not over may come yet.
+        height = await self._chain.height()
+        for part in _parts(followed):
+            names = [name for stored in part for name in stored.bundle.signatures]
+            statuses = await self._chain.statuses(names)
+            self._answered = time.monotonic()
+            for stored in part:
+                mine, statuses = _split(statuses, len(stored.bundle.signatures))
+                if stored.uid in self._followed and on_chain(stored.bundle, Seen(mine, height)):
+                    self._note(stored.bundle)
+
+    async def _look_on(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except OutsideTrouble as trouble:
+                self._give_up(str(trouble))
+            except Exception:
+                log.exception("bundles could not be followed; trying again")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _give_up(self, why: str) -> None:
+        """End those of which no chain will tell any more: their blockhash is long dead."""
+        if time.monotonic() - self._answered < UNKNOWN_S:
+            return
+        for stored in list(self._followed.values()):
+            if now_ms() - stored.bundle.create_time.ToMilliseconds() > UNKNOWN_S * 1000:
+                given_up(stored.bundle, "CHAIN_UNREACHABLE", why, received=True)
+                self._note(stored.bundle)
+
+    async def _send(self, stored: Stored) -> None:
+        bundle = stored.bundle
+        # A blockhash lives for a minute, whatever was asked.
+        within_s = max(1.0, (bundle.create_time.ToMilliseconds() - now_ms()) / 1000 + 60.0)
+        action = link_pb2.BundleAction(
+            bundle=stored.uid, transactions=stored.transactions, region=bundle.region,
+            tip_lamports=bundle.tip_lamports, deadline_unix_ms=now_ms() + round(within_s * 1000),
+        )  # fmt: skip
+        request = link_pb2.ActionRequest(bundle=action).SerializeToString(deterministic=True)
+        order = Order(bundle.name, STEP, stored.host_uid, ACTION, request, BEGIN_WITHIN_S, within_s + 10.0)
+        try:
+            _, receipt = await self._dispatch.carry_out(order, lambda _: None)
+        except NotDelivered:
+            self._fail(bundle, "HOST_OFFLINE", "the agent is not connected; nothing was sent")
+        except NoReceipt:
+            # The chain will tell.
+            log.warning("it is not known whether a bundle was sent", bundle=bundle.name)
+        except Exception:
+            log.exception("a bundle could not be sent", bundle=bundle.name)
+        else:
+            self._received(bundle, receipt)
+
+    def _received(self, bundle: pb.Bundle, receipt: link_pb2.Receipt) -> None:
+        if receipt.result != link_pb2.RECEIPT_RESULT_DONE:
+            self._fail(bundle, receipt.reason or "NOT_SENT", receipt.message)
+            return
+        told_of = receipt.figures
+        event = pb.BundleEvent(kind="sent", region=told_of.get("region", ""), message=told_of.get("via", ""))
+        event.time.FromMilliseconds(_whole(told_of.get("ack_unix_ms", "")) or receipt.end_unix_ms)
+        sent(bundle, event.region, _whole(told_of.get("tries", "")) or 1, event)
+        self._note(bundle)
+
+    def _fail(self, bundle: pb.Bundle, reason: str, message: str) -> None:
+        # The agent says that no block engine has it; what the stream or the chain says since counts for more.
+        if bundle.state == pb.BUNDLE_STATE_SENDING:
+            given_up(bundle, reason, message, received=False)
+            self._note(bundle)
+
+    def _note(self, bundle: pb.Bundle) -> None:
+        """Tell who watches, and store it soon."""
+        uid = uid_of(bundle)
+        if bundle.state in ENDED and uid in self._followed:
+            del self._followed[uid]
+            bundle.end_time.FromMilliseconds(now_ms())
+            figures.ENDED.labels(pb.BundleState.Name(bundle.state).removeprefix("BUNDLE_STATE_").lower()).inc()
+            self._ended(bundle)
+        self._changed[uid] = bundle
+        self._bus.tell(bundle)
+
+    async def _save_on(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            try:
+                await self._save()
+            except Exception:
+                log.exception("bundles could not be stored; trying again", waiting=len(self._changed))
+
+    async def _save(self) -> None:
+        changed, self._changed = self._changed, {}
+        try:
+            await self._bundles.save(changed.values())
+        except BaseException:
+            self._changed = changed | self._changed
+            raise
+
+
+def _event(event: link_pb2.Event) -> pb.BundleEvent:
+    attributes = event.attributes
+    found = pb.BundleEvent(
+        kind=attributes.get("outcome", "")[:64], region=attributes.get("region", "")[:64],
+        slot=_whole(attributes.get("slot", "")), validator=attributes.get("validator", "")[:64],
+        bid_lamports=_whole(attributes.get("bid_lamports", "")), message=attributes.get("message", "")[:512],
+    )  # fmt: skip
+    found.time.FromMilliseconds(event.unix_ms)
+    return found
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _parts(followed: Sequence[Stored]) -> Iterable[list[Stored]]:
+    """Part bundles so that the signatures of each part are one question."""
+    part: list[Stored] = []
+    count = 0
+    for stored in followed:
+        size = len(stored.bundle.signatures)
+        if part and count + size > MOST_SIGNATURES:
+            yield part
+            part, count = [], 0
+        part.append(stored)
+        count += size
+    if part:
+        yield part
+
+
+def _split(statuses: list[Status | None], count: int) -> tuple[list[Status | None], list[Status | None]]:
+    return statuses[:count], statuses[count:]
