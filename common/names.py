@@ -7,6 +7,8 @@ HOST_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 UID = re.compile(r"[0-9a-f]{32}")
 TRUST_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,253}[a-z0-9])?")
 # The kind of event that a line of an agent's own log is.
+# What a block engine said of a bundle, as a kind of event.
+BUNDLE = "jito.bundle"
 AGENT_LOG = "agent.log"
 
 Kind = Literal["agent", "user", "service"]

@@ -19,6 +19,7 @@ from controlplane.rooms.answering import Answering
 from controlplane.rooms.auditing import Auditing
 from controlplane.rooms.guarding import Guarding
 from controlplane.rooms.identities import Identities
+from controlplane.rooms.mev import Mev
 from controlplane.rooms.operations import Operations
 from controlplane.rooms.records import Records
 from controlplane.rooms.watching import Watching
@@ -46,10 +47,11 @@ class App:
         self.identities = Identities(settings, installation, self.records)
         self.operations = Operations(settings, installation, self.records, self.auditing.log)
         self.watching = Watching(settings, self.records, self.operations.links, self.operations.board.busy_hosts)
+        self.mev = Mev(settings, self.records, self.operations, self.watching)
         guarding = Guarding(settings, installation, table, self.records, self.auditing, self.identities, self.watching)
         self._answering = Answering(
             settings.trust_domain, self.records, self.auditing, self.identities, self.operations, self.watching,
-            guarding.explainer,
+            self.mev, guarding.explainer,
         )  # fmt: skip
         self.servers = Servers(settings, installation, guarding.chain, self._answering.register)
         self.sweeper = Sweeper(self.records.hosts, self.operations.links)
@@ -101,8 +103,8 @@ class App:
             self.metrics_port = await stack.enter_async_context(metrics)
             await self._open_gateway(stack)
             for background in (
-                self.sweeper.run(), *self.watching.work(), *auditing.work(), self._answering.witnesses.run(),
-                self.pki_life.run(), sdnotify.watchdog(),
+                self.sweeper.run(), *self.watching.work(), *self.mev.work(), *auditing.work(),
+                self._answering.witnesses.run(), self.pki_life.run(), sdnotify.watchdog(),
             ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))
             yield

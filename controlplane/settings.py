@@ -23,6 +23,7 @@ from controlplane.alerts.rules import AlertSettings
 from controlplane.api.services import SERVICES
 from controlplane.gateway.origins import origin
 from controlplane.identity.oidc.settings import OidcSettings
+from controlplane.mev.settings import JitoSettings
 from controlplane.networks import network
 from controlplane.secret_refs import resolve
 from controlplane.telemetry.logs.settings import LokiSettings
@@ -177,6 +178,9 @@ class Settings(BaseSettings):
     gateway_connections_per_ip: int = Field(256, ge=1, description="of one address, or one /64; proxies are exempt")
     store: StoreSettings = Field(
         StoreSettings(), description="telemetry that is kept: where, how much and how long; see docs/telemetry.md"
+    )
+    jito: JitoSettings = Field(
+        default_factory=JitoSettings, description="Bundles: which cluster they are for, and where tips are told."
     )
     loki: LokiSettings = Field(
         LokiSettings(), description="the Loki that logs are sent to and asked for in, by its url; see docs/logs.md"

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 from prometheus_client import Counter
 from solward.hosts.v1 import link_pb2
 
 from common.clock import now_ms
-from common.names import AGENT_LOG
+from common.names import AGENT_LOG, BUNDLE
 from controlplane.alerts.engine import AlertEngine
 from controlplane.store.alerts import AlertRepository
 from controlplane.store.events import EventRepository, Stored
@@ -48,14 +48,19 @@ class Findings:
         self._alerts = alerts
         self._engine = engine
         self._feed = feed or LogFeed()
+        # Takes what block engines said of bundles: thousands a second, which are kept with their bundles alone.
+        self.bundles: Callable[[str, list[link_pb2.Event]], None] | None = None
         # What a host has used of a minute, its findings and its agent's lines apart.
         self._room: dict[tuple[str, bool], tuple[int, int]] = {}
 
     async def take(self, host_uid: str, host: str, spool_id: str, batch: link_pb2.EventBatch) -> None:
         """Keep a batch and judge it; one that came before changes nothing."""
-        events = self._allowed(host_uid, batch.events)
-        _EVENTS.labels("dropped").inc(len(batch.events) - len(events))
         now = now_ms()
+        told = [event for event in batch.events if event.kind != BUNDLE]
+        if self.bundles and len(told) < len(batch.events):
+            self.bundles(host_uid, [event for event in batch.events if event.kind == BUNDLE])
+        events = self._allowed(host_uid, told)
+        _EVENTS.labels("dropped").inc(len(told) - len(events))
         for event in events:
             # A clock that is ahead must not put its findings before everybody's for ever.
             event.unix_ms = max(0, min(event.unix_ms or now, now + AHEAD_MS))

@@ -1,33 +1,47 @@
 """jito.v1: bundles, and what may be tipped."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
 from solward.jito.v1 import jito_pb2 as pb
 from solward.jito.v1.jito_pb2_grpc import JitoServiceServicer
 
+from common.clock import now_ms
 from common.errors import SolwardError
 from controlplane.api.lookup import find_host, find_only_host
 from controlplane.api.paging import page_position, page_token
 from controlplane.api.reach import Reach
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.mev.bus import BundleBus
+from controlplane.mev.priority_fees import CAVEAT, advise
+from controlplane.mev.regions import regions
+from controlplane.mev.spend import spend
 from controlplane.mev.submit import Submitter
+from controlplane.mev.tip_feed import TipFeed
+from controlplane.mev.tips import Floor
 from controlplane.mev.tracker import Tracker
-from controlplane.store.bundles import BundleRepository
+from controlplane.operations.outside import OutsideTrouble, OutsideView
+from controlplane.store.bundles import DAY_MS, BundleRepository
 from controlplane.store.hosts import HostRepository
+from controlplane.telemetry.ingest import Ingest
 
 BUNDLES_PAGE = 50
+SPEND_DAYS = 7
 
 
 class JitoApi(JitoServiceServicer):
     """Serves JitoService."""
 
     def __init__(
-        self, hosts: HostRepository, bundles: BundleRepository, submitter: Submitter, tracker: Tracker, bus: BundleBus
-    ) -> None:
+        self, hosts: HostRepository, bundles: BundleRepository, submitter: Submitter, tracker: Tracker, bus: BundleBus,
+        tips: TipFeed, outside: OutsideView, ingest: Ingest,
+    ) -> None:  # fmt: skip
         self._hosts = hosts
         self._bundles = bundles
+        self._tips = tips
+        self._outside = outside
+        self._ingest = ingest
         self._submitter = submitter
         self._tracker = tracker
         self._bus = bus
@@ -66,6 +80,39 @@ class JitoApi(JitoServiceServicer):
             if request.host in ("", bundle.host) and (await Reach.of_caller(self._hosts)).sees(bundle.host):
                 yield bundle
 
+    async def ListRegions(self, request: pb.ListRegionsRequest, context: Context) -> pb.ListRegionsResponse:
+        named = [(await find_host(self._hosts, request.host)).name] if request.host else sorted(self._ingest.feeds)
+        return pb.ListRegionsResponse(regions=regions(self._ingest, named))
+
+    async def GetTips(self, request: pb.GetTipsRequest, context: Context) -> pb.Tips:
+        newest = self._tips.newest
+        if newest is None:
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION, "TIPS_UNKNOWN",
+                "nobody has told what others tip: see jito.tip_floor_url, and ctl status",
+            )  # fmt: skip
+        found = pb.Tips(floor=_floor(newest), congestion=self._tips.congestion, age_seconds=self._tips.age_s)
+        found.time.CopyFrom(found.floor.time)
+        since = newest.unix_s - request.history_seconds
+        found.history.extend(_floor(one) for one in self._tips.history if one.unix_s > since)
+        return found
+
+    async def GetPriorityFees(self, request: pb.GetPriorityFeesRequest, context: Context) -> pb.PriorityFees:
+        try:
+            answer = await self._outside.call("getRecentPrioritizationFees", list(request.accounts))
+            advice = advise(answer, request.compute_units)
+        except (OutsideTrouble, ValueError) as trouble:
+            raise SolwardError(grpc.StatusCode.UNAVAILABLE, "CHAIN_UNREACHABLE", str(trouble)) from None
+        levels = [
+            pb.PriorityFee(level=one.name, percentile=one.percentile, micro_lamports=one.micro_lamports,
+                           lamports=one.lamports) for one in advice.levels
+        ]  # fmt: skip
+        return pb.PriorityFees(levels=levels, slots=advice.slots, free_share=advice.free_share, caveat=CAVEAT)
+
+    async def GetSpend(self, request: pb.GetSpendRequest, context: Context) -> pb.Spend:
+        since = now_ms() - (request.days or SPEND_DAYS) * DAY_MS
+        return await asyncio.to_thread(spend, await self._bundles.since(since))
+
     async def GetBudget(self, request: pb.GetBudgetRequest, context: Context) -> pb.Budget:
         return await self._bundles.budget()
 
@@ -78,3 +125,13 @@ class JitoApi(JitoServiceServicer):
         if reach.whole:
             return None
         return [(await find_host(self._hosts, name)).uid for name in sorted(reach.hosts)]
+
+
+def _floor(floor: Floor) -> pb.TipFloor:
+    p25, p50, p75, p95, p99 = floor.tips
+    found = pb.TipFloor(
+        p25_lamports=p25, p50_lamports=p50, p75_lamports=p75, p95_lamports=p95, p99_lamports=p99,
+        ema_p50_lamports=floor.ema_p50,
+    )  # fmt: skip
+    found.time.FromMilliseconds(round(floor.unix_s * 1000))
+    return found

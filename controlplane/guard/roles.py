@@ -12,6 +12,7 @@ VIEWER = SELF | frozenset(
         "alerts.read",
         "audit.read",
         "metrics.read",
+        "jito.read",
     }
 )
 
@@ -19,13 +20,13 @@ OPERATOR = VIEWER | {
     "validator.restart", "validator.start", "validator.stop", "validator.vote",
     "validator.config", "operations.approve", "operations.control", "controls.restart", "controls.config",
     "controls.snapshot", "controls.ledger",
-    "alerts.act",
+    "alerts.act", "jito.submit",
 }  # fmt: skip
 
 ADMIN = OPERATOR | {
     "hosts.enroll", "hosts.revoke", "audit.export", "audit.prune", "audit.report", "reflection.read",
     "access.read", "access.write", "access.approve", "access.break_glass",
-    "metrics.restore",
+    "metrics.restore", "jito.budget",
 }  # fmt: skip
 
 # "none" is for who holds grants alone.

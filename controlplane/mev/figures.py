@@ -1,6 +1,6 @@
 """What is counted of bundles, for Prometheus."""
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge, Histogram
 
 SUBMITTED = Counter("jito_bundles_submitted", "Bundles that were asked for.", ("strategy",))
 REFUSED = Counter("jito_bundles_refused", "Bundles that were not taken, by reason.", ("reason",))
@@ -8,3 +8,16 @@ ENDED = Counter("jito_bundles_ended", "Bundles by what became of them.", ("outco
 RESULTS = Counter("jito_bundle_results", "Results that agents passed on.", ("outcome",))
 TIPPED = Counter("jito_tip_lamports", "Tips of bundles that landed.", ("strategy",))
 EARNED = Counter("jito_profit_lamports", "What bundles that landed earned, before tip and fees.", ("strategy",))
+ACCEPTANCE = Gauge(
+    "jito_bundle_acceptance_rate", "Share of observed bundles that won an auction, of a host's last 500.", ("host",)
+)
+LANDING = Gauge(
+    "jito_bundle_landing_rate", "Share of bundles that landed, of a host's last 500 that are known.", ("host",)
+)
+FLOOR = Gauge("jito_tip_floor_lamports", "Tips that landed, by percentile.", ("percentile",))
+CONGESTION = Gauge("jito_tip_congestion", "Median tip against that of the last hour; 1 is usual.")
+BUDGET = Gauge("jito_tip_budget_lamports", "Today's budget for tips, by part.", ("part",))
+FOLLOWED = Gauge("jito_bundles_followed", "Bundles of which more is to become known.")
+SLOTS = Histogram(
+    "jito_bundle_slots_to_land", "Slots from sending to landing.", ("host",), buckets=(1, 2, 3, 4, 6, 8, 16, 32, 150)
+)

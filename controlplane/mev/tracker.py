@@ -24,7 +24,6 @@ from controlplane.store.bundles import ENDED, BundleRepository, Stored, uid_of
 log = structlog.get_logger(__name__)
 
 ACTION, STEP = "jito.submit", "send"
-KIND = "jito.bundle"
 BEGIN_WITHIN_S = 5.0
 LOOK_SECONDS = 1.0
 SAVE_SECONDS = 0.2

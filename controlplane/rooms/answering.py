@@ -9,6 +9,7 @@ from solward.controls.v1.controls_pb2_grpc import add_ControlsServiceServicer_to
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from solward.hosts.v1.hosts_pb2_grpc import add_HostsServiceServicer_to_server
 from solward.hosts.v1.link_pb2_grpc import add_LinkServiceServicer_to_server
+from solward.jito.v1.jito_pb2_grpc import add_JitoServiceServicer_to_server
 from solward.metrics.v1.logs_pb2_grpc import add_LogsServiceServicer_to_server
 from solward.metrics.v1.metrics_pb2_grpc import add_MetricsServiceServicer_to_server
 from solward.operations.v1.operations_pb2_grpc import add_OperationsServiceServicer_to_server
@@ -22,6 +23,7 @@ from controlplane.api.auth import AuthApi
 from controlplane.api.certificates import CertificatesApi
 from controlplane.api.controls import ControlsApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
+from controlplane.api.jito import JitoApi
 from controlplane.api.ledger import Ledger
 from controlplane.api.logs import LogsApi
 from controlplane.api.metrics import MetricsApi
@@ -37,6 +39,7 @@ from controlplane.identity.recovery import Recovery
 from controlplane.links.session import LinkSessions
 from controlplane.rooms.auditing import Auditing
 from controlplane.rooms.identities import Identities
+from controlplane.rooms.mev import Mev
 from controlplane.rooms.operations import Operations
 from controlplane.rooms.records import Records
 from controlplane.rooms.watching import Watching
@@ -48,7 +51,7 @@ class Answering:
 
     def __init__(
         self, domain: str, records: Records, auditing: Auditing, identities: Identities, operations: Operations,
-        watching: Watching, explainer: Explainer,
+        watching: Watching, mev: Mev, explainer: Explainer,
     ) -> None:  # fmt: skip
         self.witnesses = Witnesses(auditing.log, operations.links, watching.alerts.take)
         self.link_sessions = LinkSessions(
@@ -60,6 +63,7 @@ class Answering:
             *self._of_hosts(records, auditing, identities, operations, watching),
             *self._of_operations(records, identities, operations),
             *self._of_watching(records, auditing, operations, watching),
+            *self._of_mev(records, operations, watching, mev),
         )
 
     def _of_identity(
@@ -123,3 +127,10 @@ class Answering:
             lambda server: add_MetricsServiceServicer_to_server(metrics, server),
             lambda server: add_LogsServiceServicer_to_server(logs, server),
         )
+
+    def _of_mev(self, records: Records, operations: Operations, watching: Watching, mev: Mev) -> tuple[Register, ...]:
+        jito = JitoApi(
+            records.hosts, mev.bundles, mev.submitter, mev.tracker, mev.bus, mev.tips, operations.outside,
+            watching.ingest,
+        )  # fmt: skip
+        return (lambda server: add_JitoServiceServicer_to_server(jito, server),)

@@ -9,6 +9,7 @@ from controlplane.store.access import AccessRepository, ApprovalRepository
 from controlplane.store.alerts import AlertRepository
 from controlplane.store.audit import AuditRepository
 from controlplane.store.budgets import open_budgets
+from controlplane.store.bundles import BundleRepository
 from controlplane.store.certificates import CertificateRepository, ServiceRepository
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.events import EventRepository
@@ -36,6 +37,7 @@ class Records:
         self.certificates, self.services = CertificateRepository(engine), ServiceRepository(engine)
         self.hosts = HostRepository(engine)
         self.audit = AuditRepository(engine)
+        self.bundles = BundleRepository(engine)
         self.alerts, self.events = AlertRepository(engine), EventRepository(engine)
         self.marks = MarkRepository(engine)
         own_folder = None if settings.shares_store else settings.data_dir

@@ -159,6 +159,45 @@ class BundleEvent(_message.Message):
     message: str
     def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., region: _Optional[str] = ..., slot: _Optional[int] = ..., validator: _Optional[str] = ..., bid_lamports: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
+class ListRegionsRequest(_message.Message):
+    __slots__ = ("host",)
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    def __init__(self, host: _Optional[str] = ...) -> None: ...
+
+class ListRegionsResponse(_message.Message):
+    __slots__ = ("regions",)
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    regions: _containers.RepeatedCompositeFieldContainer[Region]
+    def __init__(self, regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ...) -> None: ...
+
+class Region(_message.Message):
+    __slots__ = ("host", "region", "rtt_ms", "rtt_p99_ms", "uplink_ms", "stream_up", "wait_seconds", "errors")
+    class ErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    RTT_MS_FIELD_NUMBER: _ClassVar[int]
+    RTT_P99_MS_FIELD_NUMBER: _ClassVar[int]
+    UPLINK_MS_FIELD_NUMBER: _ClassVar[int]
+    STREAM_UP_FIELD_NUMBER: _ClassVar[int]
+    WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    region: str
+    rtt_ms: float
+    rtt_p99_ms: float
+    uplink_ms: float
+    stream_up: bool
+    wait_seconds: float
+    errors: _containers.ScalarMap[str, int]
+    def __init__(self, host: _Optional[str] = ..., region: _Optional[str] = ..., rtt_ms: _Optional[float] = ..., rtt_p99_ms: _Optional[float] = ..., uplink_ms: _Optional[float] = ..., stream_up: _Optional[bool] = ..., wait_seconds: _Optional[float] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
 class GetTipsRequest(_message.Message):
     __slots__ = ("history_seconds",)
     HISTORY_SECONDS_FIELD_NUMBER: _ClassVar[int]

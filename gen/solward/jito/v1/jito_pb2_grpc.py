@@ -55,6 +55,11 @@ class JitoServiceStub:
                 request_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.WatchBundlesRequest.SerializeToString,
                 response_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.Bundle.FromString,
                 _registered_method=True)
+        self.ListRegions = channel.unary_unary(
+                '/solward.jito.v1.JitoService/ListRegions',
+                request_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.ListRegionsRequest.SerializeToString,
+                response_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.ListRegionsResponse.FromString,
+                _registered_method=True)
         self.GetTips = channel.unary_unary(
                 '/solward.jito.v1.JitoService/GetTips',
                 request_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetTipsRequest.SerializeToString,
@@ -64,11 +69,6 @@ class JitoServiceStub:
                 '/solward.jito.v1.JitoService/GetPriorityFees',
                 request_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetPriorityFeesRequest.SerializeToString,
                 response_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.PriorityFees.FromString,
-                _registered_method=True)
-        self.GetExpectedValue = channel.unary_unary(
-                '/solward.jito.v1.JitoService/GetExpectedValue',
-                request_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetExpectedValueRequest.SerializeToString,
-                response_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.ExpectedValue.FromString,
                 _registered_method=True)
         self.GetSpend = channel.unary_unary(
                 '/solward.jito.v1.JitoService/GetSpend',
@@ -119,6 +119,13 @@ class JitoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRegions(self, request, context):
+        """ListRegions tells how each host reaches the block engine's regions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTips(self, request, context):
         """GetTips tells what others tipped that landed.
         """
@@ -128,13 +135,6 @@ class JitoServiceServicer:
 
     def GetPriorityFees(self, request, context):
         """GetPriorityFees advises on priority fees.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetExpectedValue(self, request, context):
-        """GetExpectedValue says what a tip is worth for an opportunity, and which is worth the most.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,6 +184,11 @@ def add_JitoServiceServicer_to_server(servicer, server):
                     request_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.WatchBundlesRequest.FromString,
                     response_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.Bundle.SerializeToString,
             ),
+            'ListRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRegions,
+                    request_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.ListRegionsRequest.FromString,
+                    response_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.ListRegionsResponse.SerializeToString,
+            ),
             'GetTips': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTips,
                     request_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetTipsRequest.FromString,
@@ -193,11 +198,6 @@ def add_JitoServiceServicer_to_server(servicer, server):
                     servicer.GetPriorityFees,
                     request_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetPriorityFeesRequest.FromString,
                     response_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.PriorityFees.SerializeToString,
-            ),
-            'GetExpectedValue': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetExpectedValue,
-                    request_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetExpectedValueRequest.FromString,
-                    response_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.ExpectedValue.SerializeToString,
             ),
             'GetSpend': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSpend,
@@ -335,6 +335,33 @@ class JitoService:
             _registered_method=True)
 
     @staticmethod
+    def ListRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.jito.v1.JitoService/ListRegions',
+            solward_dot_jito_dot_v1_dot_jito__pb2.ListRegionsRequest.SerializeToString,
+            solward_dot_jito_dot_v1_dot_jito__pb2.ListRegionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetTips(request,
             target,
             options=(),
@@ -378,33 +405,6 @@ class JitoService:
             '/solward.jito.v1.JitoService/GetPriorityFees',
             solward_dot_jito_dot_v1_dot_jito__pb2.GetPriorityFeesRequest.SerializeToString,
             solward_dot_jito_dot_v1_dot_jito__pb2.PriorityFees.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetExpectedValue(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/solward.jito.v1.JitoService/GetExpectedValue',
-            solward_dot_jito_dot_v1_dot_jito__pb2.GetExpectedValueRequest.SerializeToString,
-            solward_dot_jito_dot_v1_dot_jito__pb2.ExpectedValue.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,12 +41,12 @@ class JitoServiceStub:
     """ListBundles lists bundles, the newest first."""
     WatchBundles: _grpc.UnaryStreamMultiCallable[_jito_pb2.WatchBundlesRequest, _jito_pb2.Bundle]
     """WatchBundles sends each bundle as it changes."""
+    ListRegions: _grpc.UnaryUnaryMultiCallable[_jito_pb2.ListRegionsRequest, _jito_pb2.ListRegionsResponse]
+    """ListRegions tells how each host reaches the block engine's regions."""
     GetTips: _grpc.UnaryUnaryMultiCallable[_jito_pb2.GetTipsRequest, _jito_pb2.Tips]
     """GetTips tells what others tipped that landed."""
     GetPriorityFees: _grpc.UnaryUnaryMultiCallable[_jito_pb2.GetPriorityFeesRequest, _jito_pb2.PriorityFees]
     """GetPriorityFees advises on priority fees."""
-    GetExpectedValue: _grpc.UnaryUnaryMultiCallable[_jito_pb2.GetExpectedValueRequest, _jito_pb2.ExpectedValue]
-    """GetExpectedValue says what a tip is worth for an opportunity, and which is worth the most."""
     GetSpend: _grpc.UnaryUnaryMultiCallable[_jito_pb2.GetSpendRequest, _jito_pb2.Spend]
     """GetSpend tells what was tipped for what, by strategy."""
     GetBudget: _grpc.UnaryUnaryMultiCallable[_jito_pb2.GetBudgetRequest, _jito_pb2.Budget]
@@ -67,12 +67,12 @@ class JitoServiceAsyncStub(JitoServiceStub):
     """ListBundles lists bundles, the newest first."""
     WatchBundles: _aio.UnaryStreamMultiCallable[_jito_pb2.WatchBundlesRequest, _jito_pb2.Bundle]  # type: ignore[assignment]
     """WatchBundles sends each bundle as it changes."""
+    ListRegions: _aio.UnaryUnaryMultiCallable[_jito_pb2.ListRegionsRequest, _jito_pb2.ListRegionsResponse]  # type: ignore[assignment]
+    """ListRegions tells how each host reaches the block engine's regions."""
     GetTips: _aio.UnaryUnaryMultiCallable[_jito_pb2.GetTipsRequest, _jito_pb2.Tips]  # type: ignore[assignment]
     """GetTips tells what others tipped that landed."""
     GetPriorityFees: _aio.UnaryUnaryMultiCallable[_jito_pb2.GetPriorityFeesRequest, _jito_pb2.PriorityFees]  # type: ignore[assignment]
     """GetPriorityFees advises on priority fees."""
-    GetExpectedValue: _aio.UnaryUnaryMultiCallable[_jito_pb2.GetExpectedValueRequest, _jito_pb2.ExpectedValue]  # type: ignore[assignment]
-    """GetExpectedValue says what a tip is worth for an opportunity, and which is worth the most."""
     GetSpend: _aio.UnaryUnaryMultiCallable[_jito_pb2.GetSpendRequest, _jito_pb2.Spend]  # type: ignore[assignment]
     """GetSpend tells what was tipped for what, by strategy."""
     GetBudget: _aio.UnaryUnaryMultiCallable[_jito_pb2.GetBudgetRequest, _jito_pb2.Budget]  # type: ignore[assignment]
@@ -116,6 +116,14 @@ class JitoServiceServicer(metaclass=_abc_1.ABCMeta):
         """WatchBundles sends each bundle as it changes."""
 
     @_abc_1.abstractmethod
+    def ListRegions(
+        self,
+        request: _jito_pb2.ListRegionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jito_pb2.ListRegionsResponse, _abc.Awaitable[_jito_pb2.ListRegionsResponse]]:
+        """ListRegions tells how each host reaches the block engine's regions."""
+
+    @_abc_1.abstractmethod
     def GetTips(
         self,
         request: _jito_pb2.GetTipsRequest,
@@ -130,14 +138,6 @@ class JitoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jito_pb2.PriorityFees, _abc.Awaitable[_jito_pb2.PriorityFees]]:
         """GetPriorityFees advises on priority fees."""
-
-    @_abc_1.abstractmethod
-    def GetExpectedValue(
-        self,
-        request: _jito_pb2.GetExpectedValueRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_jito_pb2.ExpectedValue, _abc.Awaitable[_jito_pb2.ExpectedValue]]:
-        """GetExpectedValue says what a tip is worth for an opportunity, and which is worth the most."""
 
     @_abc_1.abstractmethod
     def GetSpend(

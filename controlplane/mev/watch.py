@@ -1,0 +1,102 @@
+"""Whether bundles fare as they are used to, host by host; what is wrong is told as findings; no I/O."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from solward.hosts.v1 import link_pb2
+from solward.jito.v1 import jito_pb2 as pb
+
+from controlplane.mev import figures
+from controlplane.mev.spend import wilson
+
+# Rates are of so many bundles of a host, the newest.
+RATED = 500
+# A collapse: the newest few against those before.
+NEWEST, BEFORE_LEAST = 20, 40
+# As many that a block engine received in a row, and of which nothing was ever told nor seen.
+SHADOWED = 8
+_LANDED = (pb.BUNDLE_STATE_LANDED, pb.BUNDLE_STATE_FINALIZED)
+_WON = ("accepted", "processed", "finalized")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    observed: bool
+    accepted: bool
+    landed: bool
+    known: bool
+    silent: bool
+
+
+@dataclass(slots=True)
+class _Host:
+    outcomes: deque[_Outcome] = field(default_factory=lambda: deque(maxlen=RATED))
+
+
+class Watch:
+    """Judges each bundle that has ended."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, _Host] = {}
+
+    def take(self, bundle: pb.Bundle, unix_ms: int) -> list[link_pb2.Event]:
+        """Take an end in; gives what is wrong of its host now."""
+        outcome = _outcome(bundle)
+        if outcome is None:
+            return []
+        host = self._hosts.setdefault(bundle.host, _Host())
+        host.outcomes.append(outcome)
+        self._show(bundle.host.removeprefix("hosts/"), host)
+        found = [*_partial(bundle), *_shadowed(host), *_collapsed(host)]
+        for event in found:
+            event.unix_ms = unix_ms
+        return found
+
+    def _show(self, name: str, host: _Host) -> None:
+        observed = [one for one in host.outcomes if one.observed]
+        known = [one for one in host.outcomes if one.known]
+        if observed:
+            figures.ACCEPTANCE.labels(name).set(sum(one.accepted for one in observed) / len(observed))
+        if known:
+            figures.LANDING.labels(name).set(sum(one.landed for one in known) / len(known))
+
+
+def _outcome(bundle: pb.Bundle) -> _Outcome | None:
+    """Say what counts of a bundle; None of one that no block engine received."""
+    if bundle.state in (pb.BUNDLE_STATE_FAILED, pb.BUNDLE_STATE_CHECKED):
+        return None
+    told = [event.kind for event in bundle.events if event.kind != "sent"]
+    landed = bundle.state in _LANDED
+    return _Outcome(
+        observed=bundle.observed, accepted=any(kind in _WON for kind in told), landed=landed,
+        known=bundle.state != pb.BUNDLE_STATE_UNKNOWN, silent=bundle.observed and not told and not landed,
+    )  # fmt: skip
+
+
+def _partial(bundle: pb.Bundle) -> Iterator[link_pb2.Event]:
+    if bundle.state == pb.BUNDLE_STATE_PARTIAL:
+        yield _event("jito.partial", link_pb2.SEVERITY_CRITICAL, f"{bundle.name}: {bundle.message}")
+
+
+def _shadowed(host: _Host) -> Iterator[link_pb2.Event]:
+    last = list(host.outcomes)[-SHADOWED:]
+    if len(last) == SHADOWED and all(one.silent for one in last):
+        words = f"the last {SHADOWED} bundles were received, and nothing was told of them nor landed"
+        yield _event("jito.shadow_drop", link_pb2.SEVERITY_ERROR, words)
+
+
+def _collapsed(host: _Host) -> Iterator[link_pb2.Event]:
+    observed = [one.accepted for one in host.outcomes if one.observed]
+    newest, before = observed[-NEWEST:], observed[:-NEWEST]
+    if len(before) < BEFORE_LEAST:
+        return
+    # Only where the two intervals do not touch: few bundles are seldom accepted by chance alone.
+    high, low = wilson(sum(newest), len(newest))[1], wilson(sum(before), len(before))[0]
+    if high < low:
+        words = f"{sum(newest)} of the last {len(newest)} bundles were accepted, {sum(before)} of {len(before)} before"
+        yield _event("jito.acceptance_collapse", link_pb2.SEVERITY_WARNING, words)
+
+
+def _event(kind: str, severity: link_pb2.Severity, message: str) -> link_pb2.Event:
+    return link_pb2.Event(kind=kind, severity=severity, message=message, area="mev", times=1)

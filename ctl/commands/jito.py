@@ -1,0 +1,255 @@
+"""jito: bundles, tips, and what they are worth."""
+
+import base64
+import binascii
+import sys
+import uuid
+from pathlib import Path
+
+import click
+from rich.live import Live
+from rich.table import Table
+from solward.jito.v1 import jito_pb2 as pb
+
+from ctl import exits, names
+from ctl.client import Client, run
+from ctl.output import (
+    Form,
+    as_data,
+    console,
+    found_nothing,
+    output_option,
+    print_data,
+    print_line,
+    print_messages,
+    print_pairs,
+)  # fmt: skip
+from ctl.views import jito as views
+
+SERVICE = "solward.jito.v1.JitoService"
+MOST_BYTES = 16_384
+ID_DIGITS = 64
+# Rows that a live view shows.
+ROWS = 30
+
+
+@click.group()
+def jito() -> None:
+    """Bundles, tips, and what they are worth."""
+
+
+@jito.command(short_help="List bundles, and what became of them.")
+@click.option("--host", default="", help="Only of this host.")
+@click.option("--strategy", default="", help="Only of this strategy.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many.")
+@click.option("--watch", is_flag=True, help="Keep the view live.")
+@output_option
+@click.pass_obj
+def bundles(context: str | None, host: str, strategy: str, limit: int, watch: bool, form: Form) -> None:
+    """List bundles, the newest first, and what became of them."""
+    request = pb.ListBundlesRequest(host=names.host(host), strategy=strategy, page_size=limit)
+
+    async def once(client: Client) -> list[pb.Bundle]:
+        return list((await client.call(f"{SERVICE}/ListBundles", request, pb.ListBundlesResponse)).bundles)
+
+    async def live(client: Client) -> None:
+        changes = client.watch(f"{SERVICE}/WatchBundles", pb.WatchBundlesRequest(host=request.host), pb.Bundle)
+        if form != "table":
+            async for bundle in changes:
+                print_line(as_data(bundle), form)
+            return
+        shown = {one.name: one for one in reversed(await once(client))}
+        with Live(_table(list(shown.values())), console=console, auto_refresh=False) as view:
+            async for bundle in changes:
+                if strategy in ("", bundle.strategy):
+                    shown[bundle.name] = bundle
+                view.update(_table(list(shown.values())), refresh=True)
+
+    if watch:
+        run(context, live)
+        return
+    found = run(context, once)
+    print_messages(found, form, views.BUNDLE_HEADINGS, views.bundle_row)
+    found_nothing(not found, "leave out --host and --strategy; bundles are submitted with ctl jito submit, or REST")
+
+
+def _table(found: list[pb.Bundle]) -> Table:
+    table = Table(*views.BUNDLE_HEADINGS, box=None, pad_edge=False, header_style="bold")
+    for one in found[::-1][:ROWS]:
+        table.add_row(*views.bundle_row(one))
+    return table
+
+
+@jito.command(short_help="Tell what became of one bundle.")
+@click.argument("bundle")
+@output_option
+@click.pass_obj
+def show(context: str | None, bundle: str, form: Form) -> None:
+    """Tell what became of BUNDLE: its id of 64 hexadecimal digits, or how the id of one of the newest begins."""
+    begin = bundle.removeprefix("bundles/").lower()
+
+    async def work(client: Client) -> pb.Bundle:
+        if len(begin) == ID_DIGITS:
+            return await client.call(f"{SERVICE}/GetBundle", pb.GetBundleRequest(bundle=begin), pb.Bundle)
+        request = pb.ListBundlesRequest(page_size=200)
+        newest = (await client.call(f"{SERVICE}/ListBundles", request, pb.ListBundlesResponse)).bundles
+        found = [one for one in newest if one.name.startswith(f"bundles/{begin}")]
+        if len(found) != 1:
+            why = f"{len(found)} of the newest 200 bundles begin so"
+            raise exits.Failure(f"{begin}: {why}: give more of the id", exits.NOT_FOUND)
+        return found[0]
+
+    _print(run(context, work), form)
+
+
+@jito.command(short_help="Submit signed transactions as one bundle.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--host", default="", help="The host whose agent sends it; may be left out where there is one.")
+@click.option("--strategy", default="", help="What it is for; spend is told by it.")
+@click.option("--profit", type=click.IntRange(0), default=0, metavar="LAMPORTS",
+              help="What it earns if it lands, before tip and fees.")  # fmt: skip
+@click.option("--region", default="", help="In this region; by default the best one.")
+@click.option("--dry-run", is_flag=True, help="Check it, and do not send it.")
+@output_option
+@click.pass_obj
+def submit(
+    context: str | None, files: tuple[Path, ...], host: str, strategy: str, profit: int, region: str, dry_run: bool,
+    form: Form,
+) -> None:  # fmt: skip
+    """Submit the signed transactions in FILES, in their order, as one bundle.
+
+    A file holds one transaction as on the wire, or in base64; - is standard input. Its keys stay with whoever signed.
+    Submitting the same transactions again tells what became of them, and sends nothing anew.
+    """
+    request = pb.SubmitBundleRequest(
+        host=names.host(host), transactions=[_transaction(path) for path in files], strategy=strategy,
+        profit_lamports=profit, region=region, validate_only=dry_run, request_id=str(uuid.uuid4()),
+    )  # fmt: skip
+
+    async def work(client: Client) -> pb.Bundle:
+        return await client.call(f"{SERVICE}/SubmitBundle", request, pb.Bundle)
+
+    _print(run(context, work), form)
+
+
+@jito.command(short_help="Tell how hosts reach the block engine's regions.")
+@click.option("--host", default="", help="Only of this host.")
+@output_option
+@click.pass_obj
+def regions(context: str | None, host: str, form: Form) -> None:
+    """Tell how hosts reach the block engine's regions, the nearest first."""
+    request = pb.ListRegionsRequest(host=names.host(host))
+
+    async def work(client: Client) -> pb.ListRegionsResponse:
+        return await client.call(f"{SERVICE}/ListRegions", request, pb.ListRegionsResponse)
+
+    found = run(context, work)
+    print_messages(found.regions, form, views.REGION_HEADINGS, views.region_row)
+    found_nothing(not found.regions, "agents tell of regions where agent.yaml has jito")
+
+
+@jito.command(short_help="Tell what others tipped that landed.")
+@output_option
+@click.pass_obj
+def tips(context: str | None, form: Form) -> None:
+    """Tell what others tipped that landed, by percentile; a median tip is not one that lands every second time."""
+
+    async def work(client: Client) -> pb.Tips:
+        return await client.call(f"{SERVICE}/GetTips", pb.GetTipsRequest(), pb.Tips)
+
+    found = run(context, work)
+    if form == "table":
+        print_pairs(views.tips_pairs(found))
+    else:
+        print_data(as_data(found), form)
+
+
+@jito.command(short_help="Advise on priority fees.")
+@click.option("--account", "accounts", multiple=True, help="An account that the transaction writes; may be repeated.")
+@click.option("--units", type=click.IntRange(0, 1_400_000), default=200_000, show_default=True, help="Compute units.")
+@output_option
+@click.pass_obj
+def fees(context: str | None, accounts: tuple[str, ...], units: int, form: Form) -> None:
+    """Advise on priority fees, by what landed in recent blocks."""
+    request = pb.GetPriorityFeesRequest(accounts=accounts, compute_units=units)
+
+    async def work(client: Client) -> pb.PriorityFees:
+        return await client.call(f"{SERVICE}/GetPriorityFees", request, pb.PriorityFees)
+
+    found = run(context, work)
+    if form != "table":
+        print_data(as_data(found), form)
+        return
+    print_messages(found.levels, form, views.FEE_HEADINGS, views.fee_row)
+    console.print(f"[dim]{found.slots} blocks, {found.free_share:.0%} of them free: {found.caveat}[/]", highlight=False)
+
+
+@jito.command(short_help="Tell what was tipped for what.")
+@click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="How far back.")
+@output_option
+@click.pass_obj
+def spend(context: str | None, days: int, form: Form) -> None:
+    """Tell what was tipped for what, by strategy; rates with their interval of 95 %."""
+
+    async def work(client: Client) -> pb.Spend:
+        return await client.call(f"{SERVICE}/GetSpend", pb.GetSpendRequest(days=days), pb.Spend)
+
+    found = run(context, work)
+    print_messages(found.strategies, form, views.SPEND_HEADINGS, views.spend_row)
+    found_nothing(not found.strategies, "no bundle was sent in that time: see ctl jito bundles")
+
+
+@jito.group(invoke_without_command=True)
+@output_option
+@click.pass_context
+def budget(ctx: click.Context, form: Form) -> None:
+    """Tell how much may be tipped a day, and how much of today's is left; with none set nothing is sent."""
+    if ctx.invoked_subcommand is None:
+
+        async def work(client: Client) -> pb.Budget:
+            return await client.call(f"{SERVICE}/GetBudget", pb.GetBudgetRequest(), pb.Budget)
+
+        _print_budget(run(ctx.obj, work), form)
+
+
+@budget.command("set", short_help="Set how much may be tipped.")
+@click.argument("daily", type=click.IntRange(0), metavar="LAMPORTS_A_DAY")
+@click.option("--bundle", "one", type=click.IntRange(0), default=0, metavar="LAMPORTS",
+              help="One bundle may tip so much; by default what is left of the day.")  # fmt: skip
+@output_option
+@click.pass_obj
+def set_budget(context: str | None, daily: int, one: int, form: Form) -> None:
+    """Set how much may be tipped a day (UTC), in lamports; 0 stops all sending."""
+    request = pb.UpdateBudgetRequest(daily_lamports=daily, bundle_lamports=one)
+
+    async def work(client: Client) -> pb.Budget:
+        return await client.call(f"{SERVICE}/UpdateBudget", request, pb.Budget)
+
+    _print_budget(run(context, work), form)
+
+
+def _print_budget(found: pb.Budget, form: Form) -> None:
+    if form == "table":
+        print_pairs(views.budget_pairs(found))
+    else:
+        print_data(as_data(found), form)
+
+
+def _print(found: pb.Bundle, form: Form) -> None:
+    if form == "table":
+        print_pairs(views.bundle_pairs(found))
+    else:
+        print_data(as_data(found), form)
+
+
+def _transaction(path: Path) -> bytes:
+    """Read a transaction as on the wire, or in base64."""
+    try:
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
+            raw = file.read(MOST_BYTES)
+    except OSError as error:
+        raise click.UsageError(f"{path}: {error.strerror}") from None
+    try:
+        return base64.b64decode(raw.strip(), validate=True)
+    except binascii.Error:
+        return raw

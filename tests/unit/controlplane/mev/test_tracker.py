@@ -1,0 +1,262 @@
+"""The tracker: sent once whatever dies, followed to the end, and believed only of its own host."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from solward.hosts.v1 import link_pb2
+from solward.jito.v1 import jito_pb2 as pb
+
+from common.errors import SolwardError
+from controlplane.links.dispatch import NoReceipt, NotDelivered, Order
+from controlplane.mev import tracker as tracker_module
+from controlplane.mev.bus import BundleBus
+from controlplane.mev.chain import BLOCKHASH_LIVES, Chain
+from controlplane.mev.lifecycle import MARGIN_BLOCKS
+from controlplane.mev.submit import Submitter
+from controlplane.mev.tracker import ACTION, Tracker
+from controlplane.operations.outside import OutsideView
+from controlplane.store.bundles import BundleRepository
+from controlplane.store.database import close_engine, migrate, open_engine
+from controlplane.store.hosts import HostRow
+from tests.peers.chain import ChainPeer, chain_peer
+from tests.support.bundles import tipping
+
+HOST = "a" * 32
+FAILED = {"value": {"summary": {"failed": {"error": "x"}}}}
+Receipt = dict[str, Any] | type[Exception]
+
+
+class Agent:
+    """Stands where the way to the agent is: keeps orders, and answers each by what it was told to."""
+
+    def __init__(self) -> None:
+        self.orders: list[Order] = []
+        self.answer: Receipt = {"region": "ny", "tries": "1", "via": "grpc", "ack_unix_ms": "1700000000000"}
+        self.refusal = ""
+
+    async def carry_out(self, order: Order, _: Callable[[str], None]) -> tuple[None, link_pb2.Receipt]:
+        self.orders.append(order)
+        if isinstance(self.answer, type):
+            raise self.answer
+        result = link_pb2.RECEIPT_RESULT_REFUSED if self.refusal else link_pb2.RECEIPT_RESULT_DONE
+        return None, link_pb2.Receipt(result=result, reason=self.refusal, figures=self.answer)
+
+
+class World:
+    """One control plane's part in bundles, on a store that outlives it."""
+
+    def __init__(self, bundles: BundleRepository, chain: ChainPeer, outside: OutsideView) -> None:
+        self.bundles, self.chain = bundles, chain
+        self.agent, self.bus, self.ended = Agent(), BundleBus(), []
+        self.tracker = Tracker(bundles, Chain(outside), self.agent, self.bus, self.ended.append)
+        self.submitter = Submitter("mainnet", bundles, Chain(outside), self.tracker)
+
+    async def submit(self, *transactions: bytes, **more: Any) -> pb.Bundle:
+        row = HostRow(**dict.fromkeys(HostRow._fields) | {"uid": HOST, "name": "sol-1"})
+        request = pb.SubmitBundleRequest(transactions=transactions or (tipping(),), **more)
+        return await self.submitter.submit(request, row, "service:bot")
+
+    async def stored(self, bundle: pb.Bundle) -> pb.Bundle:
+        found = await self.bundles.find(bundle.name.partition("/")[2])
+        assert found is not None
+        return found.bundle
+
+    async def until(self, bundle: pb.Bundle, *states: pb.BundleState) -> pb.Bundle:
+        async with asyncio.timeout(10):
+            while (found := await self.stored(bundle)).state not in states:
+                await asyncio.sleep(0.02)
+            return found
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[World]:
+    task = asyncio.create_task(world.tracker.run())
+    try:
+        yield world
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], World]]:
+    """Make control planes that live one after the other."""
+    monkeypatch.setattr(tracker_module, "LOOK_SECONDS", 0.05)
+    engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    await migrate(engine)
+    bundles = BundleRepository(engine)
+    await bundles.set_budget(1_000_000, 100_000, "user:ann")
+    async with chain_peer() as chain, OutsideView(chain.url) as outside:
+        yield lambda: World(bundles, chain, outside)
+    await close_engine(engine)
+
+
+def told(bundle: pb.Bundle, outcome: str, **more: str) -> link_pb2.Event:
+    attributes = {"bundle": bundle.name.partition("/")[2], "region": "ny", "outcome": outcome} | more
+    return link_pb2.Event(kind="jito.bundle", unix_ms=1_700_000_000_500, attributes=attributes)
+
+
+async def test_a_bundle_is_sent_once_and_followed_until_it_is_final(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        bundle = await world.submit(strategy="arb", profit_lamports=90_000)
+        assert (bundle.state, bundle.tip_lamports) == (pb.BUNDLE_STATE_SENDING, 10_000)
+        assert bundle.last_valid_block_height == world.chain.height + BLOCKHASH_LIVES
+        sent = await world.until(bundle, pb.BUNDLE_STATE_SENT)
+        assert (sent.region, sent.tries) == ("ny", 1)
+        (order,) = world.agent.orders
+        action = link_pb2.ActionRequest.FromString(order.request).bundle
+        assert (order.action, order.host_uid, order.operation) == (ACTION, HOST, bundle.name)
+        assert (action.bundle, action.tip_lamports) == (bundle.name.partition("/")[2], 10_000)
+        world.tracker.take(HOST, [told(bundle, "accepted", slot="69", validator="v")])
+        world.chain.land(*bundle.signatures, slot=70)
+        await world.until(bundle, pb.BUNDLE_STATE_LANDED)
+        assert (await world.bundles.budget()).reserved_lamports == 10_000
+        world.chain.land(*bundle.signatures, slot=70, final=True)
+        ended = await world.until(bundle, pb.BUNDLE_STATE_FINALIZED)
+        assert ([event.kind for event in ended.events], ended.slot) == (["sent", "accepted"], 70)
+        assert ended.HasField("end_time")
+        assert (await world.bundles.budget()).spent_lamports == 10_000
+        assert [one.name for one in world.ended] == [bundle.name]
+
+
+async def test_the_same_transactions_or_request_are_the_same_bundle(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        raw, request_id = tipping(), "0" * 8 + "-0000-0000-0000-" + "0" * 12
+        first = await world.submit(raw, request_id=request_id)
+        await world.until(first, pb.BUNDLE_STATE_SENT)
+        assert (await world.submit(raw)).name == first.name
+        # Another bundle under the same request pays nothing.
+        assert (await world.submit(tipping(), request_id=request_id)).name == first.name
+        assert len(world.agent.orders) == 1
+
+
+async def test_a_control_plane_that_dies_sends_the_same_bundle_again(make: Callable[[], World]) -> None:
+    first = make()
+    first.agent.answer = NoReceipt
+    async with running(first):
+        bundle = await first.submit()
+        async with asyncio.timeout(5):
+            while not first.agent.orders:
+                await asyncio.sleep(0.01)
+    assert (await first.stored(bundle)).state == pb.BUNDLE_STATE_SENDING
+    async with running(make()) as second:
+        await second.until(bundle, pb.BUNDLE_STATE_SENT)
+        before, after = first.agent.orders[0], second.agent.orders[0]
+        assert (before.operation, before.step) == (after.operation, after.step)
+        old, new = (link_pb2.ActionRequest.FromString(one.request).bundle for one in (before, after))
+        assert old.transactions == new.transactions
+
+
+async def test_what_never_reached_a_block_engine_has_failed_and_pays_nothing(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        world.agent.answer = NotDelivered
+        away = await world.until(await world.submit(), pb.BUNDLE_STATE_FAILED)
+        assert away.reason == "HOST_OFFLINE"
+        world.agent.answer, world.agent.refusal = {}, "RATE_LIMITED"
+        refused = await world.until(await world.submit(), pb.BUNDLE_STATE_FAILED)
+        assert refused.reason == "RATE_LIMITED"
+        budget = await world.bundles.budget()
+        assert (budget.reserved_lamports, budget.spent_lamports) == (0, 0)
+
+
+async def test_without_a_landing_it_expires_with_what_was_told_of_it(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        bundle = await world.submit()
+        await world.until(bundle, pb.BUNDLE_STATE_SENT)
+        world.tracker.take(HOST, [told(bundle, "state_auction_bid_rejected", bid_lamports="9000")])
+        await world.until(bundle, pb.BUNDLE_STATE_REJECTED)
+        world.chain.height += BLOCKHASH_LIVES + MARGIN_BLOCKS + 1
+        ended = await world.until(bundle, pb.BUNDLE_STATE_EXPIRED)
+        assert (ended.reason, ended.simulated_bid_lamports) == ("OUTBID_LOCALLY", 9_000)
+        assert (await world.bundles.budget()).reserved_lamports == 0
+
+
+async def test_a_host_is_believed_of_its_own_bundles_only(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        bundle = await world.submit()
+        await world.until(bundle, pb.BUNDLE_STATE_SENT)
+        world.tracker.take("b" * 32, [told(bundle, "processed", slot="70")])
+        other = pb.Bundle(name=f"bundles/{'0' * 64}")
+        world.tracker.take(
+            HOST, [told(other, "processed"), told(bundle, "processed", slot="7e9", bid_lamports="x" * 99)]
+        )
+        await asyncio.sleep(0.4)
+        found = await world.stored(bundle)
+        assert [(event.kind, event.slot) for event in found.events] == [("sent", 0), ("processed", 0)]
+
+
+async def test_without_a_chain_it_is_unknown_in_the_end_and_its_tip_counts(
+    make: Callable[[], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(make()) as world:
+        bundle = await world.submit()
+        await world.until(bundle, pb.BUNDLE_STATE_SENT)
+        world.chain.down = True
+        monkeypatch.setattr(tracker_module, "UNKNOWN_S", 0.5)
+        ended = await world.until(bundle, pb.BUNDLE_STATE_UNKNOWN)
+        assert ended.reason == "CHAIN_UNREACHABLE"
+        assert (await world.bundles.budget()).spent_lamports == 10_000
+
+
+async def test_watchers_see_each_change_at_once_and_a_slow_one_holds_nobody_up(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        watch = world.bus.watch()
+        first = asyncio.create_task(anext(watch))
+        await asyncio.sleep(0)
+        bundle = await world.submit()
+        assert (await first).state == pb.BUNDLE_STATE_SENT
+        for number in range(5_000):
+            world.tracker.take(HOST, [told(bundle, "accepted", slot=str(number))])
+        newest = await anext(watch)
+        assert newest.state == pb.BUNDLE_STATE_ACCEPTED
+        await watch.aclose()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda chain: chain.dead.add("1" * 32), "BLOCKHASH_DEAD"),
+        (lambda chain: setattr(chain, "down", True), "CHAIN_UNREACHABLE"),
+        (
+            lambda chain: setattr(chain, "simulation", {"value": {"summary": {"failed": {"error": "x"}}}}),
+            "SIMULATION_FAILED",
+        ),
+    ],
+)
+async def test_what_cannot_land_is_not_sent(
+    make: Callable[[], World], spoil: Callable[[ChainPeer], Any], reason: str
+) -> None:
+    async with running(make()) as world:
+        spoil(world.chain)
+        with pytest.raises(SolwardError) as refused:
+            await world.submit()
+        assert refused.value.reason == reason
+        assert not world.agent.orders
+
+
+async def test_the_budget_holds_and_says_what_is_left(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        with pytest.raises(SolwardError, match="one bundle may tip 100,000"):
+            await world.submit(tipping(100_001))
+        for _ in range(10):
+            await world.submit(tipping(100_000))
+        with pytest.raises(SolwardError, match="0 of today's 1,000,000 are left") as refused:
+            await world.submit(tipping(1_000))
+        assert refused.value.reason == "BUDGET_EXHAUSTED"
+        await world.bundles.set_budget(0, 0, "user:ann")
+        with pytest.raises(SolwardError, match="no budget is set"):
+            await world.submit()
+
+
+async def test_a_dry_run_is_checked_and_leaves_nothing(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        world.chain.simulation = {"value": {"summary": "succeeded"}}
+        bundle = await world.submit(validate_only=True)
+        assert bundle.state == pb.BUNDLE_STATE_CHECKED
+        assert await world.bundles.find(bundle.name.partition("/")[2]) is None
+        assert "simulateBundle" in world.chain.asked
+        assert not world.agent.orders
