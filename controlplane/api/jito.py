@@ -14,6 +14,7 @@ from controlplane.api.paging import page_position, page_token
 from controlplane.api.reach import Reach
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.mev.bus import BundleBus
+from controlplane.mev.chain import unreachable
 from controlplane.mev.priority_fees import CAVEAT, advise
 from controlplane.mev.regions import regions
 from controlplane.mev.spend import spend
@@ -102,7 +103,7 @@ class JitoApi(JitoServiceServicer):
             answer = await self._outside.call("getRecentPrioritizationFees", list(request.accounts))
             advice = advise(answer, request.compute_units)
         except (OutsideTrouble, ValueError) as trouble:
-            raise SolwardError(grpc.StatusCode.UNAVAILABLE, "CHAIN_UNREACHABLE", str(trouble)) from None
+            raise unreachable(trouble) from None
         levels = [
             pb.PriorityFee(level=one.name, percentile=one.percentile, micro_lamports=one.micro_lamports,
                            lamports=one.lamports) for one in advice.levels

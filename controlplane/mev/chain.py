@@ -4,8 +4,11 @@ import base64
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import grpc
+
+from common.errors import SolwardError
 from controlplane.mev.lifecycle import Status
-from controlplane.operations.outside import OutsideTrouble, OutsideView
+from controlplane.operations.outside import OutsideTrouble, OutsideUnset, OutsideView
 
 # Signatures of one getSignatureStatuses (Solana's JSON-RPC).
 MOST_SIGNATURES = 256
@@ -77,6 +80,13 @@ class Chain:
             # Only nodes that run Jito's own validator know it.
             return None
         return _failure(answer)
+
+
+def unreachable(trouble: Exception) -> SolwardError:
+    """Tell a caller that the chain cannot be asked: CHAIN_UNSET, or CHAIN_UNREACHABLE for now."""
+    if isinstance(trouble, OutsideUnset):
+        return SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "CHAIN_UNSET", str(trouble))
+    return SolwardError(grpc.StatusCode.UNAVAILABLE, "CHAIN_UNREACHABLE", str(trouble))
 
 
 def _status(value: dict[str, Any] | None) -> Status | None:

@@ -7,7 +7,7 @@ from common.clock import now_ms
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.mev import figures
-from controlplane.mev.chain import Chain
+from controlplane.mev.chain import Chain, unreachable
 from controlplane.mev.tracker import Tracker
 from controlplane.mev.transactions import Bundle, read_bundle
 from controlplane.operations.outside import OutsideTrouble
@@ -39,8 +39,8 @@ class Submitter:
             host: whose agent sends it.
             requester: who asked, "users/NAME" or "services/NAME".
 
-        Raises: SolwardError BUNDLE_INVALID, BLOCKHASH_DEAD, SIMULATION_FAILED, BUDGET_EXHAUSTED, CHAIN_UNREACHABLE,
-            TOO_MANY_BUNDLES.
+        Raises: SolwardError BUNDLE_INVALID, BLOCKHASH_DEAD, SIMULATION_FAILED, BUDGET_EXHAUSTED, CHAIN_UNSET,
+            CHAIN_UNREACHABLE, TOO_MANY_BUNDLES.
         """
         try:
             return await self._submit(request, host, requester)
@@ -82,9 +82,7 @@ class Submitter:
         try:
             life = await self._chain.life(read.blockhashes)
         except OutsideTrouble as trouble:
-            raise SolwardError(
-                grpc.StatusCode.UNAVAILABLE, "CHAIN_UNREACHABLE", f"{trouble}: what became of it could not be told"
-            ) from None
+            raise unreachable(trouble) from None
         if life is None:
             raise SolwardError(
                 grpc.StatusCode.FAILED_PRECONDITION, "BLOCKHASH_DEAD",

@@ -19,6 +19,10 @@ class OutsideTrouble(Exception):
     """Why the outside view cannot be had."""
 
 
+class OutsideUnset(OutsideTrouble):
+    """There is no outside view: nobody has named one."""
+
+
 class OutsideView:
     """Looks at the cluster through one RPC endpoint.
 
@@ -84,6 +88,8 @@ class OutsideView:
 
     async def call(self, method: str, *params: Any) -> Any:
         """Call a method, once more after a failure; raises OutsideTrouble, whose words never hold the URL."""
+        if not self._url:
+            raise OutsideUnset("no outside RPC is set (solana_rpc_url)")
         for left in reversed(range(TRIES)):
             try:
                 return await self._once(method, params)

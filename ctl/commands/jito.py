@@ -199,7 +199,7 @@ def spend(context: str | None, days: int, form: Form) -> None:
     found_nothing(not found.strategies, "no bundle was sent in that time: see ctl jito bundles")
 
 
-@jito.group(invoke_without_command=True)
+@jito.group(invoke_without_command=True, short_help="Tell or set how much may be tipped.")
 @output_option
 @click.pass_context
 def budget(ctx: click.Context, form: Form) -> None:
