@@ -12,8 +12,7 @@ import numpy as np
 
 from controlplane.telemetry.store.hot import HotStore
 from controlplane.telemetry.store.model import DAY, HOUR, Aggregation, Batch, Floats, SampleStore
-from controlplane.telemetry.store.retention import Retention
-from controlplane.telemetry.store.settings import HotSettings
+from controlplane.telemetry.store.settings import HotSettings, Retention
 from controlplane.telemetry.store.shelf import FolderShelf
 from controlplane.telemetry.store.victoria import VictoriaStore
 from tests.bench.rows import Row, row

@@ -17,7 +17,7 @@ import obstore
 from obstore.store import S3Store
 from pydantic import SecretStr
 
-from controlplane.telemetry.store.s3 import S3Settings
+from controlplane.telemetry.store.settings import S3Settings
 from tests.support.ports import free_ports
 from tests.support.programs import BIN
 

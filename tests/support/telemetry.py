@@ -7,8 +7,7 @@ import numpy as np
 
 from controlplane.telemetry.store.hot import HotStore
 from controlplane.telemetry.store.model import Aggregation, Batch, Frame, Matcher
-from controlplane.telemetry.store.retention import Retention
-from controlplane.telemetry.store.settings import HotSettings
+from controlplane.telemetry.store.settings import HotSettings, Retention
 from controlplane.telemetry.store.shelf import FolderShelf, Shelf
 
 HOUR, DAY = 3_600_000, 86_400_000

@@ -26,8 +26,7 @@ from controlplane.telemetry.store.model import (
 )
 from controlplane.telemetry.store.plan import make_plan, missing_days
 from controlplane.telemetry.store.query import Question, answer
-from controlplane.telemetry.store.retention import Retention
-from controlplane.telemetry.store.settings import HotSettings
+from controlplane.telemetry.store.settings import HotSettings, Retention
 from controlplane.telemetry.store.shelf import Shelf
 from controlplane.telemetry.store.upkeep import Upkeep
 from controlplane.telemetry.store.writer import Writer

@@ -6,38 +6,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from common.breaker import Breaker, BreakerOpen
-from controlplane.secret_refs import resolve
 from controlplane.telemetry.store.model import StoreDown
+from controlplane.telemetry.store.settings import S3Settings
 from controlplane.telemetry.store.shelf import SUFFIX, day_number, day_text
 
 Result = TypeVar("Result")
-# May stand elsewhere: "file:PATH", "credential:NAME", "env:NAME".
-Secret = Annotated[SecretStr, BeforeValidator(resolve)]
 # A call, with its retries, is given up after this.
 CALL_SECONDS = 60
 TRIES = 3
-
-
-class S3Settings(BaseModel, extra="forbid"):
-    """A bucket for the cold store."""
-
-    bucket: Annotated[str, Field(min_length=3, max_length=63)]
-    prefix: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*$")] = "solward"
-    region: str = "us-east-1"
-    # Empty: Amazon's own.
-    endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
-    # Empty: those of the machine's role.
-    access_key: Secret = SecretStr("")
-    secret_key: Secret = SecretStr("")
-    cache_megabytes: Annotated[int, Field(ge=1)] = 2048
 
 
 class S3Shelf:

@@ -1,12 +1,44 @@
-"""Settings of the telemetry store."""
+"""Settings of the telemetry store; whoever reads them need not carry the store itself in memory."""
 
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
-from controlplane.telemetry.store.retention import Retention
-from controlplane.telemetry.store.s3 import S3Settings, Secret
+from controlplane.secret_refs import resolve
+
+# May stand elsewhere: "file:PATH", "credential:NAME", "env:NAME".
+Secret = Annotated[SecretStr, BeforeValidator(resolve)]
+
+
+class Retention(BaseModel, extra="forbid"):
+    """How long samples are kept hot; the cold keeps minutes for ever."""
+
+    raw_hours: Annotated[int, Field(ge=1, le=24 * 90)] = 48
+    ten_seconds_days: Annotated[int, Field(ge=1, le=90)] = 14
+    minute_days: Annotated[int, Field(ge=2, le=3660)] = 90
+
+    @model_validator(mode="after")
+    def _coarser_is_longer(self) -> "Retention":
+        if not self.raw_hours <= (self.ten_seconds_days - 1) * 24 or self.ten_seconds_days > self.minute_days:
+            raise ValueError(
+                "a coarser tier must be kept at least a day longer than the samples, and than a finer tier"
+            )
+        return self
+
+
+class S3Settings(BaseModel, extra="forbid"):
+    """A bucket for the cold store."""
+
+    bucket: Annotated[str, Field(min_length=3, max_length=63)]
+    prefix: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*$")] = "solward"
+    region: str = "us-east-1"
+    # Empty: Amazon's own.
+    endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    # Empty: those of the machine's role.
+    access_key: Secret = SecretStr("")
+    secret_key: Secret = SecretStr("")
+    cache_megabytes: Annotated[int, Field(ge=1)] = 2048
 
 
 class HotSettings(BaseModel, extra="forbid"):

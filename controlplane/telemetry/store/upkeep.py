@@ -16,8 +16,9 @@ from controlplane.telemetry.store.counts import FILE_BYTES, UNROLLED
 from controlplane.telemetry.store.database import Database
 from controlplane.telemetry.store.layout import HOURS_OF_DAY, Layout, read_layout, transaction
 from controlplane.telemetry.store.model import DAY, HOUR, QueryRefused, StoreDown
-from controlplane.telemetry.store.retention import Retention
+from controlplane.telemetry.store.retention import old as older
 from controlplane.telemetry.store.roll import pack, roll_up
+from controlplane.telemetry.store.settings import Retention
 from controlplane.telemetry.store.shelf import Shelf, day_text
 from controlplane.telemetry.store.writer import Writer
 
@@ -149,7 +150,7 @@ class Upkeep:
         with self._database.work("drop") as cursor, transaction(cursor):
             layout = read_layout(cursor)
             done = {day for (day,) in cursor.execute("SELECT DISTINCT day FROM exported").fetchall()}
-            old = self._retention.old(layout, done, self._now_ms())
+            old = older(self._retention, layout, done, self._now_ms())
             for table in old.tables:
                 cursor.execute(f"DROP TABLE {table}")
             if old.floor > self._writer.floor:

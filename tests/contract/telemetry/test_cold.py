@@ -11,8 +11,8 @@ import pytest
 
 from controlplane.telemetry.store import s3
 from controlplane.telemetry.store.model import Matcher, QueryRefused, StoreDown
-from controlplane.telemetry.store.retention import Retention
 from controlplane.telemetry.store.s3 import S3Shelf
+from controlplane.telemetry.store.settings import Retention
 from controlplane.telemetry.store.shelf import FolderShelf, Shelf
 from tests.support.seaweed import SeaweedServer, seaweed
 from tests.support.telemetry import DAY, HOUR, MIDNIGHT, NAME, World

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from controlplane.telemetry.store import hot, roll
 from controlplane.telemetry.store.model import Aggregation, Frame, QueryRefused, StoreDown
-from controlplane.telemetry.store.retention import Retention
+from controlplane.telemetry.store.settings import Retention
 from tests.support.telemetry import DAY, HOUR, MIDNIGHT, World
 
 HOURS = 4

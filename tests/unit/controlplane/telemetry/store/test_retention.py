@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from controlplane.telemetry.store.layout import Layout
-from controlplane.telemetry.store.retention import Retention
+from controlplane.telemetry.store.retention import old
+from controlplane.telemetry.store.settings import Retention
 from tests.support.telemetry import DAY, HOUR, MIDNIGHT, NAME, World
 
 DAYS = 100
@@ -79,6 +80,6 @@ def test_a_tier_that_is_let_go_before_a_finer_one_is_refused(settings: dict[str,
 def test_minutes_wait_for_the_cold_and_samples_for_their_roll_up() -> None:
     hour = TODAY * 24
     layout = Layout(heads={hour: [0]}, raw={hour, hour + 1}, ten={TODAY - 100}, minute={TODAY - 100, TODAY - 99})
-    old = Retention().old(layout, {TODAY - 100}, MIDNIGHT + 60 * HOUR)
-    assert old.tables == [f"raw_{hour + 1}", f"ten_{TODAY - 100}", f"minute_{TODAY - 100}"]
-    assert old.floor == hour + 2
+    found = old(Retention(), layout, {TODAY - 100}, MIDNIGHT + 60 * HOUR)
+    assert found.tables == [f"raw_{hour + 1}", f"ten_{TODAY - 100}", f"minute_{TODAY - 100}"]
+    assert found.floor == hour + 2
