@@ -25,7 +25,8 @@ from controlplane.rooms.watching import Watching
 from controlplane.servers import Servers
 from controlplane.settings import Settings
 from controlplane.telemetry.expiries import Expiries
-from controlplane.telemetry.prometheus import metrics_app
+from controlplane.telemetry.exposition import metrics_app
+from controlplane.telemetry.prometheus import PageSource
 from controlplane.telemetry.store.running import stored
 from controlplane.telemetry.tracing import tracing
 from controlplane.web import GatewayDoor, GatewayKeys, gateway_site, serve_site
@@ -53,10 +54,11 @@ class App:
         )  # fmt: skip
         self.servers = Servers(settings, installation, guarding.chain, self._answering.register)
         self.sweeper = Sweeper(self.records.hosts, self.operations.links)
-        self._metrics: web.Application = metrics_app(
+        page = PageSource(
             self.watching.ingest, self.operations.links, self.watching.book,
             Expiries(self.records.certificates, installation.pki), self.watching.analysis,
         )  # fmt: skip
+        self._metrics: web.Application = metrics_app(page)
         self.metrics_port = self.gateway_port = 0
         self._gateway: GatewayDoor | None = None
         renewed = (self.identities.forget, self._answering.link_sessions.tell_trust, self._renew_gateway)
