@@ -23,7 +23,9 @@ def encode(counts: NDArray[np.uint32], seconds: float, begins: bool) -> bytes:
     """
     buckets = counts[1:]
     used = np.flatnonzero(buckets)
-    spans, deltas, before, after = [], [], 0, 0
+    spans: list[bytes] = []
+    deltas: list[bytes] = []
+    before = after = 0
     for run in np.split(used, np.flatnonzero(np.diff(used) > _GAP) + 1) if len(used) else ():
         first, last = int(run[0]), int(run[-1])
         # The first offset is the bucket's own number; others count from the end of the run before.
