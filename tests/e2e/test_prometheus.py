@@ -4,9 +4,9 @@ import asyncio
 import json
 import math
 import random
+import re
 import subprocess
 import time
-import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +20,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client.core import GaugeMetricFamily
 
+import controlplane.app
 from controlplane.guard.observe import Observe
 from controlplane.telemetry.exposition import metrics_app
 from tests.support.monitoring import prometheus
@@ -30,6 +31,11 @@ from tests.support.victoria import VictoriaServer
 FEATURES = ("--enable-feature=exemplar-storage,native-histograms", "--web.enable-remote-write-receiver")
 GAUGE = ("solana_ws_up", {}, 1.0)
 LATENCY = "solana_rpc_latency_seconds"
+# Of what agents count by the second, that is shown as a total.
+COUNTED = {
+    "solana_rpc_requests", "solana_rpc_errors", "solana_rpc_skipped", "solana_ws_slots", "solana_ws_missed_slots",
+    "solana_ws_errors", "solana_log_lines", "solana_log_datapoints", "solward_agent_events_dropped",
+}  # fmt: skip
 
 
 def configured(folder: Path, target: str = "") -> Path:
@@ -137,14 +143,25 @@ async def test_openmetrics_is_scraped_and_exemplars_are_read_back(tmp_path: Path
         assert [one["labels"]["trace_id"] for one in found["exemplars"]] == [trace_id]
 
 
+NAMED = re.compile(r'"((?:solana|node|solward_agent)_[a-z_]+)"')
+
+
 async def test_the_page_has_nothing_that_promtool_complains_of() -> None:
+    # Every metric of the process is there once all of it is imported; of agents, every name that their probes know.
+    assert controlplane.app.App
+    names = {name for path in Path("agent").rglob("*.py") for name in NAMED.findall(path.read_text())}
+    assert len(names) > 40
     fleet = Fleet()
-    fleet.tell("sol-1", GAUGE, ("node_cpu_seconds_total", {}, 7.0))
+    fleet.tell("sol-1", *((name, {}, 7.0) for name in sorted(names) if name not in COUNTED))
+    fleet.tell("sol-1", *((name, {}, 7.0) for name in sorted(COUNTED)), counts=True)
     fleet.observe("sol-1", "getSlot", [0.003, 0.2])
-    async with served(fleet) as page, aiohttp.ClientSession() as session:
-        async with session.get(f"http://{page.target}/metrics") as answer:
-            assert answer.headers["Content-Type"].startswith("text/plain; version=")
-            text = await answer.read()
+    async with (
+        served(fleet) as page,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{page.target}/metrics") as answer,
+    ):
+        assert answer.headers["Content-Type"].startswith("text/plain; version=")
+        text = await answer.read()
     said = await asyncio.to_thread(
         subprocess.run, ["promtool", "check", "metrics"], input=text, capture_output=True, check=False
     )
@@ -252,12 +269,19 @@ async def test_victoria_metrics_takes_what_is_written(tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)
             # It says 204 to protocol 2.0 too, and keeps nothing of it.
             assert made.senders[0].protocol == "v1"
-        await asyncio.to_thread(server.show)
-        match = urllib.parse.quote("solana_rpc_slot_lag")
-        line = json.loads(await asyncio.to_thread(server.get, f"/api/v1/export?match[]={match}"))
+        line: dict[str, Any] = {}
+
+        async def all_shown() -> bool:
+            await asyncio.to_thread(server.show)
+            found = await asyncio.to_thread(server.get, "/api/v1/export?match[]=solana_rpc_slot_lag")
+            line.update(json.loads(found or "{}"))
+            return len(line.get("values", [])) == 3
+
+        await eventually(all_shown)
         assert line["values"] == [0, 1, 2]
         assert line["metric"] == {
-            "__name__": "solana_rpc_slot_lag", "cluster": CLUSTER, "host": "sol-1", "instance": "cp-1", "job": "solward",
+            "__name__": "solana_rpc_slot_lag", "cluster": CLUSTER, "host": "sol-1", "instance": "cp-1",
+            "job": "solward",
         }  # fmt: skip
     finally:
         server.kill()

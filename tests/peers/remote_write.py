@@ -177,8 +177,8 @@ class RemoteWritePeer:
         return one.metadata.type, request.symbols[one.metadata.help_ref], request.symbols[one.metadata.unit_ref]
 
     def _in_order(self, kept: Kept, one: Any) -> None:
-        times = [time for time, _ in kept.samples[-1:]] + [sample.timestamp for sample in one.samples]
-        times += [sample.timestamp for sample in (*kept.histograms[-1:], *one.histograms)] if one.histograms else []
+        before = [time for time, _ in kept.samples[-1:]] + [one.timestamp for one in kept.histograms[-1:]]
+        times = [max(before, default=0), *(sample.timestamp for sample in (*one.samples, *one.histograms))]
         if times != sorted(set(times)):
             raise Invalid("out of order sample")
         for histogram in one.histograms:
