@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 from solward.hosts.v1 import link_pb2
 
 from controlplane.telemetry.exposition import render
 from controlplane.telemetry.ingest import Ingest
+from controlplane.telemetry.native_counts import NativeCounts
 from controlplane.telemetry.prometheus import Whole
+from controlplane.telemetry.remote_write.model import Page
 from controlplane.telemetry.remote_write.pages import Pages
 from tests.bench.rows import Row, row
 from tests.peers.remote_write import RemoteWritePeer
@@ -30,7 +33,7 @@ TRIES = 5
 async def run() -> list[Row]:
     """Measure pages, and writing to a real Prometheus, a real VictoriaMetrics and a receiver of protocol 2.0."""
     fleet = _filled(HOSTS)
-    rows = [*await _pages(fleet), _made(fleet, await fleet.read())]
+    rows = [*await _pages(fleet), *await _made(fleet)]
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "prometheus.yml"
         config.write_text("scrape_configs: []\n")
@@ -69,17 +72,35 @@ async def _pages(fleet: Fleet) -> list[Row]:
     ]  # fmt: skip
 
 
-def _made(fleet: Fleet, whole: Whole) -> Row:
+async def _made(fleet: Fleet) -> list[Row]:
+    whole = await fleet.read()
+    took, page = _paged(whole)
+    size = sum(one.bits.nbytes for one in page.blocks)
+    ingest, rows = fleet.ingest, np.arange(HOSTS * METHODS)
+    ingest.histograms.native = native = NativeCounts()
+    chance = np.random.default_rng(7)
+    for number in rows.tolist():
+        native.begin(number)
+    for _ in range(100):
+        native.observe(rows, chance.lognormal(-4, 0.5, len(rows)))
+    natively, with_them = _paged(await fleet.read())
+    return [
+        row("remote_write_page_s", took, "s", "< 1", f"a page of {page.count:,} samples of {HOSTS} hosts, made in a "
+            f"thread; it waits in {size / 1e6:.1f} MB"),
+        row("remote_write_native_page_s", natively, "s", "< 1", f"the same with {len(with_them.natives):,} native "
+            "histograms"),
+    ]  # fmt: skip
+
+
+def _paged(whole: Whole) -> tuple[float, Page]:
     pages = Pages({"cluster": "bench", "job": "solward", "instance": "cp-1"})
-    pages.page(whole, 1)
+    page = pages.page(whole, 1)
     took: list[float] = []
     for number in range(TRIES):
         began = time.perf_counter()
         page = pages.page(whole, number + 2)
         took.append(time.perf_counter() - began)
-    size = sum(one.bits.nbytes for one in page.blocks)
-    return row("remote_write_page_s", _middle(took), "s", "< 1", f"a page of {page.count:,} samples of {HOSTS} hosts, "
-               f"made in a thread; it waits in {size / 1e6:.1f} MB")  # fmt: skip
+    return _middle(took), page
 
 
 async def _written(name: str, url: str, protocol: str) -> list[Row]:
@@ -95,12 +116,13 @@ async def _written(name: str, url: str, protocol: str) -> list[Row]:
             await asyncio.sleep(0.002)
         await sent(made, 120)
         took, cpu = time.perf_counter() - began, _cpu_s() - used
+    where = "receiver in the same process" if protocol == "v2" else "receiver on the same machine"
     samples = counted("sent") - before
     assert samples
     assert counted("refused") == refused
     return [
         row(f"remote_write_{name}_samples_per_s", samples / took, "/s", ">= 100000", f"{WRITTEN_PAGES} pages of "
-            f"{samples / WRITTEN_PAGES:,.0f} samples, one after the other, receiver on the same machine"),
+            f"{samples / WRITTEN_PAGES:,.0f} samples, one after the other, {where}"),
         row(f"remote_write_{name}_cpu_us_per_sample", cpu / samples * 1e6, "µs", "<= 5", "of the control plane: a "
             "page is made, encoded, compressed and sent"),
     ]  # fmt: skip

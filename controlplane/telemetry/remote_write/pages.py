@@ -38,7 +38,8 @@ class Pages:
         self._external = external
         # A label's text is kept once, however many series have it.
         self._texts: dict[str, str] = {}
-        self._layouts: dict[str, tuple[HostLayout, Layout]] = {}
+        # By host: what its series are made of, they, and the labels of its native histograms.
+        self._layouts: dict[str, tuple[HostLayout, Layout, list[Labels]]] = {}
         self._shown: dict[str, Block] = {}
         self._natives: dict[Labels, tuple[int, About]] = {}
 
@@ -66,7 +67,8 @@ class Pages:
         shown, _ = seen.hosts[host]
         old = self._layouts.get(host)
         if old is None or old[0] is not shown:
-            old = self._layouts[host] = shown, self._layout(shown)
+            natives = [self._labels(LATENCY, method) for method in shown.methods] if seen.native else []
+            old = self._layouts[host] = shown, self._layout(shown), natives
         rows = cumulative[shown.rows]
         histograms = np.hstack([rows, seen.seconds[shown.rows, None], rows[:, -1:]])
         histograms[rows[:, -1] == 0] = np.nan
@@ -104,13 +106,13 @@ class Pages:
         if seen.native is None:
             return
         counts, since_ms = seen.native
-        for layout, _ in seen.hosts.values():
-            for labels, row in zip(layout.methods, layout.rows.tolist(), strict=True):
+        for shown, _, natives in self._layouts.values():
+            for labels, row in zip(natives, shown.rows.tolist(), strict=True):
                 if seen.counts[row].any():
-                    full, since = self._labels(LATENCY, labels), int(since_ms[row])
-                    begins = self._natives.get(full, (0, None))[0] != since
+                    since = int(since_ms[row])
+                    begins = self._natives.get(labels, (0, None))[0] != since
                     message = native.encode(counts[row], float(seen.seconds[row]), begins)
-                    yield NativeSample(full, _ABOUT_LATENCY, message, since)
+                    yield NativeSample(labels, _ABOUT_LATENCY, message, since)
 
     def _gone(self, blocks: dict[str, Block]) -> Iterator[tuple[Labels, About]]:
         """Give the series that were shown in places that were since made anew, and are no longer."""

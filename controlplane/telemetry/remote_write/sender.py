@@ -58,8 +58,11 @@ class Sender:
         _LAG.labels(receiver.name).set_function(self.lag_s)
 
     def waiting_s(self) -> float:
-        """How old the oldest page is that waits, in seconds; 0 for none."""
-        return max(0.0, (now_ms() - self._queue[0].unix_ms) / 1000) if self._queue else 0.0
+        """How old the oldest page is that waits, in seconds; 0 for none; in any thread."""
+        try:
+            return max(0.0, (now_ms() - self._queue[0].unix_ms) / 1000)
+        except IndexError:
+            return 0.0
 
     def lag_s(self) -> float:
         """How old the newest page is that the receiver has, in seconds."""
@@ -82,15 +85,21 @@ class Sender:
                 if not self._queue:
                     self._there.clear()
                     continue
-                page = self._queue[0]
-                await self._deliver(page)
-                if self._is_first(page):
-                    self._queue.popleft()
-                    self._done = 0
+                await self._finish(self._queue[0])
         finally:
             for gauge in (_QUEUE, _LAG):
                 gauge.remove(self._receiver.name)
             await self._receiver.close()
+
+    async def _finish(self, page: Page) -> None:
+        try:
+            await self._deliver(page)
+        except Exception:
+            log.exception("a page could not be sent, and is dropped", receiver=self._receiver.name)
+            self._count("dropped", page.count - self._done if self._is_first(page) else 0)
+        if self._is_first(page):
+            self._queue.popleft()
+            self._done = 0
 
     async def _deliver(self, page: Page) -> None:
         try:
