@@ -138,7 +138,8 @@ class FleetPage:
         keys = list(ring.series)
         if old is not None and old.ring is ring and old.known == len(keys):
             return old
-        shown = [(key, column) for key, column in keys if not ring.is_count(column)]
+        # What is counted by the second is shown as its sum.
+        shown = [(key, column) for key, column in keys if not ring.is_count(column) and key[0] not in TOTALLED]
         grown = [(key, column) for key, column in shown if ring.grows(column)]
         states = [(key, column) for key, column in shown if not ring.grows(column)]
         used: set[Line] = set()

@@ -1,6 +1,6 @@
 """What Prometheus wants summed over time: latency histograms and counts, taken as batches arrive."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,12 @@ class Rows:
         rows = list(self._rows.pop(host, {}).values())
         self._free += rows
         return rows
+
+    def items(self) -> Iterator[tuple[tuple[str, tuple[str, ...]], int]]:
+        """Every row with what it stands for."""
+        for host, rows in self._rows.items():
+            for labels, row in rows.items():
+                yield (host, labels), row
 
     def of(self, host: str) -> Mapping[tuple[str, ...], int]:
         """Give the rows of a host by their labels."""
