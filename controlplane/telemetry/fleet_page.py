@@ -167,7 +167,7 @@ class FleetPage:
                 continue
             family = Family(key[0].removesuffix("_total"), kind) if kind == "counter" else Family(key[0], kind)
             name = f"{family.name}_total" if kind == "counter" else family.name
-            line = Line(family, name, _clean(host, sorted(key[1])))
+            line = Line(family, name, _clean(host, key[1]))
             if line not in used and family not in _OURS and self._take(family):
                 used.add(line)
                 yield line, place
