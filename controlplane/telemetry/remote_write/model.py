@@ -38,6 +38,14 @@ class Layout:
     def __init__(self, labels: list[Labels], abouts: list[About]) -> None:
         self.labels = labels
         self.abouts = abouts
+        self._cut: tuple[int, list[Layout]] | None = None
+
+    def parts(self, most: int) -> "list[Layout]":
+        """Cut it into parts of at most so many series; made once for many pages."""
+        if self._cut is None or self._cut[0] != most:
+            slices = [slice(begin, begin + most) for begin in range(0, len(self.labels), most)]
+            self._cut = most, [Layout(self.labels[part], self.abouts[part]) for part in slices]
+        return self._cut[1]
 
     @cached_property
     def encoded(self) -> list[bytes]:

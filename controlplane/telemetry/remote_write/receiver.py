@@ -89,7 +89,7 @@ class Receiver:
             raise ReceiverDown(f"it does not let us in (status {status}): see its user, token and headers")
         self._breaker.succeeded()
         written = _written(told)
-        if status in (200, 202, 204):
+        if 200 <= status < 300:
             return Answer("taken" if protocol == "v1" or written is not None else "unknown_protocol", written)
         if protocol == "v2" and written is None and status in (400, 415):
             return Answer("unknown_protocol", words=_said(status, words))

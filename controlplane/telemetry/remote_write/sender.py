@@ -143,6 +143,9 @@ class Sender:
         if taken and self.protocol == "v2":
             # It has said so once: from now on what it calls bad is bad.
             self._may_change = False
+        if not self._is_first(page):
+            # Dropped meanwhile, and counted so.
+            return
         written = min(answer.written or 0, request.size) if answer.written is not None or not taken else request.size
         self._count("sent", written)
         self._count("refused", request.size - written)
@@ -151,8 +154,7 @@ class Sender:
             if why != self._refusal:
                 log.error("a receiver refuses samples", receiver=self._receiver.name, samples=request.size, why=why)
             self._refusal = why
-        if self._is_first(page):
-            self._done += request.size
+        self._done += request.size
 
     def _is_first(self, page: Page) -> bool:
         return bool(self._queue) and self._queue[0] is page

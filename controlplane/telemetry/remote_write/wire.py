@@ -85,10 +85,8 @@ def _parts(blocks: Iterable[Block]) -> Iterator[Block]:
         if len(one.bits) <= MOST_SAMPLES:
             yield one
             continue
-        layout = one.layout
-        for begin in range(0, len(one.bits), MOST_SAMPLES):
-            part = slice(begin, begin + MOST_SAMPLES)
-            yield Block(type(layout)(layout.labels[part], layout.abouts[part]), one.bits[part])
+        for place, layout in enumerate(one.layout.parts(MOST_SAMPLES)):
+            yield Block(layout, one.bits[place * MOST_SAMPLES : (place + 1) * MOST_SAMPLES])
 
 
 def _values(one: Block) -> Iterator[tuple[int, bytes]]:

@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from common.breaker import breakers
 from controlplane.telemetry.exposition import render
 from controlplane.telemetry.fleet_page import FRESH_SECONDS
+from controlplane.telemetry.remote_write import running, wire
 from controlplane.telemetry.remote_write import sender as sender_module
-from controlplane.telemetry.remote_write import wire
 from tests.peers.remote_write import RemoteWritePeer
 from tests.support.remote_write import CLUSTER, Fleet, counted, sent, settings, writing
 
@@ -214,6 +214,31 @@ async def test_what_is_refused_is_dropped_and_said_once() -> None:
     errors = [one for one in said if one["log_level"] == "error"]
     assert [one["why"] for one in errors] == ["status 413: as told"]
     assert counted("refused") > refused
+
+
+async def test_of_what_is_written_in_part_the_rest_is_refused() -> None:
+    fleet, peer = Fleet(), RemoteWritePeer()
+    told, refused = counted("sent"), counted("refused")
+    peer.answers = [(400, {"X-Prometheus-Remote-Write-Samples-Written": "5"})]
+    async with peer.serving() as url, writing(fleet, settings({"url": url})) as made:
+        await made.write_now()
+        size = made.senders[0]._queue[0].count
+        await sent(made)
+        # Whoever says how much it wrote has protocol 2.0.
+        assert made.senders[0].protocol == "v2"
+    assert counted("sent") - told == 5
+    assert counted("refused") - refused == size - 5
+
+
+async def test_a_clock_that_is_set_back_a_little_makes_no_time_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet, peer = fleet_of_two(), RemoteWritePeer()
+    async with peer.serving() as url, writing(fleet, settings({"url": url})) as made:
+        for unix_ms in (5_000_000, 5_000_000, 4_999_000, 1_000):
+            monkeypatch.setattr(running, "now_ms", lambda unix_ms=unix_ms: unix_ms)
+            await made.write_now()
+            await sent(made)
+    assert [when for when, _ in peer.samples(LAG)] == [5_000_000, 5_000_001, 5_000_002]
+    assert peer.refusals == ["out of order sample"]
 
 
 async def test_who_should_have_the_new_protocol_and_does_not_is_named() -> None:
