@@ -26,7 +26,9 @@ from controlplane.rooms.watching import Watching
 from controlplane.servers import Servers
 from controlplane.settings import Settings
 from controlplane.telemetry.expiries import Expiries
-from controlplane.telemetry.prometheus import metrics_app
+from controlplane.telemetry.exposition import metrics_app
+from controlplane.telemetry.prometheus import PageSource
+from controlplane.telemetry.remote_write.running import RemoteWrite
 from controlplane.telemetry.store.running import stored
 from controlplane.telemetry.tracing import tracing
 from controlplane.web import GatewayDoor, GatewayKeys, gateway_site, serve_site
@@ -55,10 +57,12 @@ class App:
         )  # fmt: skip
         self.servers = Servers(settings, installation, guarding.chain, self._answering.register)
         self.sweeper = Sweeper(self.records.hosts, self.operations.links)
-        self._metrics: web.Application = metrics_app(
+        page = PageSource(
             self.watching.ingest, self.operations.links, self.watching.book,
             Expiries(self.records.certificates, installation.pki), self.watching.analysis,
         )  # fmt: skip
+        self._metrics: web.Application = metrics_app(page)
+        self._remote_write = RemoteWrite(settings.remote_write, page, settings.trust_domain)
         self.metrics_port = self.gateway_port = 0
         self._gateway: GatewayDoor | None = None
         renewed = (self.identities.forget, self._answering.link_sessions.tell_trust, self._renew_gateway)
@@ -104,7 +108,8 @@ class App:
             await self._open_gateway(stack)
             for background in (
                 self.sweeper.run(), *self.watching.work(), *self.mev.work(), *auditing.work(),
-                self._answering.witnesses.run(), self.pki_life.run(), sdnotify.watchdog(),
+                self._answering.witnesses.run(), self.pki_life.run(), self._remote_write.run(),
+                sdnotify.watchdog(),
             ):  # fmt: skip
                 stack.push_async_callback(_cancel, asyncio.create_task(background))
             yield

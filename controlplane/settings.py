@@ -27,6 +27,7 @@ from controlplane.mev.settings import JitoSettings
 from controlplane.networks import network
 from controlplane.secret_refs import resolve
 from controlplane.telemetry.logs.settings import LokiSettings
+from controlplane.telemetry.remote_write.settings import RemoteWriteSettings
 from controlplane.telemetry.store.settings import StoreSettings
 
 DEFAULT_FILE = Path("/etc/solward/controlplane.yaml")
@@ -184,6 +185,9 @@ class Settings(BaseSettings):
     )
     loki: LokiSettings = Field(
         LokiSettings(), description="the Loki that logs are sent to and asked for in, by its url; see docs/logs.md"
+    )
+    remote_write: RemoteWriteSettings = Field(
+        RemoteWriteSettings(), description="receivers that every metric is written to; see docs/monitoring.md"
     )
     alertmanager_url: SecretUrl = Field(
         SecretStr(""), description="an Alertmanager that is sent every alert; its password is a secret; empty: none"

@@ -1,4 +1,7 @@
-"""Tracing and metrics: every call is timed, counted by outcome, and a span where traces are collected."""
+"""Tracing and metrics: every call is timed, counted by outcome, and a span where traces are collected.
+
+A call's time names its trace as an exemplar, which OpenMetrics shows.
+"""
 
 import time
 
@@ -35,9 +38,17 @@ class Observe(Link):
         """Stop both."""
         started, span = self._started.pop(call.id)
         code = _code(error)
-        _CALLS.labels(call.rule.name, code).observe(time.perf_counter() - started)
+        _CALLS.labels(call.rule.name, code).observe(time.perf_counter() - started, _exemplar(span))
         span.set_attribute("rpc.grpc.status", code)
         span.end()
+
+
+def _exemplar(span: trace.Span) -> dict[str, str] | None:
+    """Name the trace that a collector was sent; None where it was sent none."""
+    about = span.get_span_context()
+    if not (about.is_valid and about.trace_flags.sampled and span.is_recording()):
+        return None
+    return {"trace_id": trace.format_trace_id(about.trace_id), "span_id": trace.format_span_id(about.span_id)}
 
 
 def _code(error: BaseException | None) -> str:

@@ -28,7 +28,7 @@ class Watching:
     """
 
     def __init__(self, settings: Settings, records: Records, links: Links, busy_hosts: Callable[[], set[str]]) -> None:
-        self.ingest = Ingest(settings.live_seconds)
+        self.ingest = Ingest(settings.live_seconds, settings.remote_write.counts_natively)
         self.book = Book(records.alerts)
         self.notices = Notices(self.book)
         rules = settings.alerts.in_force()

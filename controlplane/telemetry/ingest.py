@@ -62,12 +62,17 @@ class HostFeed:
 
 
 class Ingest:
-    """Takes batches in, each once, in whatever order streams bring them."""
+    """Takes batches in, each once, in whatever order streams bring them.
 
-    def __init__(self, live_seconds: int) -> None:
+    Args:
+        live_seconds: how far back the live ring reaches.
+        native_histograms: count latencies into exponential buckets too.
+    """
+
+    def __init__(self, live_seconds: int, native_histograms: bool = False) -> None:
         self._live_seconds = live_seconds
         self.feeds: dict[str, HostFeed] = {}
-        self.histograms = LatencyHistograms()
+        self.histograms = LatencyHistograms(native_histograms)
         self.totals = Totals()
         self.store: SampleStore | None = None
         self.unkept = ""

@@ -1,12 +1,10 @@
-"""The Prometheus page: Solana metrics of the fleet, and the control plane's own."""
+"""What Prometheus is shown: Solana metrics of the fleet, and the control plane's own."""
 
-import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from aiohttp import web
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from solward.alerts.v1 import alerts_pb2
 from solward.hosts.v1 import link_pb2
@@ -16,7 +14,7 @@ from controlplane.alerts.book import Book
 from controlplane.links.registry import Links
 from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.expiries import Expiries, Expiry
-from controlplane.telemetry.fleet_page import FleetPage, Seen, write
+from controlplane.telemetry.fleet_page import FleetPage, Seen
 from controlplane.telemetry.ingest import OWN, Ingest
 from controlplane.telemetry.kept_scores import FLEET
 from controlplane.telemetry.kept_scores import scores as known_scores
@@ -96,21 +94,35 @@ def _breakers() -> Metric:
     return family
 
 
-def metrics_app(ingest: Ingest, links: Links, alerts: Book, expiries: Expiries, analysis: Analysis) -> web.Application:
-    """Build the application that serves GET /metrics."""
-    fleet = CollectorRegistry(auto_describe=False)
-    fleet.register(StateCollector(links, alerts, analysis))
-    figures = FleetPage(ingest)
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All that a page shows but the process's own metrics, which are read where it is written."""
 
-    async def page(_request: web.Request) -> web.Response:
-        # What the loop writes is read on the loop; the writing of a page is not done there.
-        families = [*fleet.collect(), _expiry(await expiries.read())]
-        body = await asyncio.to_thread(_render, figures.read(), families)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    seen: Seen
+    families: list[Metric]
 
-    app = web.Application()
-    app.router.add_get("/metrics", page)
-    return app
+    def all_families(self) -> list[Metric]:
+        """Give every metric beside the fleet's, those of the process too; in any thread."""
+        return [*self.families, *REGISTRY.collect()]
+
+
+class PageSource:
+    """Reads what is shown, for whoever scrapes and for whom it is written to.
+
+    Args:
+        links: how hosts stand; `alerts`, `expiries` and `analysis` likewise.
+        ingest: where the hosts' feeds are.
+    """
+
+    def __init__(self, ingest: Ingest, links: Links, alerts: Book, expiries: Expiries, analysis: Analysis) -> None:
+        self._state = StateCollector(links, alerts, analysis)
+        self._expiries = expiries
+        self._fleet = FleetPage(ingest)
+
+    async def read(self) -> Whole:
+        """Copy it; on the loop, which writes it."""
+        families = [*self._state.collect(), _expiry(await self._expiries.read())]
+        return Whole(self._fleet.read(), families)
 
 
 def _expiry(found: list[Expiry]) -> Metric:
@@ -120,18 +132,3 @@ def _expiry(found: list[Expiry]) -> Metric:
     for kind, name, seconds in found:
         left.add_metric((kind, name), seconds)
     return left
-
-
-def _render(seen: Seen, families: list[Metric]) -> bytes:
-    return write(seen) + generate_latest(_Fixed(families)) + generate_latest(REGISTRY)
-
-
-class _Fixed(CollectorRegistry):
-    """A registry of metrics that were collected already."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        super().__init__(auto_describe=False)
-        self._families = families
-
-    def collect(self) -> Iterator[Metric]:
-        return iter(self._families)

@@ -1,9 +1,11 @@
 """What Prometheus wants summed over time: latency histograms and counts, taken as batches arrive."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
+from controlplane.telemetry.native_counts import NativeCounts
 
 LATENCY = "solana_rpc_latency_seconds"
 BOUNDS = np.array([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
@@ -13,60 +15,75 @@ class Rows:
     """Gives each (host, labels) a row of a matrix, and a forgotten host's rows to others."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[str, tuple[str, ...]], int] = {}
+        self._rows: dict[str, dict[tuple[str, ...], int]] = {}
         self._free: list[int] = []
+        self._given = 0
 
     def row(self, host: str, labels: tuple[str, ...]) -> int:
         """Give the row of a host's labels, a free one where they have none."""
-        key = (host, labels)
-        if key not in self._rows:
-            self._rows[key] = self._free.pop() if self._free else len(self._rows)
-        return self._rows[key]
+        rows = self._rows.setdefault(host, {})
+        if labels not in rows:
+            rows[labels] = self._free.pop() if self._free else self._given
+            self._given = max(self._given, rows[labels] + 1)
+        return rows[labels]
 
     def forget(self, host: str) -> list[int]:
         """Free a host's rows; give them, to be emptied."""
-        keys = [key for key in self._rows if key[0] == host]
-        rows = [self._rows.pop(key) for key in keys]
+        rows = list(self._rows.pop(host, {}).values())
         self._free += rows
         return rows
 
-    def items(self) -> Iterable[tuple[tuple[str, tuple[str, ...]], int]]:
+    def items(self) -> Iterator[tuple[tuple[str, tuple[str, ...]], int]]:
         """Every row with what it stands for."""
-        return self._rows.items()
+        for host, rows in self._rows.items():
+            for labels, row in rows.items():
+                yield (host, labels), row
 
-    def copy(self) -> "Rows":
-        """Copy it, so that another thread may read."""
-        other = Rows()
-        other._rows = self._rows.copy()
-        return other
+    def of(self, host: str) -> Mapping[tuple[str, ...], int]:
+        """Give the rows of a host by their labels."""
+        return self._rows.get(host, {})
 
 
 class LatencyHistograms:
-    """One histogram for each (host, method)."""
+    """One histogram for each (host, method).
 
-    def __init__(self) -> None:
+    Args:
+        native: count into exponential buckets too.
+    """
+
+    def __init__(self, native: bool = False) -> None:
         self.rows = Rows()
+        self.native = NativeCounts() if native else None
         self._counts = np.zeros((256, len(BOUNDS) + 1), dtype=np.int64)
         self._sums = np.zeros(256, dtype=np.float64)
 
     def row(self, host: str, method: str) -> int:
         """Give the row of a host's method."""
+        known = (method,) in self.rows.of(host)
         row = self.rows.row(host, (method,))
         if row >= len(self._sums):
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
             self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
+        if self.native and not known:
+            self.native.begin(row)
         return row
 
     def observe(self, rows: NDArray[np.int64], seconds: NDArray[np.float64]) -> None:
         """Count latencies (seconds) into rows, side by side."""
+        # A clock of an agent's that was set back while it measured must not make the sum fall.
+        seconds = np.maximum(seconds, 0.0)
         np.add.at(self._counts, (rows, np.searchsorted(BOUNDS, seconds)), 1)
         np.add.at(self._sums, rows, seconds)
+        if self.native:
+            self.native.observe(rows, seconds)
 
     def forget_host(self, host: str) -> None:
         """Drop a host that was cut off."""
         rows = self.rows.forget(host)
         self._counts[rows] = 0
         self._sums[rows] = 0.0
+        if self.native:
+            self.native.forget(rows)
 
     def copies(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Copy the counts of every row by bucket, and the sums in seconds."""

@@ -54,13 +54,13 @@ async def alertmanager(folder: Path, config: Path, port: int = 0) -> AsyncIterat
 
 
 @asynccontextmanager
-async def prometheus(folder: Path, config: Path) -> AsyncIterator[str]:
-    """Run Prometheus; gives its URL."""
-    (port,) = free_ports(1)
+async def prometheus(folder: Path, config: Path, *flags: str, port: int = 0) -> AsyncIterator[str]:
+    """Run Prometheus with more flags, on a free port unless it is given; gives its URL."""
+    port = port or free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
     argv = [
         "prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}",
-        f"--web.listen-address=127.0.0.1:{port}",
+        f"--web.listen-address=127.0.0.1:{port}", *flags,
     ]  # fmt: skip
     async with daemon(argv, f"{url}/-/ready", folder / "prometheus.log"):
         yield url

@@ -71,6 +71,25 @@ async def test_observe_counts_and_traces_each_outcome(
     assert f"{span.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
     assert span.attributes == {"rpc.grpc.status": code}
     assert not observe._started
+    named = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": f"{span.context.span_id:016x}"}
+    assert named in exemplars("toy.v1.Toys/Play", code)
+
+
+def exemplars(method: str, code: str) -> list[dict[str, str]]:
+    return [
+        dict(sample.exemplar.labels)
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.exemplar and {"method": method, "code": code}.items() <= sample.labels.items()
+    ]
+
+
+async def test_a_trace_that_nobody_collects_is_not_named() -> None:
+    observe, made = Observe(), call(metadata={"traceparent": "00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203331-01"})
+    await observe.enter(made)
+    await observe.leave(made, RuntimeError())
+    named = {labels["trace_id"] for labels in exemplars("toy.v1.Toys/Play", "INTERNAL")}
+    assert "0af7651916cd43dd8448eb211c80319d" not in named
 
 
 # Authenticate

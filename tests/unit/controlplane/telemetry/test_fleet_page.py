@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from solward.hosts.v1 import link_pb2
 
@@ -108,7 +109,7 @@ def test_whatever_a_label_holds_is_read_back(labels: dict[str, str], value: floa
     lines, _ = read(FleetPage(ingest))
     ((name, pairs),) = lines
     kept = {name: text.replace("\0", "") for name, text in labels.items()}
-    assert dict(pairs) == kept | {"host": "sol-1"}
+    assert dict(pairs) == {name: text for name, text in kept.items() if text} | {"host": "sol-1"}
     assert name == ("solana_log_lines_total" if counts else "solana_log_lines")
 
 
@@ -118,3 +119,51 @@ def test_the_kernels_counters_are_counters_as_the_kernel_counts_them() -> None:
     lines, kinds = read(FleetPage(ingest))
     assert lines[line("node_network_receive_bytes_total", host="sol-1", device="eth0")] == 4e14
     assert (kinds["node_network_receive_bytes"], kinds["node_load1"]) == ("counter", "gauge")
+
+
+SOME_NAMES = st.sampled_from([
+    "solana_ws_a", "solana_ws_a_total", "solana_ws_a_total_total", "solana_ws_a_created", "solana_ws_a_bucket",
+    "solana_ws_a_seconds", "solana_ws_a_info", "solana_ws_a_seconds_total", "solana_ws_total", "solana_ws_a_count",
+    "solana_validator_status", "solana_validator_status_total", "solana_rpc_requests", "solana_rpc_latency_seconds",
+    "node_bytes", "node_:x", "solana_ws_a b", "solward_agent_", "solana_ws_seconds_sum", "node_a_gsum", "node_ratio",
+])  # fmt: skip
+SOME_LABELS = st.dictionaries(
+    st.sampled_from(["le", "quantile", "method", "host", "__name__", "a:b", "class", ""]),
+    st.text(max_size=3),
+    max_size=2,
+)
+NUMBERS = st.one_of(st.floats(-1e15, 1e15), st.sampled_from([0.0, -1.0, 3.0]))
+
+
+@given(st.lists(st.tuples(SOME_NAMES, SOME_LABELS, NUMBERS, st.booleans(), st.sampled_from(["sol-1", "sol-2"]))))
+def test_whatever_agents_tell_both_formats_are_read_and_say_the_same(
+    told: list[tuple[str, dict[str, str], float, bool, str]],
+) -> None:
+    ingest = Ingest(60)
+    page = FleetPage(ingest)
+    for number, (name, labels, value, counts, host) in enumerate(told):
+        tell(ingest, host, (name, labels, value), second=1000 + number, counts=counts)
+    lines, kinds = read(page)
+    families = list(openmetrics_families((write(page.read(), openmetrics=True) + b"# EOF\n").decode()))
+    said = {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
+    assert said == lines
+    assert {family.name: family.type for family in families} == kinds
+    assert all("" not in dict(labels).values() for _, labels in lines)
+
+
+def test_openmetrics_names_units_and_counters_without_total() -> None:
+    ingest = Ingest(120)
+    tell(ingest, "sol-1", ("node_cpu_seconds_total", {}, 4.0), ("solana_ws_up", {}, 1.0))
+    text = write(FleetPage(ingest).read(), openmetrics=True).decode()
+    assert "# TYPE node_cpu_seconds counter\n# UNIT node_cpu_seconds seconds\nnode_cpu_seconds_total{" in text
+    assert "# UNIT solana_rpc_latency_seconds seconds\n" in text
+    assert "UNIT solana_ws_up" not in text
+
+
+def test_a_name_is_of_one_kind_and_a_state_of_the_control_plane_is_its_own() -> None:
+    ingest = Ingest(120)
+    page = FleetPage(ingest)
+    tell(ingest, "sol-1", ("solana_ws_a", {}, 1.0), ("solana_validator_status", {"state": "active"}, 1.0))
+    assert list(read(page)[0]) == [line("solana_ws_a", host="sol-1")]
+    tell(ingest, "sol-2", ("solana_ws_a", {}, 2.0), counts=True)
+    assert list(read(page)[0]) == [line("solana_ws_a", host="sol-1")]
