@@ -165,6 +165,7 @@ class Tracker:
         event = pb.BundleEvent(kind="sent", region=told_of.get("region", ""), message=told_of.get("via", ""))
         event.time.FromMilliseconds(_whole(told_of.get("ack_unix_ms", "")) or receipt.end_unix_ms)
         sent(bundle, event.region, _whole(told_of.get("tries", "")) or 1, event)
+        bundle.observed = told_of.get("stream", "") == "up"
         self._note(bundle)
 
     def _fail(self, bundle: pb.Bundle, reason: str, message: str) -> None:

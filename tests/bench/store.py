@@ -12,66 +12,20 @@ import numpy as np
 
 from controlplane.telemetry.store.hot import HotStore
 from controlplane.telemetry.store.model import DAY, HOUR, Aggregation, Batch, Floats, SampleStore
-from controlplane.telemetry.store.settings import HotSettings, Retention
+from controlplane.telemetry.store.settings import Retention
 from controlplane.telemetry.store.shelf import FolderShelf
 from controlplane.telemetry.store.victoria import VictoriaStore
 from tests.bench.rows import Row, row
+from tests.bench.samples import NAME, SENDERS, SETTINGS, bytes_in, define, labels_of, measured, moments, write_seconds
+from tests.bench.store_peers import prometheus_bytes, wide
 from tests.support.victoria import VictoriaServer, victoria
 
 WIDE_SERIES, WIDE_SECONDS = 50_000, 40
 DAY_SERIES = 100
-SETTINGS = HotSettings(reserve_megabytes=100)
-NAME = "solana_rpc_latency_seconds"
 ASKED = {"avg": Aggregation("avg"), "p99": Aggregation("quantile", 0.99)}
 REPEATS = 5
 # A line of VictoriaMetrics' import holds so many samples: what suits it best.
 LINE = 1000
-SENDERS = 4
-
-
-def measured(series: int, seconds: int) -> Floats:
-    """What agents send: latencies to the microsecond, counts, slots, percentages, and much that hardly changes."""
-    random = np.random.default_rng(4)
-    values = np.empty((series, seconds))
-    for number in range(series):
-        kind = number % 5
-        if kind == 0:
-            values[number] = np.round(random.lognormal(-4, 0.3, seconds), 6)
-        elif kind == 1:
-            values[number] = random.poisson(3, seconds)
-        elif kind == 2:
-            values[number] = 300_000_000 + np.arange(seconds) * 5 // 2
-        elif kind == 3:
-            values[number] = np.round(50 + np.cumsum(random.normal(0, 0.1, seconds)), 2)
-        else:
-            values[number] = 1.0
-    return values
-
-
-def moments(begin: int, seconds: int) -> np.ndarray:
-    """When agents take their samples, ms: on the second but for a few milliseconds."""
-    return begin + 1000 * np.arange(seconds) + np.random.default_rng(6).integers(0, 4, seconds)
-
-
-def labels_of(number: int) -> dict[str, str]:
-    """Give a series its labels."""
-    return {"host": f"h{number // 100}", "method": f"m{number % 100}"}
-
-
-def define(store: SampleStore, series: int) -> np.ndarray:
-    """Give the ids of a hundred series a host."""
-    found = [store.book.intern(labels_of(number)["host"], NAME, labels_of(number)) for number in range(series)]
-    return np.array(found, dtype=np.int32)
-
-
-async def write_seconds(store: SampleStore, values: Floats, begin: int) -> float:
-    """Write one batch for each second; give samples/s."""
-    ids = define(store, len(values))
-    columns = np.ascontiguousarray(values.T)
-    began = time.perf_counter()
-    for moment, column in zip(moments(begin, len(columns)), columns, strict=True):
-        await store.append(Batch(ids, np.full(len(ids), moment), column))
-    return values.size / (time.perf_counter() - began)
 
 
 def import_lines(server: VictoriaServer, values: Floats, begin: int) -> float:
@@ -83,7 +37,7 @@ def import_lines(server: VictoriaServer, values: Floats, begin: int) -> float:
         times = every[first : first + LINE].tolist()
         lines = [
             {
-                "metric": {"__name__": NAME, "host": f"h{n // 100}", "method": f"m{n % 100}"},
+                "metric": {"__name__": NAME, **labels_of(n)},
                 "values": one,
                 "timestamps": times,
             }
@@ -111,11 +65,6 @@ async def ask_each(store: SampleStore, begin: int) -> dict[str, float]:
             times.append(time.perf_counter() - began)
         found[kind] = sorted(times)[REPEATS // 2] * 1000
     return found
-
-
-def bytes_in(folder: Path) -> int:
-    """Give the size of everything in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 async def writing(folder: Path) -> list[Row]:
@@ -181,6 +130,9 @@ async def a_day(folder: Path) -> list[Row]:
         row("store_cold_bytes_per_minute", bytes_in(folder / "cold") / (values.size / 60), "bytes", "<= 40",
             f"Parquet, {day}: a minute of one series with its sketch"),
     ]  # fmt: skip
+    prometheus = await prometheus_bytes(values, begin)
+    detail = f"{day}: samples {raw:.2f} bytes each; Prometheus {prometheus:.2f}, in blocks with their index"
+    rows.append(row("store_vs_prometheus_bytes_ratio", raw / prometheus, "x", "<= 2", detail))
     for kind in ASKED:
         detail = f"{day}, 1 min steps, {kind}: {ours[kind]:.0f} ms, VictoriaMetrics {theirs[kind]:.0f} ms (cache off)"
         rows.append(row(f"store_day_{kind}_vs_victoria_ratio", ours[kind] / theirs[kind], "x", "<= 1", detail))
@@ -204,4 +156,4 @@ def _tiers(store: HotStore) -> dict[str, float]:
 async def run() -> list[Row]:
     """Measure."""
     with tempfile.TemporaryDirectory(prefix="solward-bench-") as first, tempfile.TemporaryDirectory() as second:
-        return await writing(Path(first)) + await a_day(Path(second))
+        return await writing(Path(first)) + await wide() + await a_day(Path(second))
