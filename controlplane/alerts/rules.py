@@ -228,6 +228,32 @@ BUILT_IN: tuple[Rule, ...] = (
         advice="look at what else runs here; the kernel ends the largest process first",
         series=SeriesTrigger(series="solana_validator_memory_available_ratio", below=0.05), for_seconds=60,
     ),
+    # Of bundles; their findings are of no severity of their own, so that each is told once.
+    Rule(
+        name="bundle_partial", severity="critical", summary="part of a bundle landed alone", during_operations=True,
+        advice="ctl jito bundles; what was meant to happen as one did not: look at the positions",
+        events=EventTrigger(kinds=("jito.partial",)), resolve_seconds=900,
+    ),
+    Rule(
+        name="shadow_drop", severity="error", summary="bundles are received, and nothing becomes of them",
+        advice="ctl jito regions: calls beyond the limit are answered and dropped; pause for some minutes, then slower",
+        events=EventTrigger(kinds=("jito.shadow_drop",)), resolve_seconds=600, during_operations=True,
+    ),
+    Rule(
+        name="acceptance_collapse", severity="warning", summary="far fewer bundles are accepted than before",
+        advice="ctl jito bundles tells why; ctl jito tips whether others tip more",
+        events=EventTrigger(kinds=("jito.acceptance_collapse",)), resolve_seconds=600, during_operations=True,
+    ),
+    Rule(
+        name="tip_budget", severity="warning", summary="bundles are refused: the budget for tips is used up",
+        advice="ctl jito budget", events=EventTrigger(kinds=("jito.budget_exhausted",)), resolve_seconds=600,
+        during_operations=True,
+    ),
+    Rule(
+        name="bundle_results_silent", severity="warning", subject="monitor", during_operations=True,
+        summary="a region's results are not subscribed to, so silence of bundles means nothing",
+        advice="ctl jito regions", series=SeriesTrigger(series="jito_results_stream_up", below=1), for_seconds=60,
+    ),
     Rule(
         name="critical_finding", severity="critical", summary="the validator's log says that it is in danger",
         events=EventTrigger(severities=("critical",)), resolve_seconds=600, during_operations=True,

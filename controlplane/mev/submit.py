@@ -1,6 +1,9 @@
 """Submission: a bundle is checked, its tip is reserved, and it is handed to the tracker, once."""
 
+from collections.abc import Callable
+
 import grpc
+from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2 as pb
 
 from common.clock import now_ms
@@ -10,6 +13,7 @@ from controlplane.mev import figures
 from controlplane.mev.chain import Chain, unreachable
 from controlplane.mev.tracker import Tracker
 from controlplane.mev.transactions import Bundle, read_bundle
+from controlplane.mev.watch import finding
 from controlplane.operations.outside import OutsideTrouble
 from controlplane.store.bundles import BUNDLES, BundleRepository, OverBudget, Stored
 from controlplane.store.hosts import HostRow
@@ -23,13 +27,18 @@ class Submitter:
         bundles: where they are stored, with the budget.
         chain: tells how long a blockhash lives.
         tracker: sends and follows them.
+        tell: takes a finding about a host, by its resource name.
     """
 
-    def __init__(self, cluster: str, bundles: BundleRepository, chain: Chain, tracker: Tracker) -> None:
+    def __init__(
+        self, cluster: str, bundles: BundleRepository, chain: Chain, tracker: Tracker,
+        tell: Callable[[str, link_pb2.Event], None],
+    ) -> None:  # fmt: skip
         self._cluster = cluster
         self._bundles = bundles
         self._chain = chain
         self._tracker = tracker
+        self._tell = tell
 
     async def submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
         """Take a bundle in; one that is there already is given as it stands.
@@ -65,6 +74,10 @@ class Submitter:
         try:
             known = await self._bundles.add(bundle, host.uid, request.transactions, key)
         except OverBudget as error:
+            if error.budget.daily_lamports:
+                self._tell(
+                    bundle.host, finding("jito.budget_exhausted", f"{bundle.name} would tip {bundle.tip_lamports:,}")
+                )
             raise _over(error.budget, bundle.tip_lamports) from None
         if known:
             return self._tracker.current(known.uid) or known.bundle

@@ -1,5 +1,6 @@
 """Whether bundles fare as they are used to, host by host; what is wrong is told as findings; no I/O."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ from controlplane.mev.spend import wilson
 
 # Rates are of so many bundles of a host, the newest.
 RATED = 500
-# A collapse: the newest few against those before.
-NEWEST, BEFORE_LEAST = 20, 40
+# A collapse: the newest few against those before, where so few acceptances would come by chance less often than this.
+NEWEST, BEFORE_LEAST = 40, 80
+CHANCE = 1e-4
 # As many that a block engine received in a row, and of which nothing was ever told nor seen.
 SHADOWED = 8
 _LANDED = (pb.BUNDLE_STATE_LANDED, pb.BUNDLE_STATE_FINALIZED)
@@ -76,14 +78,14 @@ def _outcome(bundle: pb.Bundle) -> _Outcome | None:
 
 def _partial(bundle: pb.Bundle) -> Iterator[link_pb2.Event]:
     if bundle.state == pb.BUNDLE_STATE_PARTIAL:
-        yield _event("jito.partial", link_pb2.SEVERITY_CRITICAL, f"{bundle.name}: {bundle.message}")
+        yield finding("jito.partial", f"{bundle.name}: {bundle.message}")
 
 
 def _shadowed(host: _Host) -> Iterator[link_pb2.Event]:
     last = list(host.outcomes)[-SHADOWED:]
     if len(last) == SHADOWED and all(one.silent for one in last):
         words = f"the last {SHADOWED} bundles were received, and nothing was told of them nor landed"
-        yield _event("jito.shadow_drop", link_pb2.SEVERITY_ERROR, words)
+        yield finding("jito.shadow_drop", words)
 
 
 def _collapsed(host: _Host) -> Iterator[link_pb2.Event]:
@@ -91,12 +93,17 @@ def _collapsed(host: _Host) -> Iterator[link_pb2.Event]:
     newest, before = observed[-NEWEST:], observed[:-NEWEST]
     if len(before) < BEFORE_LEAST:
         return
-    # Only where the two intervals do not touch: few bundles are seldom accepted by chance alone.
-    high, low = wilson(sum(newest), len(newest))[1], wilson(sum(before), len(before))[0]
-    if high < low:
+    # Against the low end of what was usual: bundles come one by one, and each is a look of its own.
+    if _so_few(sum(newest), len(newest), wilson(sum(before), len(before))[0]) < CHANCE:
         words = f"{sum(newest)} of the last {len(newest)} bundles were accepted, {sum(before)} of {len(before)} before"
-        yield _event("jito.acceptance_collapse", link_pb2.SEVERITY_WARNING, words)
+        yield finding("jito.acceptance_collapse", words)
 
 
-def _event(kind: str, severity: link_pb2.Severity, message: str) -> link_pb2.Event:
-    return link_pb2.Event(kind=kind, severity=severity, message=message, area="mev", times=1)
+def _so_few(successes: int, tries: int, rate: float) -> float:
+    """Give the chance of at most so many successes at a rate (the binomial law)."""
+    return sum(math.comb(tries, one) * rate**one * (1 - rate) ** (tries - one) for one in range(successes + 1))
+
+
+def finding(kind: str, message: str) -> link_pb2.Event:
+    """Make a finding about bundles; how grave it is, its alert rule says."""
+    return link_pb2.Event(kind=kind, severity=link_pb2.SEVERITY_INFO, message=message, area="mev", times=1)

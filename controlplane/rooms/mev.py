@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import structlog
+from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2 as pb
 
 from common.clock import now_ms
@@ -36,15 +37,15 @@ class Mev:
         self.bus = BundleBus()
         self.chain = Chain(operations.outside)
         self.tracker = Tracker(records.bundles, self.chain, operations.dispatch, self.bus, self._ended)
-        self.submitter = Submitter(settings.jito.cluster, records.bundles, self.chain, self.tracker)
+        self.submitter = Submitter(settings.jito.cluster, records.bundles, self.chain, self.tracker, self._found)
         self.tips = TipFeed(settings.jito.tip_floor_url, settings.jito.tip_floor_seconds, self._keep)
         self._watch, self._watching = Watch(), watching
-        self._ends: asyncio.Queue[pb.Bundle] = asyncio.Queue()
+        self._findings: asyncio.Queue[tuple[str, list[link_pb2.Event]]] = asyncio.Queue()
         watching.findings.bundles = self.tracker.take
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Give what goes on in the background."""
-        return [self.tracker.run(), self.tips.run(), self._judge(), self._show_budget()]
+        return [self.tracker.run(), self.tips.run(), self._tell(), self._show_budget()]
 
     def _keep(self, floor: Floor) -> None:
         parts = {f"p{share * 100:.0f}": tip for share, tip in zip(SHARES, floor.tips, strict=True)}
@@ -54,16 +55,23 @@ class Mev:
         self._watching.ingest.record(now_ms(), rows)
 
     def _ended(self, bundle: pb.Bundle) -> None:
-        self._ends.put_nowait(bundle)
+        if bundle.state == pb.BUNDLE_STATE_FINALIZED:
+            figures.TIPPED.labels(bundle.strategy).inc(bundle.tip_lamports)
+            figures.EARNED.labels(bundle.strategy).inc(bundle.profit_lamports)
+        if found := self._watch.take(bundle, now_ms()):
+            self._findings.put_nowait((bundle.host, found))
 
-    async def _judge(self) -> None:
+    def _found(self, host: str, event: link_pb2.Event) -> None:
+        event.unix_ms = now_ms()
+        self._findings.put_nowait((host, [event]))
+
+    async def _tell(self) -> None:
         while True:
-            bundle = await self._ends.get()
+            host, found = await self._findings.get()
             try:
-                if found := self._watch.take(bundle, now_ms()):
-                    await self._watching.alerts.take(host_id(bundle.host), found)
+                await self._watching.alerts.take(host_id(host), found)
             except Exception:
-                log.exception("a bundle's end could not be judged", bundle=bundle.name)
+                log.exception("what was found of bundles could not be told", host=host)
 
     async def _show_budget(self) -> None:
         while True:

@@ -52,8 +52,12 @@ class World:
     def __init__(self, bundles: BundleRepository, chain: ChainPeer, outside: OutsideView) -> None:
         self.bundles, self.chain = bundles, chain
         self.agent, self.bus, self.ended = Agent(), BundleBus(), []
+        self.findings: list[str] = []
         self.tracker = Tracker(bundles, Chain(outside), self.agent, self.bus, self.ended.append)
-        self.submitter = Submitter("mainnet", bundles, Chain(outside), self.tracker)
+        self.submitter = Submitter("mainnet", bundles, Chain(outside), self.tracker, self._tell)
+
+    def _tell(self, _: str, event: link_pb2.Event) -> None:
+        self.findings.append(event.kind)
 
     async def submit(self, *transactions: bytes, **more: Any) -> pb.Bundle:
         row = HostRow(**dict.fromkeys(HostRow._fields) | {"uid": HOST, "name": "sol-1"})
@@ -247,6 +251,7 @@ async def test_the_budget_holds_and_says_what_is_left(make: Callable[[], World])
         with pytest.raises(SolwardError, match="0 of today's 1,000,000 are left") as refused:
             await world.submit(tipping(1_000))
         assert refused.value.reason == "BUDGET_EXHAUSTED"
+        assert world.findings == ["jito.budget_exhausted"] * 2
         await world.bundles.set_budget(0, 0, "user:ann")
         with pytest.raises(SolwardError, match="no budget is set"):
             await world.submit()
