@@ -35,7 +35,7 @@ _NOW = Row(
         ),
         figure(
             "Congestion",
-            "The median tip against that of the last hour; 1 is usual.",
+            "The median tip against the last hour's; 1 is usual.",
             "none",
             "jito_tip_congestion",
             (2, 5),
