@@ -5,30 +5,33 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, Metric
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from controlplane.telemetry.fleet_page import Seen
+from controlplane.telemetry.fleet_page import Family, HostLayout, Line, Seen
+from controlplane.telemetry.live import Floats, HostRing
 from controlplane.telemetry.otlp.metrics import MOST_BYTES, MOST_POINTS, requests
 from controlplane.telemetry.otlp.resource import own_resource
-from controlplane.telemetry.sums import BOUNDS, Rows
+from controlplane.telemetry.sums import BOUNDS
 from tests.peers.otlp import plain
 
 RESOURCE = own_resource("test")
 
 
 def seen(hosts: int = 0, series: int = 0) -> Seen:
-    family = ("solana_rpc_slot", "gauge")
-    labels = [(("method", f"m{number}"),) for number in range(series)]
-    begins = [(family, "") for _ in labels]
-    values = np.arange(series, dtype=np.float64)
-    keys = [("solana_rpc_slot", label) for label in labels]
-    histograms, totals = Rows(), Rows()
-    counts, seconds = np.zeros((1, len(BOUNDS) + 1), dtype=np.int64), np.zeros(1)
-    if hosts:
-        counts[histograms.row("h0", ("getSlot",))] = range(len(BOUNDS) + 1)
-        totals.row("h0", ("solana_rpc_requests", "getSlot"))
-    return Seen(
-        [(begins, values)] * hosts, histograms, counts, seconds, totals, np.array([7.0]),
-        [(f"h{number}", keys) for number in range(hosts)],
-    )  # fmt: skip
+    family = Family("solana_rpc_slot", "gauge")
+    counts = np.arange(len(BOUNDS) + 1, dtype=np.int64).reshape(1, -1)
+    made: dict[str, tuple[HostLayout, Floats]] = {}
+    none = np.array([], dtype=np.int64)
+    for number in range(hosts):
+        host = ("host", f"h{number}")
+        lines = [Line(family, family.name, (host, ("method", f"m{one}"))) for one in range(series)]
+        total = Line(Family("solana_rpc_requests", "counter"), "solana_rpc_requests_total", (host,))
+        first = number == 0
+        layout = HostLayout(
+            HostRing(900), 0, none, none, np.array([0] if first else [], dtype=np.int64),
+            [*lines, total] if first else lines, [], np.array([0] if first else [], dtype=np.int64),
+            [(host, ("method", "getSlot"))] if first else [],
+        )  # fmt: skip
+        made[f"h{number}"] = (layout, np.arange(series, dtype=np.float64))
+    return Seen(made, counts, np.array([1.5]), np.array([7.0]), None)
 
 
 def read(made: list[tuple[bytes, int]]) -> dict[str, list[Metric]]:
