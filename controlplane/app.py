@@ -27,10 +27,10 @@ from controlplane.servers import Servers
 from controlplane.settings import Settings
 from controlplane.telemetry.expiries import Expiries
 from controlplane.telemetry.exposition import metrics_app
+from controlplane.telemetry.otlp.running import Otlp
 from controlplane.telemetry.prometheus import PageSource
 from controlplane.telemetry.remote_write.running import RemoteWrite
 from controlplane.telemetry.store.running import stored
-from controlplane.telemetry.tracing import tracing
 from controlplane.web import GatewayDoor, GatewayKeys, gateway_site, serve_site
 
 log = structlog.get_logger(__name__)
@@ -44,20 +44,24 @@ class App:
         # Read first: a method without a policy must stop the start before anything else happens.
         table = standard_table() | read_table(SERVICES)
 
+        self.otlp = Otlp(settings.otlp)
         self.records = Records(settings)
         self.auditing = Auditing(settings, installation, self.records, table)
         self.identities = Identities(settings, installation, self.records)
-        self.operations = Operations(settings, installation, self.records, self.auditing.log)
+        self.operations = Operations(settings, installation, self.records, self.auditing.log, self.otlp.traces)
         self.watching = Watching(settings, self.records, self.operations.links, self.operations.board.busy_hosts)
         self.mev = Mev(settings, self.records, self.operations, self.watching)
-        guarding = Guarding(settings, installation, table, self.records, self.auditing, self.identities, self.watching)
+        guarding = Guarding(
+            settings, installation, table, self.records, self.auditing, self.identities, self.watching,
+            self.otlp.traces,
+        )  # fmt: skip
         self._answering = Answering(
             settings.trust_domain, self.records, self.auditing, self.identities, self.operations, self.watching,
             self.mev, guarding.explainer,
         )  # fmt: skip
         self.servers = Servers(settings, installation, guarding.chain, self._answering.register)
         self.sweeper = Sweeper(self.records.hosts, self.operations.links)
-        page = PageSource(
+        self._page = page = PageSource(
             self.watching.ingest, self.operations.links, self.watching.book,
             Expiries(self.records.certificates, installation.pki), self.watching.analysis,
         )  # fmt: skip
@@ -91,7 +95,7 @@ class App:
             await stack.enter_async_context(self.records.open())
             await stack.enter_async_context(self.records.leadership.held())
             await self.identities.factors.seal_anew()
-            stack.enter_context(tracing("solward-controlplane", settings.otlp_endpoint))
+            await stack.enter_async_context(self.otlp.running(self._page))
             await auditing.log.start()
             stack.push_async_callback(auditing.log.close)
             await stack.enter_async_context(operations.outside)

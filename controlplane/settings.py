@@ -27,6 +27,7 @@ from controlplane.mev.settings import JitoSettings
 from controlplane.networks import network
 from controlplane.secret_refs import resolve
 from controlplane.telemetry.logs.settings import LokiSettings
+from controlplane.telemetry.otlp.settings import OtlpSettings
 from controlplane.telemetry.remote_write.settings import RemoteWriteSettings
 from controlplane.telemetry.store.settings import StoreSettings
 
@@ -198,7 +199,9 @@ class Settings(BaseSettings):
     gates: GateLimits = Field(GateLimits(), description="what must hold before a validator may go down")
     ready_seconds: int = Field(3600, ge=5, le=86_400, description="how long a started validator may take to catch up")
     alerts: AlertSettings = Field(AlertSettings(), description="rules beside the built-in ones, and what is not judged")
-    otlp_endpoint: str = Field("", description="OTLP/gRPC collector for traces; empty: none")
+    otlp: OtlpSettings = Field(
+        OtlpSettings(), description="the collector that traces, metrics and logs are sent to; see docs/tracing.md"
+    )
     audit_signing_key: Secret | None = Field(None, description="HMAC key of the audit log; default: made by init")
     csrf_secret: Secret | None = Field(
         None, description="HMAC key of browser sessions' cookies and CSRF tokens; default: made by init"

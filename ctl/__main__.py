@@ -74,10 +74,12 @@ class Tree(click.Group):
     "--break-glass", metavar="REASON", default="",
     help="In an emergency, do without others' approval; it is audited, and everybody is alerted.",
 )  # fmt: skip
+@click.option("--verbose", is_flag=True, help="Show the id of the trace that this command begins.")
 @click.pass_context
-def cli(ctx: click.Context, context_name: str | None, break_glass: str) -> None:
+def cli(ctx: click.Context, context_name: str | None, break_glass: str, verbose: bool) -> None:
     """Keep the name of the context for the command, and why it does without approval."""
     ctx.obj = context_name
+    ctx.meta["verbose"] = verbose
     ctx.meta["break_glass"] = break_glass
 
 

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from solward.auth.v1 import auth_pb2
 
+from common import traceparent
 from common.clock import now_ms
 from common.diagnose import diagnose
 from common.digest import call_digest
@@ -70,6 +71,8 @@ class Client:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        # One for all that this command asks: it exports nothing itself, and is the parent of what others do.
+        self.trace = traceparent.begin()
         credentials = grpc.ssl_channel_credentials(context.ca_pem.encode(), *_pair(context))
         self._channel = grpc.aio.secure_channel(
             context.server, credentials, options=(("grpc.max_receive_message_length", 16 * 1024 * 1024),)
@@ -104,7 +107,7 @@ class Client:
     ) -> Reply:
         """Call a unary method once."""
         invoke = self._channel.unary_unary(f"/{method}", _serialize, reply.FromString)
-        said = ((PROOF_KEY, proof), (GLASS_KEY, _break_glass()))
+        said = ((PROOF_KEY, proof), (GLASS_KEY, _break_glass()), (traceparent.KEY, str(self.trace)))
         metadata = [*await self._authorization(method), *((key, value) for key, value in said if value)]
         answer: Reply = await invoke(request, metadata=metadata, timeout=timeout_s)
         return answer
@@ -112,7 +115,8 @@ class Client:
     async def stream(self, method: str, request: Message, reply: type[Reply]) -> AsyncIterator[Reply]:
         """Call a method that answers with a stream."""
         invoke = self._channel.unary_stream(f"/{method}", _serialize, reply.FromString)
-        async for message in invoke(request, metadata=await self._authorization(method)):
+        metadata = [*await self._authorization(method), (traceparent.KEY, str(self.trace))]
+        async for message in invoke(request, metadata=metadata):
             yield message
 
     async def watch(self, method: str, request: Message, reply: type[Reply]) -> AsyncIterator[Reply]:
@@ -193,6 +197,11 @@ def _break_glass() -> str:
     return reason.encode("ascii", "replace").decode()
 
 
+def _is_verbose() -> bool:
+    command = click.get_current_context(silent=True)
+    return bool(command and command.meta.get("verbose"))
+
+
 def _is_over(context: Context) -> bool:
     return context.access_expires_ms - now_ms() < EARLY_MS
 
@@ -213,6 +222,8 @@ def run_with(context: Context, work: Callable[[Client], Coroutine[Any, Any, Resu
 
     async def main() -> Result:
         async with Client(context) as client:
+            if _is_verbose():
+                click.echo(f"trace: {client.trace.trace_id}", err=True)
             return await work(client)
 
     try:
@@ -235,7 +246,16 @@ def _failure(error: grpc.aio.AioRpcError, context: Context) -> exits.Failure:
     if reason == "CODE_REFUSED":
         code = exits.NOT_ALLOWED
     hint = _login(context) if code == exits.NOT_SIGNED_IN and reason != "LOGIN_REFUSED" else ""
-    return exits.Failure(safe(f"{_in_options(status.message)} [{reason}]"), code, hint)
+    return exits.Failure(safe(f"{_in_options(status.message)} [{reason}]"), code, hint, _trace_id(error))
+
+
+def _trace_id(error: grpc.aio.AioRpcError) -> str:
+    """Give the id of the trace that a failed call is in, where the server recorded it."""
+    for key, value in error.trailing_metadata() or ():
+        if key == traceparent.RESPONSE_KEY and isinstance(value, str):
+            trace = traceparent.parse(value)
+            return trace.trace_id if trace and trace.sampled and not _is_verbose() else ""
+    return ""
 
 
 def _in_options(message: str) -> str:

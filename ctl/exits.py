@@ -18,12 +18,13 @@ INTERRUPTED = 130
 
 
 class Failure(click.ClickException):
-    """A failure with its exit code, and what to do next where that is known."""
+    """A failure with its exit code, what to do next where that is known, and the trace to look it up by."""
 
-    def __init__(self, message: str, code: int, hint: str = "") -> None:
+    def __init__(self, message: str, code: int, hint: str = "", trace_id: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.hint = hint
+        self.trace_id = trace_id
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]
@@ -35,6 +36,8 @@ class Failure(click.ClickException):
         click.secho(f"error: {self.message}", fg="red", err=True)
         if self.hint:
             click.echo(f"next:  {self.hint}", err=True)
+        if self.trace_id:
+            click.echo(f"trace: {self.trace_id}", err=True)
 
 
 def fail(message: str, code: int, hint: str = "") -> NoReturn:

@@ -1,7 +1,7 @@
 """The executor: a command's way through the agent, from permit to signed receipt."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +25,7 @@ from agent.identity import Identity
 from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
 from agent.permits import INSPECT, LEDGER, TOOL_VERBS, Refusal, check_allowed, check_signed
+from agent.spans import fail, span
 from common.clock import now_ms
 from common.permits import sign_receipt
 
@@ -74,7 +75,8 @@ class Executor:
             logged here and not answered.
         """
         try:
-            permit = check_signed(command, self._identity())
+            with span("permit"):
+                permit = check_signed(command, self._identity())
         except Refusal as refusal:
             log.error("command refused", reason=refusal.reason, why=refusal.message)
             return None
@@ -118,12 +120,13 @@ class Executor:
         except Refusal as refusal:
             # Not remembered: nothing was done, so the same step may be asked for again.
             return self._refused(permit, refusal)
-        receipt = self._sign(permit, outcome, before, start_ms)
-        try:
-            await self._disk(self._journal.end, permit, receipt)
-        except JournalError as error:
-            # It was done all the same. If we die now, the unit itself tells the next life that it was.
-            log.error("the receipt could not be kept", operation=permit.operation, error=str(error))
+        with span("receipt"):
+            receipt = self._sign(permit, outcome, before, start_ms)
+            try:
+                await self._disk(self._journal.end, permit, receipt)
+            except JournalError as error:
+                # It was done all the same. If we die now, the unit itself tells the next life that it was.
+                log.error("the receipt could not be kept", operation=permit.operation, error=str(error))
         return receipt
 
     async def _do(
@@ -135,15 +138,27 @@ class Executor:
         act = self._act(request, permit)
         if known:
             return await self._take_up(act, permit, command, known, tell)
-        check_allowed(permit, command, self._allowlist)
+        with span("allowlist", action=permit.action):
+            check_allowed(permit, command, self._allowlist)
         if self._jobs and request.unit.verb in STARTS:
             # Two that write to one ledger: the validator would not come up, again and again.
             await until_none_works(self._systemd, self._jobs, LEDGER, request.unit.timeout_ms / 1000)
-        before = await act.look()
-        await act.precondition(before)
+        with span("preconditions"):
+            before = await act.look()
+            await act.precondition(before)
         start_ms = now_ms()
-        await self._begin(permit, start_ms, before)
-        return await act.act(tell), before, start_ms
+        with span("journal"):
+            await self._begin(permit, start_ms, before)
+        return await self._acted(act.act(tell), permit), before, start_ms
+
+    async def _acted(self, work: Awaitable[Outcome], permit: link_pb2.Permit) -> Outcome:
+        with span("action", action=permit.action):
+            outcome = await work
+            if outcome.result != DONE:
+                fail(outcome.reason)
+        if outcome.result != DONE:
+            fail(outcome.reason)
+        return outcome
 
     def _act(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
         if _is_job(request):
@@ -172,7 +187,8 @@ class Executor:
     async def _stop_job(self, permit: link_pb2.Permit, command: link_pb2.Command) -> link_pb2.SignedReceipt:
         start_ms = now_ms()
         try:
-            check_allowed(permit, command, self._allowlist)
+            with span("allowlist", action=permit.action):
+                check_allowed(permit, command, self._allowlist)
             step = link_pb2.ActionRequest.FromString(command.request).stop_job.step
             outcome = await stop_job(self._systemd, _job_ident(permit, step))
         except Refusal as refusal:
@@ -182,7 +198,8 @@ class Executor:
     async def _inspect(self, permit: link_pb2.Permit, command: link_pb2.Command) -> link_pb2.SignedReceipt:
         start_ms = now_ms()
         try:
-            check_allowed(permit, command, self._allowlist)
+            with span("allowlist", action=permit.action):
+                check_allowed(permit, command, self._allowlist)
             if (asked := link_pb2.ActionRequest.FromString(command.request).inspect).flags:
                 return self._sign(permit, await self._read_flags(asked), None, start_ms)
             if asked.snapshots:
@@ -191,7 +208,9 @@ class Executor:
                 raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator")
         except Refusal as refusal:
             return self._refused(permit, refusal)
-        return self._sign(permit, Outcome(DONE, node=await self._node.inspect()), None, start_ms)
+        with span("look"):
+            node = await self._node.inspect()
+        return self._sign(permit, Outcome(DONE, node=node), None, start_ms)
 
     async def _read_snapshots(self, asked: link_pb2.InspectAction) -> Outcome:
         if self._snapshots is None:
@@ -222,9 +241,10 @@ class Executor:
         now = await act.look()
         if act.already_done(known.before, now):
             tell("an earlier attempt has done it; watching that it stays so")
-            return await act.see_through(now), known.before, known.start_unix_ms
-        check_allowed(permit, command, self._allowlist)
-        return await act.act(tell), known.before, known.start_unix_ms
+            return await self._acted(act.see_through(now), permit), known.before, known.start_unix_ms
+        with span("allowlist", action=permit.action):
+            check_allowed(permit, command, self._allowlist)
+        return await self._acted(act.act(tell), permit), known.before, known.start_unix_ms
 
     async def _begin(self, permit: link_pb2.Permit, start_ms: int, before: link_pb2.UnitState) -> None:
         try:
@@ -239,6 +259,7 @@ class Executor:
 
     def _refused(self, permit: link_pb2.Permit, refusal: Refusal) -> link_pb2.SignedReceipt:
         log.warning("command refused", operation=permit.operation, reason=refusal.reason, why=refusal.message)
+        fail(refusal.reason)
         outcome = Outcome(link_pb2.RECEIPT_RESULT_REFUSED, refusal.reason, refusal.message)
         return self._sign(permit, outcome, None, now_ms())
 

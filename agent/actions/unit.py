@@ -12,9 +12,11 @@ from agent.host.node import Node
 from agent.host.node_rpc import RpcError
 from agent.host.systemd import JobResult, Systemd, SystemdError, UnitState
 from agent.permits import Refusal
+from agent.spans import span
 
 FAILED, DONE = link_pb2.RECEIPT_RESULT_FAILED, link_pb2.RECEIPT_RESULT_DONE
 START, STOP, RESTART = link_pb2.UNIT_VERB_START, link_pb2.UNIT_VERB_STOP, link_pb2.UNIT_VERB_RESTART
+_WORDS = {START: "start", STOP: "stop", RESTART: "restart"}
 
 
 class UnitAct:
@@ -100,7 +102,8 @@ class UnitAct:
         """See that the unit stays as wanted for the settle time."""
         wanted: Literal["active", "inactive"] = "inactive" if self._action.verb == STOP else "active"
         try:
-            state = await self._systemd.verify(self._action.unit, wanted, self._action.settle_ms / 1000)
+            with span("settle", unit=self._action.unit):
+                state = await self._systemd.verify(self._action.unit, wanted, self._action.settle_ms / 1000)
         except SystemdError as error:
             return await self._failed(error, job_ms)
         return Outcome(DONE, after=to_wire(state), job_ms=job_ms, figures=self._figures)
@@ -111,13 +114,15 @@ class UnitAct:
     async def _job(self, tell: Tell) -> JobResult:
         verb = self._action.verb
         if self._node and self._action.graceful and verb != START:
-            exited = await exit_gracefully(self._systemd, self._node.admin, self._action, tell, self._seen)
+            with span("graceful exit", unit=self._action.unit):
+                exited = await exit_gracefully(self._systemd, self._node.admin, self._action, tell, self._seen)
             # Whatever Restart= says: started by us, by systemd already, or on its way to be, this joins it.
             if exited and verb == RESTART:
                 verb = START
         tell(f"systemd works on {self._action.unit}")
         verbs = {START: self._systemd.start, STOP: self._systemd.stop, RESTART: self._systemd.restart}
-        return await verbs[verb](self._action.unit, timeout_s=self._action.timeout_ms / 1000)
+        with span(f"systemd {_WORDS.get(verb, 'job')}", unit=self._action.unit):
+            return await verbs[verb](self._action.unit, timeout_s=self._action.timeout_ms / 1000)
 
     async def _after(self) -> link_pb2.UnitState | None:
         # systemd may need a moment to say how it ended; not knowing is said by leaving it out.

@@ -10,7 +10,7 @@ import structlog
 from solward.hosts.v1 import enrollment_pb2, link_pb2
 from solward.hosts.v1.link_pb2_grpc import LinkServiceStub
 
-from agent import PROTOCOL, VERSION
+from agent import PROTOCOL, VERSION, spans
 from agent.actions.executor import Executor
 from agent.allowlist import Allowlist
 from agent.identity import Identity
@@ -57,6 +57,7 @@ class DirectLink:
         self._spooled = asyncio.Event()
         self._outgoing: asyncio.Queue[link_pb2.ConnectRequest] = asyncio.Queue(QUEUE)
         self._commands: set[asyncio.Task[None]] = set()
+        self._recent = spans.Recent()
         self._trusted: Callable[[enrollment_pb2.SignedTrust], int] | None = None
 
     async def finish(self, timeout_s: float) -> None:
@@ -192,12 +193,19 @@ class DirectLink:
             self._offer(link_pb2.ConnectRequest(progress=progress))
 
         try:
-            signed = await self._executor.carry_out(command, tell)
-            if signed is None:
-                return
+            with spans.recording(command) as recorder:
+                with spans.span("command"):
+                    signed = await self._executor.carry_out(command, tell)
+                if signed is None:
+                    return
             # The server compares the receipt with a later look, so that look goes first.
             for report in await self._units.look():
                 self._offer(link_pb2.ConnectRequest(unit=report))
+            if recorder is not None:
+                # Before the receipt: with that, the server waits for this command no more.
+                permit = link_pb2.Permit.FromString(command.permit.permit)
+                report_of = self._recent.keep(recorder.report(permit.operation, permit.step))
+                self._offer(link_pb2.ConnectRequest(spans=report_of))
             self._offer(link_pb2.ConnectRequest(receipt=signed))
         except Exception:
             log.exception("a command failed unexpectedly; the control plane will ask again")

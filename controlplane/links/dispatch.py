@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from solward.hosts.v1 import link_pb2
 
+from common import traceparent
 from common.clock import now_ms
 from common.permits import open_receipt, request_sha256, sign_permit
 from controlplane.links.registry import AgentLink, Links
@@ -24,7 +25,11 @@ BACKDATE_MS = 30_000
 
 
 class Order(NamedTuple):
-    """One step of an operation that an agent is to carry out."""
+    """One step of an operation that an agent is to carry out.
+
+    Attributes:
+        traceparent: the span that it comes from; empty: the current one, if any.
+    """
 
     operation: str
     step: str
@@ -33,6 +38,7 @@ class Order(NamedTuple):
     request: bytes
     begin_within_s: float
     finish_within_s: float
+    traceparent: str = ""
 
 
 class Leader(Protocol):
@@ -54,13 +60,23 @@ class NoReceipt(Exception):
 
 
 Progress = Callable[[str], None]
+# Takes an agent's spans: the traceparent that it was sent; its host's name and uid, and its version; the spans.
+TakeSpans = Callable[[str, tuple[str, str, str], link_pb2.SpanReport], object]
 Answer = asyncio.Future[tuple[link_pb2.SignedReceipt, link_pb2.Receipt]]
 
 
 class Dispatch:
-    """Sends orders; one that is sent again is done once, since the agent keeps a journal of steps."""
+    """Sends orders; one that is sent again is done once, since the agent keeps a journal of steps.
 
-    def __init__(self, links: Links, hosts: HostRepository, key: Ed25519PrivateKey, leadership: Leader) -> None:
+    Args:
+        take_spans: what takes the spans of orders that wait.
+    """
+
+    def __init__(
+        self, links: Links, hosts: HostRepository, key: Ed25519PrivateKey, leadership: Leader,
+        take_spans: TakeSpans | None = None,
+    ) -> None:  # fmt: skip
+        self._take_spans = take_spans
         self._leadership = leadership
         self._links = links
         self._hosts = hosts
@@ -85,6 +101,7 @@ class Dispatch:
         Returns: the verified receipt, as signed and to be read.
         Raises: NotDelivered, NoReceipt.
         """
+        order = order._replace(traceparent=order.traceparent or traceparent.said())
         key = (order.host_uid, order.operation, order.step)
         future = self._waiting.setdefault(key, asyncio.get_running_loop().create_future())
         self._progress[key] = progress
@@ -139,7 +156,8 @@ class Dispatch:
             expire_unix_ms=now + max(0, round(begin_within_s * 1000)),
             term=self.term,
         )
-        return link_pb2.Command(permit=sign_permit(self._key, permit), request=order.request)
+        signed = sign_permit(self._key, permit)
+        return link_pb2.Command(permit=signed, request=order.request, traceparent=order.traceparent)
 
     async def receipt(self, host_uid: str, signed: link_pb2.SignedReceipt) -> None:
         """Take in a receipt: it counts only if this host's own certified key signed it for a step that waits."""
@@ -161,6 +179,12 @@ class Dispatch:
             log.error("receipt refused: it is of something else than was asked", host=host_uid, step=receipt.step)
             return
         future.set_result((signed, receipt))
+
+    def spans(self, link: AgentLink, report: link_pb2.SpanReport) -> None:
+        """Take an agent's spans of an order that waits for its receipt."""
+        order = self._orders.get((link.host_uid, report.operation, report.step))
+        if order is not None and order.traceparent and self._take_spans is not None:
+            self._take_spans(order.traceparent, (link.name, link.host_uid, link.hello.agent_version), report)
 
     def progress(self, host_uid: str, progress: link_pb2.CommandProgress) -> None:
         """Pass on how far a command has come."""

@@ -203,6 +203,8 @@ class LinkSessions:
             await self._hosts.seen(link.host_uid, now_ms(), trust_version=self._believed(message.trust_kept.version))
         elif kind == "progress":
             self._dispatch.progress(link.host_uid, message.progress)
+        elif kind == "spans":
+            self._dispatch.spans(link, message.spans)
         elif kind == "witness":
             self._witnesses.report(link, message.witness)
         else:

@@ -31,10 +31,17 @@ SAVE_PAUSES_S = (0.1, 0.3, 1.0, 2.0, 4.0)
 
 
 class Board:
-    """Changes operations step by step and wakes their watchers."""
+    """Changes operations step by step and wakes their watchers.
 
-    def __init__(self, operations: OperationRepository) -> None:
+    Args:
+        told: called with an operation as it was and as it is, once that is stored.
+    """
+
+    def __init__(
+        self, operations: OperationRepository, told: Callable[[pb.Operation, pb.Operation], None] | None = None
+    ) -> None:
         self._operations = operations
+        self._told = told
         self._locks: dict[str, asyncio.Lock] = {}
         # Operations that this process is at work on, as they stand in the store.
         self._live: dict[str, pb.Operation] = {}
@@ -58,11 +65,14 @@ class Board:
     async def change(self, uid: str, edit: Callable[[pb.Operation], None]) -> pb.Operation:
         """Change an operation and store it."""
         async with self._locks.setdefault(uid, asyncio.Lock()):
+            before = await self.get(uid)
             operation = pb.Operation()
-            operation.CopyFrom(await self.get(uid))
+            operation.CopyFrom(before)
             edit(operation)
             await self._save(operation)
             self._live[uid] = operation
+            if self._told is not None:
+                self._told(before, operation)
         self._changed.pop(uid, asyncio.Event()).set()
         self.changes += 1
         self._any.set()

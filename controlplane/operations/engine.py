@@ -11,6 +11,7 @@ import grpc
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from solward.operations.v1 import operations_pb2 as pb
 
+from common import traceparent
 from common.clock import timestamp_now
 from common.errors import SolwardError
 from common.names import host_name, operation_name
@@ -23,6 +24,7 @@ from controlplane.operations.lost import Lost, never_begun
 from controlplane.operations.plan import LEDGER_REPAIR, UnitPlan
 from controlplane.operations.sequence import SequencePlan, SequenceWorkflow
 from controlplane.operations.steering import lives
+from controlplane.operations.tracing import operation_span
 from controlplane.operations.unit import UnitWorkflow
 from controlplane.store.operations import HostBusy, OperationRepository
 from controlplane.store.postgresql import open_workflows
@@ -129,6 +131,7 @@ class Engine:
         """
         operation = plan.operation(parent.requester, parent.reason)
         operation.parent = parent.name
+        operation.traceparent = str(operation_span(parent) or "")
         stored = await self._store(uid, plan.host_uid, operation, f"child/{uid}", 0)
         if stored is None:
             raise await self._busy(plan)
@@ -185,6 +188,8 @@ class Engine:
         operation.name = operation_name(uid)
         operation.state = pb.OPERATION_STATE_RUNNING
         operation.create_time.CopyFrom(timestamp_now())
+        # Stored with it, so that its spans belong together whoever carries it out, and when.
+        operation.traceparent = operation.traceparent or traceparent.said()
         if approvals:
             await_approval(operation, approvals)
         return await self._operations.add(uid, host_uid, operation, request_key)

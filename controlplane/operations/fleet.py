@@ -82,6 +82,7 @@ class FleetWorkflow(DBOSConfiguredInstance):
     async def run(self, uid: str, plan: Sequence[object]) -> None:
         """Wait for approval, then give each host its turn; one durable step, whose state is all on the board."""
         try:
+            await self._steps.work_on(uid)
             await self.roll(uid, plan)
         except Exception:
             log.exception("an operation cannot go on", operation=operation_name(uid))

@@ -83,6 +83,7 @@ class SequenceWorkflow(DBOSConfiguredInstance):
     async def run(self, uid: str, plan: Sequence[object]) -> None:
         """Wait for approval, then give each part its turn."""
         try:
+            await self._steps.work_on(uid)
             verdict = await self.go(uid, plan)
         except Exception:
             log.exception("an operation cannot go on", operation=operation_name(uid))

@@ -4,6 +4,7 @@ import structlog
 from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2 as pb
 
+from common import traceparent
 from common.names import operation_name
 from controlplane.audit.log import AuditLog
 from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
@@ -11,6 +12,7 @@ from controlplane.operations.board import Board
 from controlplane.operations.outcome import outcome_entry
 from controlplane.operations.receipts import receipt_entry
 from controlplane.operations.teller import Teller
+from controlplane.operations.tracing import operation_span, step_span
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +33,10 @@ class Steps:
     async def passed(self, uid: str, step_id: str) -> bool:
         """Whether a step has passed already, in an earlier attempt or before a crash."""
         return (await self.get(uid, step_id)).verdict == pb.VERDICT_PASS
+
+    async def work_on(self, uid: str) -> None:
+        """Have what the current task does from now on belong to an operation's span."""
+        traceparent.current.set(operation_span(await self.board.get(uid)))
 
     async def begin(self, uid: str, step_id: str) -> None:
         """Record that a step has begun."""
@@ -56,7 +62,9 @@ class Steps:
 
     async def ordered(self, uid: str, step: str, order: Order) -> int:
         """Have the agent carry out a step's order, and conclude from its receipt."""
-        attempt = (await self.get(uid, step)).figures.get("attempt")
+        operation, found = await self.board.get(uid), await self.get(uid, step)
+        order = order._replace(traceparent=str(step_span(operation, found) or ""))
+        attempt = found.figures.get("attempt")
         if attempt:
             # The agent did this step before, and remembers how that ended.
             order = order._replace(step=f"{order.step}.{attempt}")

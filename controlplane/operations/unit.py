@@ -60,6 +60,7 @@ class UnitWorkflow(DBOSConfiguredInstance):
         """Wait, judge and act, each once; then verify and close, which may be done again without harm."""
         wanted = UnitPlan(*plan)  # type: ignore[arg-type]
         try:
+            await self._steps.work_on(uid)
             verdict = await self.approved(uid)
             request = wanted.request
             if verdict == pb.VERDICT_PASS:

@@ -21,6 +21,7 @@ from controlplane.rooms.identities import Identities
 from controlplane.rooms.records import Records
 from controlplane.rooms.watching import Watching
 from controlplane.settings import Settings
+from controlplane.telemetry.otlp.spans import Traces
 
 
 class Guarding:
@@ -29,6 +30,7 @@ class Guarding:
     def __init__(
         self, settings: Settings, installation: Installation, table: PolicyTable,
         records: Records, auditing: Auditing, identities: Identities, watching: Watching,
+        traces: Traces,
     ) -> None:  # fmt: skip
         places = Places(records.hosts, records.operations, records.alerts)
         self.explainer = Explainer(table, places, identities.roles)
@@ -42,7 +44,7 @@ class Guarding:
             table,
             (
                 Errors(),
-                Observe(),
+                Observe(traces),
                 Refusals(auditing.log),
                 Whence(admission, installation.gateway_secret, rate),
                 Authenticate(identities.principals, rate),

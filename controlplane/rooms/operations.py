@@ -12,19 +12,25 @@ from controlplane.operations.gating import Gating
 from controlplane.operations.outside import OutsideView
 from controlplane.operations.sequence import SequenceWorkflow
 from controlplane.operations.steps import Steps
+from controlplane.operations.tracing import OperationSpans
 from controlplane.operations.unit import UnitWorkflow
 from controlplane.rooms.records import Records
 from controlplane.settings import Settings
+from controlplane.telemetry.otlp.agents import AgentSpans
+from controlplane.telemetry.otlp.spans import Traces
 
 
 class Operations:
     """Durable operations, and what they act through."""
 
-    def __init__(self, settings: Settings, installation: Installation, records: Records, audit: AuditLog) -> None:
+    def __init__(
+        self, settings: Settings, installation: Installation, records: Records, audit: AuditLog, traces: Traces
+    ) -> None:
         hosts, stored = records.hosts, records.operations
         self.links = links = Links()
-        self.dispatch = Dispatch(links, hosts, installation.permit_key, records.leadership)
-        self.board = Board(stored)
+        take_spans = AgentSpans(traces).take
+        self.dispatch = Dispatch(links, hosts, installation.permit_key, records.leadership, take_spans)
+        self.board = Board(stored, OperationSpans(traces).changed)
         self.engine = Engine(settings.operations_database(), stored, self.board)
         self.outside = OutsideView(settings.solana_rpc_url.get_secret_value())
         self.gating = Gating(hosts, links, self.dispatch, stored, self.outside, settings.gates)

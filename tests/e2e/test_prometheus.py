@@ -16,13 +16,16 @@ import aiohttp
 import pytest
 import yaml
 from aiohttp import web
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client.core import GaugeMetricFamily
 
 import controlplane.app
+from common import traceparent
 from controlplane.guard.observe import Observe
 from controlplane.telemetry.exposition import metrics_app
+from controlplane.telemetry.otlp.resource import own_resource
+from controlplane.telemetry.otlp.settings import OtlpSettings
+from controlplane.telemetry.otlp.spans import Traces
+from tests.support.calls import call, person
 from tests.support.monitoring import prometheus
 from tests.support.ports import free_ports
 from tests.support.remote_write import CLUSTER, Fleet, counted, sent, settings, writing
@@ -95,24 +98,14 @@ async def served(fleet: Fleet) -> AsyncIterator[Served]:
         await runner.cleanup()
 
 
-class _Call:
-    """As much of a call as is observed."""
-
-    def __init__(self) -> None:
-        self.id = "1"
-        self.metadata: dict[str, str] = {}
-        self.rule = type("Rule", (), {"name": "toy.v1.Toys/Exemplified"})()
-
-
 async def observed_trace() -> str:
     """Let a call be served while traces are collected; gives the trace's id."""
-    observe = Observe()
-    observe._tracer = TracerProvider().get_tracer("test")
-    call: Any = _Call()
-    await observe.enter(call)
-    span = observe._started[call.id][1]
-    await observe.leave(call, None)
-    return trace.format_trace_id(span.get_span_context().trace_id)
+    observe = Observe(Traces(OtlpSettings(endpoint="http://localhost:4317"), own_resource("")))
+    parent = traceparent.begin()
+    made = call(metadata={"traceparent": str(parent)}, principal=person())
+    await observe.enter(made)
+    await observe.leave(made, None)
+    return parent.trace_id
 
 
 async def test_openmetrics_is_scraped_and_exemplars_are_read_back(tmp_path: Path) -> None:
@@ -138,7 +131,7 @@ async def test_openmetrics_is_scraped_and_exemplars_are_read_back(tmp_path: Path
         asked = {"query": "solward_grpc_call_seconds_bucket", "start": "0", "end": str(time.time() + 60)}
         (found,) = [
             one for one in await api(url, "query_exemplars", **asked)
-            if one["seriesLabels"]["method"] == "toy.v1.Toys/Exemplified"
+            if one["seriesLabels"]["method"] == "toy.v1.Toys/Play"
         ]  # fmt: skip
         assert [one["labels"]["trace_id"] for one in found["exemplars"]] == [trace_id]
 

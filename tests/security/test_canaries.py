@@ -16,10 +16,6 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import generate_latest
 from solward.auth.v1 import access_pb2, auth_pb2
@@ -34,6 +30,7 @@ from common.pki import certificate_request, new_key
 from common.policy import field_rules
 from controlplane.api.services import SERVICES
 from controlplane.guard.table import MethodRule, read_table
+from tests.peers.otlp import OtlpPeer, otlp_peer
 from tests.support.codes import Authenticator
 from tests.support.plane import PASSWORD, Person, Plane, Refused, control_plane
 from tests.support.stream import agent_stream, hello, refused
@@ -201,6 +198,10 @@ def store_text(folder: Path) -> str:
     return "\n".join(path.read_bytes().decode("latin-1") for path in files)
 
 
+def everything(peer: OtlpPeer) -> dict[str, Any]:
+    return {"endpoint": peer.endpoint, "read_ratio": 1.0, "metrics_seconds": 1}
+
+
 @pytest.mark.parametrize("json_logs", [True, False])
 async def test_case_36_no_secret_reaches_any_sink(
     tmp_path: Path,
@@ -209,15 +210,11 @@ async def test_case_36_no_secret_reaches_any_sink(
     capfd: pytest.CaptureFixture[str],
     json_logs: bool,
 ) -> None:
-    spans = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(spans))
-    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
     # What the libraries say; the control plane itself leaves them at WARNING, whatever its own level.
     caplog.set_level(logging.INFO)
     logs.configure("debug", json=json_logs)
     try:
-        async with control_plane(tmp_path) as plane:
+        async with otlp_peer() as peer, control_plane(tmp_path, otlp=everything(peer)) as plane:
             admin = await plane.sign_in()
             errors = []
             for token in ("", CANARY, admin.token):
@@ -236,9 +233,11 @@ async def test_case_36_no_secret_reaches_any_sink(
     finally:
         structlog.reset_defaults()
     out, err = capfd.readouterr()
-    traced = "\n".join(span.to_json() for span in spans.get_finished_spans())
+    traced = "\n".join(map(str, peer.spans))
     assert "INTERNAL" in "".join(errors)
     assert "RefreshSession" in traced
+    assert peer.lines
+    assert peer.metrics
     written = [json.loads(body) for body in kept.splitlines()]
     secretive = {name for name, (rule, _) in requests(CANARY).items() if any(sensitive_fields(rule.request))}
     assert {entry["method"] for entry in written if "[redacted]" in str(entry.get("request"))} == secretive
@@ -248,7 +247,7 @@ async def test_case_36_no_secret_reaches_any_sink(
     assert all(entry["request"] == {} for entry in strangers)
     sinks = {
         "audit": kept, "store": stored, "errors": "\n".join(errors), "logs": caplog.text, "stdout": out, "stderr": err,
-        "traces": traced, "metrics": metrics,
+        "traces": traced, "metrics": metrics, "sent logs": str(peer.lines), "sent metrics": str(peer.metrics),
     }  # fmt: skip
     for where, said in sinks.items():
         assert CANARY not in said, f"{where}: {said[max(0, said.find(CANARY) - 200) :][:400]}"

@@ -363,3 +363,18 @@ def test_sparkline_has_a_mark_for_every_second(values: list[float]) -> None:
 def test_failure_is_shown_with_what_to_do_next(capsys: pytest.CaptureFixture[str]) -> None:
     exits.Failure("it broke", exits.FAILED, "mend it").show()
     assert click.unstyle(capsys.readouterr().err) == "error: it broke\nnext:  mend it\n"
+
+
+RECORDED = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+
+
+@pytest.mark.parametrize(("told", "shown"), [("", ""), ("junk", ""), (RECORDED[:-1] + "0", ""), (RECORDED, "a" * 32)])
+def test_a_failure_shows_its_trace_where_the_server_recorded_it(
+    told: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trailing = grpc.aio.Metadata(("traceresponse", told)) if told else grpc.aio.Metadata()
+    error = grpc.aio.AioRpcError(grpc.StatusCode.NOT_FOUND, grpc.aio.Metadata(), trailing, details="gone")
+    failure = _failure(error, Context("home", "localhost:1", ""))
+    failure.show()
+    assert failure.trace_id == shown
+    assert ("trace: " in capsys.readouterr().err) is bool(shown)

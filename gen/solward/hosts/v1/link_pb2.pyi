@@ -72,7 +72,7 @@ RECEIPT_RESULT_REFUSED: ReceiptResult
 RECEIPT_RESULT_FAILED: ReceiptResult
 
 class ConnectRequest(_message.Message):
-    __slots__ = ("hello", "samples", "events", "receipt", "progress", "unit", "witness", "trust_kept")
+    __slots__ = ("hello", "samples", "events", "receipt", "progress", "unit", "witness", "trust_kept", "spans")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,7 @@ class ConnectRequest(_message.Message):
     UNIT_FIELD_NUMBER: _ClassVar[int]
     WITNESS_FIELD_NUMBER: _ClassVar[int]
     TRUST_KEPT_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     samples: SampleBatch
     events: EventBatch
@@ -89,7 +90,8 @@ class ConnectRequest(_message.Message):
     unit: UnitReport
     witness: WitnessReport
     trust_kept: TrustKept
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., samples: _Optional[_Union[SampleBatch, _Mapping]] = ..., events: _Optional[_Union[EventBatch, _Mapping]] = ..., receipt: _Optional[_Union[SignedReceipt, _Mapping]] = ..., progress: _Optional[_Union[CommandProgress, _Mapping]] = ..., unit: _Optional[_Union[UnitReport, _Mapping]] = ..., witness: _Optional[_Union[WitnessReport, _Mapping]] = ..., trust_kept: _Optional[_Union[TrustKept, _Mapping]] = ...) -> None: ...
+    spans: SpanReport
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., samples: _Optional[_Union[SampleBatch, _Mapping]] = ..., events: _Optional[_Union[EventBatch, _Mapping]] = ..., receipt: _Optional[_Union[SignedReceipt, _Mapping]] = ..., progress: _Optional[_Union[CommandProgress, _Mapping]] = ..., unit: _Optional[_Union[UnitReport, _Mapping]] = ..., witness: _Optional[_Union[WitnessReport, _Mapping]] = ..., trust_kept: _Optional[_Union[TrustKept, _Mapping]] = ..., spans: _Optional[_Union[SpanReport, _Mapping]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
     __slots__ = ("welcome", "ack", "command", "checkpoint", "trust")
@@ -259,12 +261,51 @@ class Event(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., unix_ms: _Optional[int] = ..., message: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., area: _Optional[str] = ..., meaning: _Optional[str] = ..., advice: _Optional[str] = ..., times: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("permit", "request")
+    __slots__ = ("permit", "request", "traceparent")
     PERMIT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     permit: SignedPermit
     request: bytes
-    def __init__(self, permit: _Optional[_Union[SignedPermit, _Mapping]] = ..., request: _Optional[bytes] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, permit: _Optional[_Union[SignedPermit, _Mapping]] = ..., request: _Optional[bytes] = ..., traceparent: _Optional[str] = ...) -> None: ...
+
+class SpanReport(_message.Message):
+    __slots__ = ("operation", "step", "traceparent", "spans")
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
+    operation: str
+    step: str
+    traceparent: str
+    spans: _containers.RepeatedCompositeFieldContainer[AgentSpan]
+    def __init__(self, operation: _Optional[str] = ..., step: _Optional[str] = ..., traceparent: _Optional[str] = ..., spans: _Optional[_Iterable[_Union[AgentSpan, _Mapping]]] = ...) -> None: ...
+
+class AgentSpan(_message.Message):
+    __slots__ = ("span_id", "parent_id", "name", "start_unix_ns", "end_unix_ns", "reason", "attributes")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    SPAN_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    START_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    END_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    span_id: str
+    parent_id: str
+    name: str
+    start_unix_ns: int
+    end_unix_ns: int
+    reason: str
+    attributes: _containers.ScalarMap[str, str]
+    def __init__(self, span_id: _Optional[str] = ..., parent_id: _Optional[str] = ..., name: _Optional[str] = ..., start_unix_ns: _Optional[int] = ..., end_unix_ns: _Optional[int] = ..., reason: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class SignedPermit(_message.Message):
     __slots__ = ("permit", "signature")

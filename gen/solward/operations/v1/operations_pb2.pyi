@@ -84,7 +84,7 @@ TARGET_STATE_PAUSED: TargetState
 TARGET_STATE_SKIPPED: TargetState
 
 class Operation(_message.Message):
-    __slots__ = ("name", "kind", "host", "requester", "state", "steps", "plan_hash", "error", "create_time", "end_time", "reason", "approvals_required", "approvals", "approve_before", "targets", "rollout", "parent", "wish", "retries")
+    __slots__ = ("name", "kind", "host", "requester", "state", "steps", "plan_hash", "error", "create_time", "end_time", "reason", "approvals_required", "approvals", "approve_before", "targets", "rollout", "parent", "wish", "retries", "traceparent")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +104,7 @@ class Operation(_message.Message):
     PARENT_FIELD_NUMBER: _ClassVar[int]
     WISH_FIELD_NUMBER: _ClassVar[int]
     RETRIES_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     host: str
@@ -123,7 +124,8 @@ class Operation(_message.Message):
     parent: str
     wish: Wish
     retries: int
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., state: _Optional[_Union[OperationState, str]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., plan_hash: _Optional[str] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., approvals_required: _Optional[int] = ..., approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ..., approve_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., rollout: _Optional[_Union[Rollout, _Mapping]] = ..., parent: _Optional[str] = ..., wish: _Optional[_Union[Wish, str]] = ..., retries: _Optional[int] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., state: _Optional[_Union[OperationState, str]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., plan_hash: _Optional[str] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., approvals_required: _Optional[int] = ..., approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ..., approve_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ..., rollout: _Optional[_Union[Rollout, _Mapping]] = ..., parent: _Optional[str] = ..., wish: _Optional[_Union[Wish, str]] = ..., retries: _Optional[int] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Rollout(_message.Message):
     __slots__ = ("canaries", "max_unavailable", "max_stake_percent", "soak_seconds", "wait_seconds", "on_failure", "max_failures", "timeout_seconds")

@@ -5,10 +5,8 @@ from typing import Any
 
 import grpc
 import pytest
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import StatusCode
 from prometheus_client import REGISTRY
 from solward.auth.v1 import auth_pb2
 from solward.policy.v1 import policy_pb2
@@ -17,6 +15,7 @@ from structlog.testing import capture_logs
 
 from common.clock import now_ms
 from common.errors import SolwardError
+from common.traceparent import parse
 from controlplane.guard.audit import Audit, Refusals
 from controlplane.guard.break_glass import GLASS_KEY, BreakGlass
 from controlplane.guard.budgets import LocalBudgets
@@ -31,6 +30,9 @@ from controlplane.guard.second_factor import PROOF_KEY, SecondFactor
 from controlplane.guard.whence import CLIENT_IP_KEY, GATEWAY_SECRET_KEY, RAW_PEER_KEY, Whence
 from controlplane.networks import Admission
 from controlplane.settings import RateLimits
+from controlplane.telemetry.otlp.resource import own_resource
+from controlplane.telemetry.otlp.settings import OtlpSettings
+from controlplane.telemetry.otlp.spans import Traces
 from tests.support.calls import FakeContext, call, person
 
 NO = SolwardError(
@@ -47,6 +49,17 @@ async def refusal(link: Link, made: Call) -> SolwardError:
 # Observe
 
 
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def traces_of(**settings: Any) -> Traces:
+    return Traces(OtlpSettings(endpoint="http://localhost:4317", **settings), own_resource(""))
+
+
+def ended(traces: Traces) -> list[ReadableSpan]:
+    return list(traces.outbox._waiting)
+
+
 def counted(method: str, code: str) -> float:
     return REGISTRY.get_sample_value("solward_grpc_call_seconds_count", {"method": method, "code": code}) or 0.0
 
@@ -54,22 +67,24 @@ def counted(method: str, code: str) -> float:
 @pytest.mark.parametrize(
     ("error", "code"), [(None, "OK"), (NO, "NOT_FOUND"), (ValueError(), "INTERNAL"), (GeneratorExit(), "CANCELLED")]
 )
-async def test_observe_counts_and_traces_each_outcome(
-    monkeypatch: pytest.MonkeyPatch, error: BaseException | None, code: str
-) -> None:
-    spans, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(spans))
-    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
-    observe, before = Observe(), counted("toy.v1.Toys/Play", code)
-    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    made = call(metadata={"traceparent": parent})
+async def test_observe_counts_and_traces_each_outcome(error: BaseException | None, code: str) -> None:
+    traces = traces_of(read_ratio=0)
+    observe, before = Observe(traces), counted("toy.v1.Toys/Play", code)
+    made = call(metadata={"traceparent": CALLER}, principal=person())
     await observe.enter(made)
     await observe.leave(made, error)
     assert counted("toy.v1.Toys/Play", code) == before + 1
-    (span,) = spans.get_finished_spans()
+    (span,) = ended(traces)
     assert span.context is not None
+    assert span.parent is not None
     assert f"{span.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
-    assert span.attributes == {"rpc.grpc.status": code}
+    assert (f"{span.parent.span_id:016x}", span.parent.is_remote) == ("b7ad6b7169203331", True)
+    attributes = dict(span.attributes or {})
+    assert attributes["rpc.response.status_code"] == code
+    assert attributes["rpc.method"] == "toy.v1.Toys/Play"
+    assert attributes["solward.principal.kind"] == "user"
+    # What the caller did wrong is no error of this server.
+    assert (span.status.status_code is StatusCode.ERROR) is (code == "INTERNAL")
     assert not observe._started
     named = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": f"{span.context.span_id:016x}"}
     assert named in exemplars("toy.v1.Toys/Play", code)
@@ -90,6 +105,41 @@ async def test_a_trace_that_nobody_collects_is_not_named() -> None:
     await observe.leave(made, RuntimeError())
     named = {labels["trace_id"] for labels in exemplars("toy.v1.Toys/Play", "INTERNAL")}
     assert "0af7651916cd43dd8448eb211c80319d" not in named
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [(CALLER, 1), (CALLER[:-1] + "0", 0), ("", 0), ("junk", 0), ("00-" + "0" * 32 + "-b7ad6b7169203331-01", 0)],
+)
+async def test_observe_follows_the_caller_and_else_the_ratio(header: str, kept: int) -> None:
+    for ratio in (0.0, 1.0):
+        traces = traces_of(read_ratio=ratio)
+        observe = Observe(traces)
+        made = call(metadata={"traceparent": header}, principal=person())
+        await observe.enter(made)
+        await observe.leave(made, None)
+        alone = parse(header) is None
+        assert len(ended(traces)) == (ratio if alone else kept)
+
+
+async def test_observe_lets_no_stranger_decide_what_is_kept() -> None:
+    traces = traces_of(read_ratio=0)
+    observe = Observe(traces)
+    made = call(metadata={"traceparent": CALLER})
+    made.principal = NOBODY
+    await observe.enter(made)
+    await observe.leave(made, NO)
+    assert ended(traces) == []
+
+
+async def test_observe_makes_no_span_where_nothing_is_sent() -> None:
+    traces = Traces(OtlpSettings(), own_resource(""))
+    observe = Observe(traces)
+    made = call(metadata={"traceparent": CALLER}, principal=person())
+    await observe.enter(made)
+    await observe.leave(made, None)
+    assert ended(traces) == []
+    assert made.trailing == {}
 
 
 # Authenticate

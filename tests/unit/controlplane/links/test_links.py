@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from solward.hosts.v1 import link_pb2
 
+from common import traceparent
 from common.errors import SolwardError
 from common.permits import open_permit, request_sha256, sign_receipt
 from common.pki import new_key
@@ -316,3 +317,50 @@ async def test_progress_reaches_the_step_that_waits_and_no_other_host() -> None:
     await carried
     sender.progress(UID, said)
     assert told == ["half way"]
+
+
+# Spans
+
+SENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize("by_order", [True, False])
+async def test_a_command_says_its_span_and_takes_the_agent_s_while_it_waits(by_order: bool) -> None:
+    sender, links = dispatch()
+    taken: list[tuple[str, tuple[str, str, str], link_pb2.SpanReport]] = []
+    sender._take_spans = lambda *told: taken.append(told)
+    one, report = link(), link_pb2.SpanReport(operation="operations/1", step="act")
+    await links.attach(one)
+    token = traceparent.current.set(None if by_order else traceparent.parse(SENT))
+    try:
+        asked = order(traceparent=SENT) if by_order else order()
+        carried = asyncio.create_task(sender.carry_out(asked, lambda _: None))
+    finally:
+        traceparent.current.reset(token)
+    sent = await one.next(1)
+    assert sent is not None
+    assert sent.command.traceparent == SENT
+    sender.spans(one, report)
+    sender.spans(one, link_pb2.SpanReport(operation="operations/1", step="other"))
+    sender.spans(link("b" * 32), report)
+    await sender.receipt(UID, receipt())
+    await carried
+    # It waits no more.
+    sender.spans(one, report)
+    assert taken == [(SENT, ("sol-1", UID, ""), report)]
+
+
+async def test_a_command_that_nobody_traces_says_nothing_and_takes_nothing() -> None:
+    sender, links = dispatch()
+    taken: list[object] = []
+    sender._take_spans = lambda *told: taken.append(told)
+    one = link()
+    await links.attach(one)
+    carried = asyncio.create_task(sender.carry_out(order(), lambda _: None))
+    sent = await one.next(1)
+    assert sent is not None
+    assert sent.command.traceparent == ""
+    sender.spans(one, link_pb2.SpanReport(operation="operations/1", step="act"))
+    await sender.receipt(UID, receipt())
+    await carried
+    assert taken == []

@@ -1,0 +1,1 @@
+"""OpenTelemetry: traces, metrics and logs on their way to a collector, by OTLP over gRPC."""
