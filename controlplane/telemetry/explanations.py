@@ -17,6 +17,7 @@ from controlplane.telemetry.sums import LATENCY
 log = structlog.get_logger(__name__)
 
 PERIOD_S = 60.0
+IDLE_S = 0.5
 WINDOW_SECONDS = 900
 # A finding is told for so long after it was last found.
 KEPT_S = 3600.0
@@ -74,24 +75,30 @@ class Explanations:
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
         self._hosts: dict[str, Looked] = {}
+        self._looked: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Look until cancelled, at one host after the other, so that no minute has a moment in which all are."""
+        """Look until cancelled, at one host after the other: at that which was looked at longest ago, once a minute."""
         while True:
-            began = time.monotonic()
-            names = list(self._ingest.feeds)
-            self._hosts = {name: looked for name, looked in self._hosts.items() if name in names}
-            for place, name in enumerate(names, 1):
-                started = time.monotonic()
-                try:
-                    await self.look(name, time.time())
-                except Exception:
-                    log.exception("what moves with a host's RPC could not be looked for", host=name)
-                now = time.monotonic()
-                due = began + PERIOD_S * place / len(names)
-                await asyncio.sleep(max(due - now, (now - started) * (1 / SHARE - 1)))
-            if not names:
-                await asyncio.sleep(1.0)
+            host = self._next()
+            if host is None:
+                await asyncio.sleep(IDLE_S)
+                continue
+            began = self._looked[host] = time.monotonic()
+            try:
+                await self.look(host, time.time())
+            except Exception:
+                log.exception("what moves with a host's RPC could not be looked for", host=host)
+            await asyncio.sleep((time.monotonic() - began) * (1 / SHARE - 1))
+
+    def _next(self) -> str | None:
+        feeds = self._ingest.feeds
+        self._hosts = {name: looked for name, looked in self._hosts.items() if name in feeds}
+        self._looked = {name: when for name, when in self._looked.items() if name in feeds}
+        never = float("-inf")
+        host = min(feeds, key=lambda name: self._looked.get(name, never), default=None)
+        due = host is not None and time.monotonic() - self._looked.get(host, never) >= PERIOD_S
+        return host if due else None
 
     def of(self, host: str) -> Looked | None:
         """Give what is known of a host; None before the first look at it."""

@@ -1,9 +1,13 @@
 """Explanations: a counter that moves a method is named, with its lag; silence where nothing does."""
 
+import asyncio
+
 import numpy as np
+import pytest
 from solward.hosts.v1 import link_pb2
 from solward.rpc.v1 import rpc_pb2 as pb
 
+from controlplane.telemetry import explanations as module
 from controlplane.telemetry.explain_report import explanations
 from controlplane.telemetry.explanations import KEPT_S, WINDOW_SECONDS, Explanations
 from controlplane.telemetry.ingest import Ingest
@@ -110,3 +114,20 @@ async def test_a_host_that_is_forgotten_has_no_explanations() -> None:
     world.ingest.forget("sol-1")
     await world.explanations.look("sol-1", float(world.second))
     assert list(explanations(world.explanations, ["sol-1"]).hosts) == []
+
+
+async def test_each_host_is_looked_at_in_its_turn_and_a_new_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PERIOD_S", 0.3)
+    monkeypatch.setattr(module, "IDLE_S", 0.01)
+    world = World(moved=0.0)
+    world.pass_seconds(250)
+    running = asyncio.create_task(world.explanations.run())
+    await asyncio.sleep(0.1)
+    world.ingest.open("sol-2", link_pb2.Hello(spool_id="b" * 32))
+    await asyncio.sleep(0.1)
+    looks = {row.host: row.looks for row in explanations(world.explanations, ["sol-1", "sol-2"]).hosts}
+    assert looks == {"hosts/sol-1": 1, "hosts/sol-2": 1}
+    await asyncio.sleep(0.4)
+    assert explanations(world.explanations, ["sol-1"]).hosts[0].looks >= 2
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
