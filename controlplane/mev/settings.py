@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-import yarl
 from pydantic import BaseModel, Field, field_validator
+
+from controlplane.urls import http_url
 
 Seconds = Annotated[float, Field(ge=1, le=3600)]
 
@@ -21,10 +22,6 @@ class JitoSettings(BaseModel, extra="forbid"):
     @field_validator("tip_floor_url")
     @classmethod
     def _http(cls, text: str) -> str:
-        try:
-            url = yarl.URL(text)
-        except ValueError:
-            raise ValueError("must be an http or https URL") from None
-        if text and (url.scheme not in ("http", "https") or not url.host):
-            raise ValueError("must be an http or https URL")
+        if text:
+            http_url(text)
         return text

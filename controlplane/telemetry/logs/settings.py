@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import yarl
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from controlplane.secret_refs import resolve
+from controlplane.urls import http_url
 
 # May stand elsewhere: "file:PATH", "credential:NAME", "env:NAME".
 Secret = Annotated[SecretStr, BeforeValidator(resolve)]
@@ -31,15 +31,7 @@ class LokiSettings(BaseModel, extra="forbid"):
     def _http(cls, text: str) -> str:
         if not text:
             return text
-        # Never the URL itself: it may hold a password.
-        try:
-            url = yarl.URL(text)
-        except ValueError:
-            raise ValueError("must be an http or https URL") from None
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError("must be an http or https URL")
-        if url.user or url.password:
-            raise ValueError("must hold no credentials: they go into user and password, or token")
+        url = http_url(text)
         if url.query_string or url.fragment or url.path.rstrip("/").endswith("/push"):
             raise ValueError("must end before /loki/api, and have neither query nor fragment")
         return text

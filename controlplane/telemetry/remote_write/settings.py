@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yarl
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from controlplane.secret_refs import resolve
+from controlplane.urls import http_url
 
 # May stand elsewhere: "file:PATH", "credential:NAME", "env:NAME".
 Secret = Annotated[SecretStr, BeforeValidator(resolve)]
@@ -38,15 +38,7 @@ class ReceiverSettings(BaseModel, extra="forbid"):
     @field_validator("url")
     @classmethod
     def _http(cls, text: str) -> str:
-        # Never the URL itself: it may hold a password.
-        try:
-            url = yarl.URL(text)
-        except ValueError:
-            raise ValueError("must be an http or https URL") from None
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError("must be an http or https URL, such as http://prometheus:9090/api/v1/write")
-        if url.user or url.password:
-            raise ValueError("must hold no credentials: they go into user and password, or token")
+        http_url(text, "http://prometheus:9090/api/v1/write")
         return text
 
     @field_validator("headers")
