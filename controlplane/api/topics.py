@@ -17,7 +17,13 @@ from controlplane.store.hosts import HostRepository
 from controlplane.telemetry.topics import Topic, Topics, parse
 
 # What each kind of topic tells of is guarded by a permission of its own, as the calls are that tell the same.
-PERMISSIONS = {"fleet": "rpc.read", "rpc": "rpc.read", "score": "rpc.read", "alerts": "alerts.read"}
+PERMISSIONS = {
+    "fleet": "rpc.read",
+    "rpc": "rpc.read",
+    "score": "rpc.read",
+    "alerts": "alerts.read",
+    "bundles": "jito.read",
+}
 # Hosts come, and change their groups: what a caller reaches is found anew after this time, in seconds, or at once
 # where its own rules have changed.
 ANEW_S = 2.0
@@ -102,7 +108,7 @@ class LiveTopics:
             raise SolwardError(
                 grpc.StatusCode.INVALID_ARGUMENT,
                 "TOPIC_UNKNOWN",
-                f"there is no topic {name[:80]!r}; there are: fleet, alerts, hosts/HOST/rpc, hosts/HOST/score",
+                f"there is no topic {name[:80]!r}; there are: fleet, alerts, bundles, hosts/HOST/rpc, hosts/HOST/score",
                 {"topic": name[:80]},
             )
         if not view.may_watch(topic):

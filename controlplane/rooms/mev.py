@@ -11,7 +11,6 @@ from solward.jito.v1 import jito_pb2 as pb
 from common.clock import now_ms
 from common.names import host_id
 from controlplane.mev import figures
-from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import Chain
 from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
@@ -34,7 +33,7 @@ class Mev:
 
     def __init__(self, settings: Settings, records: Records, operations: Operations, watching: Watching) -> None:
         self.bundles = records.bundles
-        self.bus = BundleBus()
+        self.bus = watching.bundles
         self.chain = Chain(operations.outside)
         self.tracker = Tracker(records.bundles, self.chain, operations.dispatch, self.bus, self._ended)
         self.submitter = Submitter(settings.jito.cluster, records.bundles, self.chain, self.tracker, self._found)

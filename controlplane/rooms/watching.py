@@ -9,6 +9,7 @@ from controlplane.alerts.engine import AlertEngine
 from controlplane.alerts.findings import Findings
 from controlplane.alerts.notices import Notices
 from controlplane.links.registry import Links
+from controlplane.mev.bus import TOPIC, BundleBus
 from controlplane.rooms.records import Records
 from controlplane.settings import Settings
 from controlplane.telemetry.analysis import Analysis
@@ -37,7 +38,9 @@ class Watching:
         self.findings = Findings(records.events, records.alerts, self.alerts, self.logs.feed)
         self.analysis = Analysis(self.ingest, self.alerts.take)
         self.explanations = Explanations(self.ingest)
-        self.topics = Topics(TopicMakers(self.ingest, self.analysis, lambda: self.book.open).by_kind())
+        self.bundles = BundleBus()
+        makers = TopicMakers(self.ingest, self.analysis, lambda: self.book.open).by_kind()
+        self.topics = Topics(makers, pushed=(TOPIC, self.bundles))
         self.alertmanager = Alertmanager(self.book, settings.alertmanager_url.get_secret_value(), settings.trust_domain)
 
     def work(self) -> list[Coroutine[Any, Any, None]]:

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from solward.alerts.v1 import alerts_pb2 as _alerts_pb2
+from solward.jito.v1 import jito_pb2 as _jito_pb2
 from solward.policy.v1 import policy_pb2 as _policy_pb2
 from solward.rpc.v1 import rpc_pb2 as _rpc_pb2
 from google.protobuf.internal import containers as _containers
@@ -55,20 +56,32 @@ class WatchTopicsResponse(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., view: _Optional[str] = ..., frame: _Optional[str] = ...) -> None: ...
 
 class TopicFrame(_message.Message):
-    __slots__ = ("topic", "time", "fleet", "rpc", "score", "alerts")
+    __slots__ = ("topic", "time", "fleet", "rpc", "score", "alerts", "bundles")
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     FLEET_FIELD_NUMBER: _ClassVar[int]
     RPC_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     ALERTS_FIELD_NUMBER: _ClassVar[int]
+    BUNDLES_FIELD_NUMBER: _ClassVar[int]
     topic: str
     time: _timestamp_pb2.Timestamp
     fleet: FleetNow
     rpc: RpcNow
     score: _rpc_pb2.HostHealth
     alerts: AlertsNow
-    def __init__(self, topic: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fleet: _Optional[_Union[FleetNow, _Mapping]] = ..., rpc: _Optional[_Union[RpcNow, _Mapping]] = ..., score: _Optional[_Union[_rpc_pb2.HostHealth, _Mapping]] = ..., alerts: _Optional[_Union[AlertsNow, _Mapping]] = ...) -> None: ...
+    bundles: BundlesNow
+    def __init__(self, topic: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fleet: _Optional[_Union[FleetNow, _Mapping]] = ..., rpc: _Optional[_Union[RpcNow, _Mapping]] = ..., score: _Optional[_Union[_rpc_pb2.HostHealth, _Mapping]] = ..., alerts: _Optional[_Union[AlertsNow, _Mapping]] = ..., bundles: _Optional[_Union[BundlesNow, _Mapping]] = ...) -> None: ...
+
+class BundlesNow(_message.Message):
+    __slots__ = ("before", "newest", "bundles")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    BUNDLES_FIELD_NUMBER: _ClassVar[int]
+    before: int
+    newest: int
+    bundles: _containers.RepeatedCompositeFieldContainer[_jito_pb2.Bundle]
+    def __init__(self, before: _Optional[int] = ..., newest: _Optional[int] = ..., bundles: _Optional[_Iterable[_Union[_jito_pb2.Bundle, _Mapping]]] = ...) -> None: ...
 
 class FleetNow(_message.Message):
     __slots__ = ("host_count", "requests_per_second", "error_rate", "score", "hosts")

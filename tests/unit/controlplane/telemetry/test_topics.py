@@ -10,8 +10,10 @@ import pytest
 from google.protobuf import json_format
 from solward.alerts.v1 import alerts_pb2
 from solward.hosts.v1 import link_pb2
+from solward.jito.v1 import jito_pb2
 from solward.metrics.v1 import topics_pb2 as pb
 
+from controlplane.mev.bus import KEPT, TOPIC, BundleBus
 from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.topic_makers import RPC_SECONDS, TopicMakers
@@ -168,3 +170,44 @@ async def test_alerts_are_those_that_fire_unsilenced_within_reach_gravest_first(
 
     assert await names(Sees()) == ["alerts/1", "alerts/0", "alerts/3"]
     assert await names(Sees("hosts/a")) == ["alerts/0"]
+
+
+async def test_changes_are_told_at_once_and_written_once_for_all_who_lack_the_same() -> None:
+    bus = BundleBus()
+    topics = Topics({}, pushed=(TOPIC, bus))
+    bundles = Topic("bundles", "bundles")
+
+    async def everything() -> View:
+        return Sees()
+
+    async def some() -> View:
+        return Sees("hosts/sol-1")
+
+    async with AsyncExitStack() as stack:
+        first, second, third = [
+            await stack.enter_async_context(aclosing(topics.watch([bundles], view)))
+            for view in (everything, everything, some)
+        ]
+        for watch in (first, second, third):
+            assert json.loads((await anext(watch)).frame)["bundles"] == {}
+        began = time.monotonic()
+        waiting = [asyncio.create_task(anext(watch)) for watch in (first, second, third)]
+        await asyncio.sleep(0.01)
+        for host in ("sol-1", "sol-2"):
+            bus.tell(jito_pb2.Bundle(name=f"bundles/{host}", host=f"hosts/{host}"))
+        frames = await asyncio.gather(*waiting)
+        assert time.monotonic() - began < 0.2
+        assert frames[0] is frames[1]
+        seen = [[one["host"] for one in json.loads(frame.frame)["bundles"]["bundles"]] for frame in frames]
+        assert seen == [["hosts/sol-1", "hosts/sol-2"]] * 2 + [["hosts/sol-1"]]
+        # Without a change it is still told each second that there was none.
+        quiet = json.loads((await anext(first)).frame)["bundles"]
+        assert quiet == {"before": "2", "newest": "2"}
+
+
+async def test_who_misses_more_changes_than_are_kept_is_told_so() -> None:
+    bus = BundleBus()
+    for number in range(KEPT + 50):
+        bus.tell(jito_pb2.Bundle(name=f"bundles/{number}"))
+    frame = bus.since(Sees(), 0).bundles
+    assert (frame.before, frame.newest, len(frame.bundles)) == (50, KEPT + 50, KEPT)
