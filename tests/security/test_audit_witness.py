@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from prometheus_client import generate_latest
 from solward.audit.v1 import audit_pb2 as pb
 from solward.hosts.v1 import link_pb2
 
@@ -16,7 +17,6 @@ from common.auditlines import encode
 from common.auditlog import sign
 from common.auditwire import checkpoint_message, checkpoint_of
 from common.clock import now_ms
-from controlplane.telemetry.prometheus import generate_latest
 from ctl.witnessed import AGREES, CONTRADICTS, CUT, NEWER, OLDER, compare
 from tests.support.plane import Person, Plane, Refused, control_plane
 from tests.support.stream import Stream, agent_stream, entries, hello
