@@ -9,20 +9,8 @@ from solward.policy.v1 import policy_pb2
 
 from common.errors import SolwardError
 from controlplane.guard.audit import Audit, Refusals
-from controlplane.guard.chain import Link
-from controlplane.guard.context import Call
 from tests.support.calls import call, person
-
-NO = SolwardError(
-    grpc.StatusCode.NOT_FOUND, "GONE", "it is gone", {"what": "it"}, (("name", "is gone"),), retry_after_s=1.5
-)
-
-
-async def refusal(link: Link, made: Call) -> SolwardError:
-    with pytest.raises(SolwardError) as caught:
-        await link.enter(made)
-    return caught.value
-
+from tests.unit.controlplane.guard.test_links import NO, refusal
 
 # Audit and Refusals
 
