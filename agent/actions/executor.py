@@ -5,12 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 from solward.hosts.v1 import link_pb2
 
 from agent import VERSION
 from agent.actions.base import Act, Outcome, Tell
+from agent.actions.bundle import BundleAct
 from agent.actions.config import ConfigAct
 from agent.actions.job import JobAct, stop_job, until_none_works
 from agent.actions.nudge import NudgeAct
@@ -22,6 +24,7 @@ from agent.host.node import Node
 from agent.host.snapshots import Snapshots
 from agent.host.systemd import Systemd
 from agent.identity import Identity
+from agent.jito.engine import Engine
 from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
 from agent.permits import INSPECT, LEDGER, TOOL_VERBS, Refusal, check_allowed, check_signed
@@ -51,7 +54,9 @@ class Executor:
         flags: Flags | None = None,
         snapshots: Snapshots | None = None,
         jobs: JobFiles | None = None,
+        engine: Engine | None = None,
     ) -> None:
+        self._engine = engine
         self._systemd = systemd
         self._journal = journal
         self._allowlist = allowlist
@@ -66,6 +71,8 @@ class Executor:
         self._one_at_a_time = asyncio.Lock()
         # A job takes hours and leaves the unit alone: what is done to the unit need not wait for it.
         self._one_job_at_a_time = asyncio.Lock()
+        # A bundle lives for seconds: it waits for nothing but itself.
+        self._bundles: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def carry_out(self, command: link_pb2.Command, tell: Tell) -> link_pb2.SignedReceipt | None:
         """Carry out a command.
@@ -87,8 +94,13 @@ class Executor:
         if request.HasField("stop_job"):
             # The job that it stops holds the turn.
             return await self._stop_job(permit, command)
-        async with self._one_job_at_a_time if _is_job(request) else self._one_at_a_time:
+        async with self._turn(request):
             return await self._once(permit, command, tell)
+
+    def _turn(self, request: link_pb2.ActionRequest) -> asyncio.Lock:
+        if request.WhichOneof("action") == "bundle":
+            return self._bundles.setdefault(request.bundle.bundle, asyncio.Lock())
+        return self._one_job_at_a_time if _is_job(request) else self._one_at_a_time
 
     async def _fenced(self, permit: link_pb2.Permit) -> Refusal | None:
         """Refuse a control plane that another one has taken the place of, and remember the latest."""
@@ -148,6 +160,8 @@ class Executor:
     def _act(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
         if _is_job(request):
             return self._job(request, permit)
+        if request.WhichOneof("action") == "bundle":
+            return BundleAct(self._engine, request.bundle, self._allowlist.bundles)
         if request.WhichOneof("action") == "nudge":
             return NudgeAct(self._systemd, request.nudge, self._node)
         if request.WhichOneof("action") == "vote":
