@@ -6,6 +6,7 @@ arrived is sent again, in another region or by the other way; nothing else is ev
 
 import asyncio
 import random
+from collections import Counter
 
 import structlog
 from solward.hosts.v1 import link_pb2
@@ -40,6 +41,7 @@ class BundleAct:
         self._action = action
         self._regions = frozenset(allowed.regions) if allowed else frozenset()
         self._tries = 0
+        self._tried: Counter[str] = Counter()
         self._maybe = self._in_flight = False
         self._figures = {"bundle": action.bundle}
 
@@ -91,9 +93,10 @@ class BundleAct:
 
     async def _try(self, engine: Engine) -> Outcome:
         names = [self._action.region] if self._action.region else engine.ranked(self._regions)
-        # The best first; after a failure the next, and round again by the other way.
-        name = names[self._tries % len(names)]
-        way: Way = "http" if self._tries // len(names) % 2 else "grpc"
+        # The best of those that were tried the least; the second time by the other way.
+        name = min(names, key=lambda one: self._tried[one])
+        way: Way = "http" if self._tried[name] % 2 else "grpc"
+        self._tried[name] += 1
         self._tries += 1
         self._figures |= {"region": name, "via": way, "tries": str(self._tries)}
 

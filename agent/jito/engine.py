@@ -17,6 +17,8 @@ from agent.jito.verdicts import SendFailed, of_grpc
 
 log = structlog.get_logger(__name__)
 
+# After a measurement that failed.
+AGAIN_S = 10.0
 # Jito's regions, from its documentation of low-latency transaction sending.
 KNOWN = {
     "mainnet": ("amsterdam", "dublin", "frankfurt", "london", "ny", "singapore", "slc", "tokyo"),
@@ -155,10 +157,11 @@ class Engine:
             try:
                 self._counts.measured[region.name] = await region.measure()
                 region.breaker.succeeded()
+                wait_s = self._wishes.period_s
             except grpc.aio.AioRpcError as error:
-                region.rtt_s = None
+                region.rtt_s, wait_s = None, min(AGAIN_S, self._wishes.period_s)
                 reason = of_grpc(error).reason
                 self._counts.errors[region.name, reason.lower()] += 1
                 if reason in ("REGION_UNAVAILABLE", "REGION_SILENT"):
                     region.breaker.failed()
-            await asyncio.sleep(self._wishes.period_s * random.uniform(0.9, 1.1))  # noqa: S311
+            await asyncio.sleep(wait_s * random.uniform(0.9, 1.1))  # noqa: S311
