@@ -19,7 +19,7 @@ from agent.host.node_rpc import NodeRpc
 from agent.host.snapshots import Snapshots
 from agent.host.systemd import Systemd
 from agent.identity import IdentityStore, prepare_state
-from agent.jito.auth import load_key
+from agent.jito.auth import load_key, load_roots
 from agent.jito.engine import Engine, Wishes, known_places
 from agent.jito.region import Place
 from agent.jobs.folder import JobFiles
@@ -123,7 +123,7 @@ def _engine(wanted: JitoSettings) -> Engine:
     return Engine(
         Wishes(
             places or known_places(wanted.cluster), load_key(wanted.auth_key) if wanted.auth_key else None,
-            wanted.tls_roots.read_bytes() if wanted.tls_roots else None, wanted.requests_per_second, wanted.results,
+            load_roots(wanted.tls_roots), wanted.requests_per_second, wanted.results,
             wanted.rtt_period_seconds, wanted.send_timeout_seconds, wanted.silent_seconds,
         )
     )  # fmt: skip

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jito import auth_pb2
 from jito.auth_pb2_grpc import AuthServiceStub
 
-from agent.jito.channel import RegionChannel
+from agent.jito.channel import RegionChannel, ours_alone
 from common import base58
 
 log = structlog.get_logger(__name__)
@@ -31,33 +31,43 @@ EARLY_SHARE = 0.2
 _KEYPAIR = 64
 
 
-class KeyFileError(Exception):
-    """A key file that cannot be used; the message says what to do."""
+class EngineFileError(Exception):
+    """A file that the settings name and that cannot be used; the message says what to do."""
+
+
+def load_roots(path: Path | None) -> bytes | None:
+    """Read authorities to trust, PEM; None for no file. Raises EngineFileError."""
+    try:
+        return path.read_bytes() if path else None
+    except OSError as error:
+        raise EngineFileError(f"jito.tls_roots: {path} cannot be read: {error.strerror}") from None
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:
     """Read a keypair as solana-keygen writes it: a JSON list of 64 bytes.
 
-    Raises: KeyFileError where it cannot be read, or others may read it.
+    Raises: EngineFileError where it cannot be read, or others may read it.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise KeyFileError(f"jito.auth_key: {path} cannot be opened: {error.strerror}") from None
+        raise EngineFileError(f"jito.auth_key: {path} cannot be opened: {error.strerror}") from None
     with os.fdopen(handle, "rb") as file:
         info = os.fstat(file.fileno())
         if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o177:
-            raise KeyFileError(f"jito.auth_key: {path} must belong to the agent's user alone: chmod 600 {path}")
+            raise EngineFileError(f"jito.auth_key: {path} must belong to the agent's user alone: chmod 600 {path}")
         content = file.read(4096)
     try:
         raw = bytes(json.loads(content))
     except (ValueError, TypeError):
         raw = b""
     if len(raw) != _KEYPAIR:
-        raise KeyFileError(f"jito.auth_key: {path} must be a JSON list of {_KEYPAIR} bytes, as solana-keygen writes it")
+        raise EngineFileError(
+            f"jito.auth_key: {path} must be a JSON list of {_KEYPAIR} bytes, as solana-keygen writes it"
+        )
     key = Ed25519PrivateKey.from_private_bytes(raw[:32])
     if key.public_key().public_bytes_raw() != raw[32:]:
-        raise KeyFileError(f"jito.auth_key: the two halves of {path} are not one keypair")
+        raise EngineFileError(f"jito.auth_key: the two halves of {path} are not one keypair")
     return key
 
 
@@ -108,7 +118,8 @@ class Auth:
         async with self._lock:
             if not (self._access and self._access.fresh):
                 try:
-                    await self._renew(self._key)
+                    with ours_alone():
+                        await self._renew(self._key)
                 except grpc.aio.AioRpcError as error:
                     if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
                         raise

@@ -1,6 +1,8 @@
 """The channel to one region of the block engine, made anew when it is stale."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import grpc
@@ -23,6 +25,26 @@ OPTIONS = (
 )
 # What runs on a channel that was left may end in peace.
 _GRACE_S = 1.0
+
+
+@contextmanager
+def ours_alone() -> Iterator[None]:
+    """Let only a cancellation that is meant for this task pass.
+
+    gRPC cancels the calls of a channel that is closed: to whoever waits for one, that is a connection that broke.
+
+    Raises: grpc.aio.AioRpcError UNAVAILABLE.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        nothing = grpc.aio.Metadata()
+        raise grpc.aio.AioRpcError(
+            grpc.StatusCode.UNAVAILABLE, nothing, nothing, details="the channel was left"
+        ) from None
 
 
 class RegionChannel:

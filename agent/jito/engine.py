@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import grpc
 import structlog
@@ -93,9 +94,9 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as group:
                 for name, region in self.regions.items():
-                    group.create_task(self._measure_on(region), name=f"jito {name}")
+                    group.create_task(_for_ever(partial(self._measure_on, region)), name=f"jito {name}")
                     if self._wishes.results:
-                        group.create_task(self.streams[name].run(), name=f"jito results {name}")
+                        group.create_task(_for_ever(self.streams[name].run), name=f"jito results {name}")
         finally:
             for region in self.regions.values():
                 await region.close()
@@ -165,3 +166,13 @@ class Engine:
                 if reason in ("REGION_UNAVAILABLE", "REGION_SILENT"):
                     region.breaker.failed()
             await asyncio.sleep(wait_s * random.uniform(0.9, 1.1))  # noqa: S311
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    """Do what has no end; what goes wrong in one region must not end the others, nor the agent."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a part of the block engine's client failed unexpectedly; it begins again")
+        await asyncio.sleep(AGAIN_S)

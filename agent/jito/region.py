@@ -14,13 +14,14 @@ from jito.block_engine_pb2_grpc import BlockEngineValidatorStub
 from jito.searcher_pb2_grpc import SearcherServiceStub
 
 from agent.jito.auth import Auth
-from agent.jito.channel import RegionChannel
+from agent.jito.channel import RegionChannel, ours_alone
 from agent.jito.limiter import Gate, Limiter
 from agent.jito.verdicts import of_grpc
 from agent.probes.http1 import HttpTarget
 from common.breaker import Breaker
 
 if TYPE_CHECKING:
+    from jito.block_engine_pb2_grpc import BlockEngineValidatorAsyncStub
     from jito.searcher_pb2_grpc import SearcherServiceAsyncStub
 
 log = structlog.get_logger(__name__)
@@ -73,6 +74,10 @@ class Region:
         """Give the searcher's calls, on the channel that is used now."""
         return SearcherServiceStub(self.channel.channel)
 
+    def validator(self) -> "BlockEngineValidatorAsyncStub":
+        """Give what validators ask, on the channel that is used now."""
+        return BlockEngineValidatorStub(self.channel.channel)
+
     def over_limit(self, hint_s: float | None) -> None:
         """Note that a call was one too many."""
         self.limited += 1
@@ -84,18 +89,17 @@ class Region:
 
         Raises: grpc.aio.AioRpcError where the region does not answer.
         """
-        engine, searcher = BlockEngineValidatorStub(self.channel.channel), self.searcher()
 
         async def ask(_: int) -> Measured:
             request = block_engine_pb2.GetBlockEngineEndpointRequest()
             try:
-                return await self._timed(lambda: engine.GetBlockEngineEndpoints(request, timeout=CALL_S))
+                return await self._timed(lambda: self.validator().GetBlockEngineEndpoints(request, timeout=CALL_S))
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
                     raise
             asked = searcher_pb2.GetTipAccountsRequest()
             metadata = await self.auth.metadata()
-            return await self._timed(lambda: searcher.GetTipAccounts(asked, metadata=metadata, timeout=CALL_S))
+            return await self._timed(lambda: self.searcher().GetTipAccounts(asked, metadata=metadata, timeout=CALL_S))
 
         # The first opens the connection, and is not counted.
         await ask(0)
@@ -109,7 +113,8 @@ class Region:
         begun, begun_unix = time.perf_counter(), time.time()
         made = call()
         try:
-            await made
+            with ours_alone():
+                await made
         except grpc.aio.AioRpcError as error:
             self.judge(error)
             raise

@@ -11,6 +11,7 @@ import grpc
 import structlog
 from jito import bundle_pb2, searcher_pb2
 
+from agent.jito.channel import ours_alone
 from agent.jito.region import Region
 from common.clock import now_ms
 
@@ -112,7 +113,8 @@ class ResultsStream:
         """Keep it up until cancelled."""
         while True:
             try:
-                await self._once()
+                with ours_alone():
+                    await self._once()
                 why = "it ended"
             except grpc.aio.AioRpcError as error:
                 self._full = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -128,8 +130,8 @@ class ResultsStream:
 
     async def _once(self) -> None:
         await self._region.gate.enter()
-        channel = self._region.channel.channel
         metadata = await self._region.auth.metadata()
+        channel = self._region.channel.channel
         request = searcher_pb2.SubscribeBundleResultsRequest()
         call = self._region.searcher().SubscribeBundleResults(request, metadata=metadata)
         try:

@@ -9,6 +9,7 @@ import grpc
 import msgspec
 from jito import bundle_pb2, packet_pb2, searcher_pb2
 
+from agent.jito.channel import ours_alone
 from agent.jito.region import Region
 from agent.jito.verdicts import RETRY_AFTER_KEY, SendFailed, Verdict, of_grpc, of_json, unreachable
 from agent.probes.http1 import HttpTarget
@@ -92,7 +93,8 @@ async def _by_grpc(region: Region, transactions: Sequence[bytes], timeout_s: flo
         # Nothing was sent yet, whatever became of the handshake.
         raise SendFailed(of_grpc(error)._replace(received="no")) from None
     try:
-        return (await region.searcher().SendBundle(request, metadata=metadata, timeout=timeout_s)).uuid
+        with ours_alone():
+            return (await region.searcher().SendBundle(request, metadata=metadata, timeout=timeout_s)).uuid
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             region.channel.renew(channel)

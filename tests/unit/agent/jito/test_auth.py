@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.jito.auth import KeyFileError, challenge_text, load_key
+from agent.jito.auth import EngineFileError, challenge_text, load_key
 from tests.peers.block_engine import Peer, block_engine
 from tests.unit.agent.jito.stand import standing
 
@@ -42,6 +42,9 @@ async def test_calls_carry_a_token_that_is_renewed_before_its_end(peer: Peer) ->
         tokens = peer["ny"].tokens
         assert tokens.handshakes == 1
         assert tokens.refreshes >= 2
+        peer["ny"].faults.token_s = 1800.0
+        await asyncio.sleep(0.9)
+        await stand.submit(stand.bundle())
         # An engine that forgets its tokens is shown the key again.
         tokens.revoke()
         outcome = await stand.submit(stand.bundle())
@@ -72,6 +75,6 @@ def test_a_key_file_is_read_if_it_is_for_its_owner_alone(tmp_path: Path) -> None
         (path.unlink, "No such file"),
     ):
         make()
-        with pytest.raises(KeyFileError) as error:
+        with pytest.raises(EngineFileError) as error:
             load_key(path)
         assert words in str(error.value)

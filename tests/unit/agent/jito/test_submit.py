@@ -127,6 +127,12 @@ async def test_a_region_that_does_not_answer_is_left_for_the_next_and_the_chain_
     assert time.monotonic() - begun < 4.0
     only = await stand.submit(stand.bundle(), "ny", within_s=1.0)
     assert (only.result, only.reason) == (FAILED, "SEND_UNKNOWN")
+    # Its channel was made anew, which has broken the stream and whatever else was on the old one.
+    stand.peer["ny"].faults.stale = False
+    await stand.until(lambda: stand.engine.streams["ny"].reopened and stand.engine.streams["ny"].up, 20.0)
+    raw = stand.bundle()
+    await stand.submit(raw, "ny")
+    await stand.until(lambda: "processed" in stand.outcomes(read_bundle(raw).ident))
 
 
 async def test_a_limit_is_waited_for_as_long_as_it_asks() -> None:
