@@ -5,7 +5,7 @@ import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from solward.hosts.v1 import link_pb2
@@ -19,9 +19,6 @@ from agent.host.node_rpc import NodeRpc
 from agent.host.snapshots import Snapshots
 from agent.host.systemd import Systemd
 from agent.identity import IdentityStore, prepare_state
-from agent.jito.auth import load_key, load_roots
-from agent.jito.engine import Engine, Wishes, known_places
-from agent.jito.region import Place
 from agent.jobs.folder import JobFiles
 from agent.journal import Journal
 from agent.link.auto import AutoLink
@@ -34,6 +31,9 @@ from agent.probes.unit import UnitWatch
 from agent.settings import JitoSettings, Settings
 from agent.witness import Witness
 from common import logs, sdnotify
+
+if TYPE_CHECKING:
+    from agent.jito.engine import Engine
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +118,11 @@ def _node(settings: Settings) -> Node | None:
     return Node(settings.validator, NodeRpc(settings.rpc.url), AdminRpc(settings.validator.admin_socket))
 
 
-def _engine(wanted: JitoSettings) -> Engine:
+def _engine(wanted: JitoSettings) -> "Engine":
+    from agent.jito.auth import load_key, load_roots
+    from agent.jito.engine import Engine, Wishes, known_places
+    from agent.jito.region import Place
+
     places = {name: Place(one.url, one.json_rpc or one.url) for name, one in wanted.regions.items()}
     return Engine(
         Wishes(
@@ -129,7 +133,7 @@ def _engine(wanted: JitoSettings) -> Engine:
     )  # fmt: skip
 
 
-def _jito_probes(wanted: JitoSettings | None, engine: Engine | None) -> list[Probe]:
+def _jito_probes(wanted: JitoSettings | None, engine: "Engine | None") -> list[Probe]:
     if wanted is None or engine is None:
         return []
     from agent.probes.jito import JitoProbe

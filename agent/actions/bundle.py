@@ -7,17 +7,21 @@ arrived is sent again, in another region or by the other way; nothing else is ev
 import asyncio
 import random
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import structlog
 from solward.hosts.v1 import link_pb2
 
 from agent.actions.base import Outcome, Tell
 from agent.allowlist import Bundles
-from agent.jito.engine import Engine
-from agent.jito.send import Ack, Way
 from agent.jito.verdicts import SendFailed, Verdict
 from agent.permits import Refusal
 from common.clock import now_ms
+
+if TYPE_CHECKING:
+    # Loaded where a block engine is known, and only there.
+    from agent.jito.engine import Engine
+    from agent.jito.send import Ack, Way
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +40,7 @@ class BundleAct:
         allowed: what root allows.
     """
 
-    def __init__(self, engine: Engine | None, action: link_pb2.BundleAction, allowed: Bundles | None) -> None:
+    def __init__(self, engine: "Engine | None", action: link_pb2.BundleAction, allowed: Bundles | None) -> None:
         self._engine = engine
         self._action = action
         self._regions = frozenset(allowed.regions) if allowed else frozenset()
@@ -91,7 +95,7 @@ class BundleAct:
             self._maybe = self._maybe or self._in_flight
         return self._over(last)
 
-    async def _try(self, engine: Engine) -> Outcome:
+    async def _try(self, engine: "Engine") -> Outcome:
         names = [self._action.region] if self._action.region else engine.ranked(self._regions)
         # The best of those that were tried the least; the second time by the other way.
         name = min(names, key=lambda one: self._tried[one])
@@ -115,7 +119,7 @@ class BundleAct:
             raise
         return self._acknowledged(ack)
 
-    def _acknowledged(self, ack: Ack) -> Outcome:
+    def _acknowledged(self, ack: "Ack") -> Outcome:
         self._figures |= {"ack_unix_ms": str(ack.unix_ms), "waited_ms": f"{ack.waited_s * 1000:.0f}"}
         if ack.ident != self._action.bundle:
             self._figures["engine_bundle"] = ack.ident[:128]

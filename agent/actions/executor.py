@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -24,12 +24,14 @@ from agent.host.node import Node
 from agent.host.snapshots import Snapshots
 from agent.host.systemd import Systemd
 from agent.identity import Identity
-from agent.jito.engine import Engine
 from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
 from agent.permits import INSPECT, LEDGER, TOOL_VERBS, Refusal, check_allowed, check_signed
 from common.clock import now_ms
 from common.permits import sign_receipt
+
+if TYPE_CHECKING:
+    from agent.jito.engine import Engine
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
@@ -54,7 +56,7 @@ class Executor:
         flags: Flags | None = None,
         snapshots: Snapshots | None = None,
         jobs: JobFiles | None = None,
-        engine: Engine | None = None,
+        engine: "Engine | None" = None,
     ) -> None:
         self._engine = engine
         self._systemd = systemd

@@ -43,8 +43,11 @@ class SendFailed(Exception):
         self.verdict = verdict
 
 
-# (words, reason, whether to try again)
+# (pattern, reason, whether to try again)
 _WORDS: tuple[tuple[str, str, bool], ...] = (
+    # Of the results stream alone: nothing else is slowed down for it.
+    ("bundle result connections", "STREAMS_FULL", True),
+    ("too many open connections", "STREAMS_FULL", True),
     ("globally rate limited", "GLOBALLY_RATE_LIMITED", True),
     ("rate limit exceeded", "RATE_LIMITED", True),
     ("expired blockhash", "BLOCKHASH_EXPIRED", False),
@@ -59,7 +62,7 @@ _WORDS: tuple[tuple[str, str, bool], ...] = (
     ("could not be decoded", "NOT_DECODED", False),
     ("too many account locks", "TOO_MANY_LOCKS", False),
     ("no connected leader", "NO_LEADER_SOON", True),
-    ("is invalid", "NOT_DECODED", False),
+    (r"transaction \S+ is invalid", "NOT_DECODED", False),
 )
 _LIMITS = ("GLOBALLY_RATE_LIMITED", "RATE_LIMITED")
 _CODES: dict[grpc.StatusCode, tuple[str, bool, Received]] = {
@@ -117,8 +120,8 @@ def unreachable(message: str, received: Received) -> Verdict:
 
 def _by_words(message: str, hint: float | None) -> Verdict | None:
     lower = message.lower()
-    for words, reason, retry in _WORDS:
-        if words in lower:
+    for pattern, reason, retry in _WORDS:
+        if re.search(pattern, lower):
             received: Received = "yes" if reason == "ALREADY_PROCESSED" else "no"
             return Verdict(reason, message, retry, reason in _LIMITS, hint, received)
     return None

@@ -135,6 +135,9 @@ async def test_a_second_stream_is_not_forced_upon_an_engine_that_has_one() -> No
             # It waits for seconds, and not for milliseconds as after a broken connection.
             await asyncio.sleep(2.0)
             assert stand.engine.streams["ny"].reopened == 1
+            # Bundles are not slowed down for it.
+            assert stand.engine.regions["ny"].limited == 0
+            assert (await stand.submit(stand.bundle())).figures["stream"] == "down"
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
