@@ -16,7 +16,8 @@ def failed(code: grpc.StatusCode, words: str, **trailing: str) -> grpc.aio.AioRp
 
 
 @pytest.mark.parametrize(("code", "words", "reason", "retry", "received"), [
-    (CODE.UNAVAILABLE, "upstream connect error or disconnect/reset before headers", "REGION_UNAVAILABLE", True, "maybe"),
+    (CODE.UNAVAILABLE, "upstream connect error or disconnect/reset before headers", "REGION_UNAVAILABLE", True,
+     "maybe"),
     (CODE.UNAVAILABLE, "failed to connect to all addresses", "REGION_UNAVAILABLE", True, "no"),
     (CODE.DEADLINE_EXCEEDED, "", "REGION_SILENT", True, "maybe"),
     (CODE.UNAUTHENTICATED, "the access token is over", "AUTH_REFUSED", True, "no"),
