@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -185,6 +186,7 @@ def load(path: Path | None = None) -> Settings:
             check_methods(settings.rpc.methods, settings.rpc.max_calls_per_second)
         except ValueError as error:
             raise SettingsError(f"{path}: rpc.methods: {error}") from None
+    _check_jito(settings.jito or JitoSettings(), path)
     endpoint = settings.validator.metrics_endpoint if settings.validator else None
     if endpoint and endpoint.forward:
         try:
@@ -192,6 +194,21 @@ def load(path: Path | None = None) -> Settings:
         except ValueError as error:
             raise SettingsError(f"{path}: validator.metrics_endpoint.{error}") from None
     return settings
+
+
+def _check_jito(jito: JitoSettings, path: Path) -> None:
+    """Refuse URLs that no pattern tells from good ones."""
+    urls = {f"relays.{name}": url for name, url in jito.relays.items()}
+    for name, region in jito.regions.items():
+        urls |= {f"regions.{name}.url": region.url, f"regions.{name}.json_rpc": region.json_rpc or region.url}
+    for field, url in urls.items():
+        try:
+            parts = urlsplit(url)
+            good = bool(parts.hostname) and parts.port != 0 and parts.username is None
+        except ValueError:
+            good = False
+        if not good:
+            raise SettingsError(f"{path}: jito.{field}: must be a URL with a host, such as https://ny.example:443")
 
 
 def _decode(wanted: type, value: object) -> object:

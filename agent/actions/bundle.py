@@ -67,11 +67,13 @@ class BundleAct:
 
     def already_done(self, before: link_pb2.UnitState, now: link_pb2.UnitState) -> bool:
         """Whether an earlier attempt can only be seen through: it is too late to send again."""
+        # It may have been sent by then, whatever is said of what is sent now.
+        self._maybe = True
         return self._left_s() <= 0
 
     async def see_through(self, now: link_pb2.UnitState) -> Outcome:
         """Say that an earlier life of this agent may have sent it."""
-        return self._over(Verdict("INTERRUPTED", "the agent died while it sent it", received="maybe"))
+        return self._over(Verdict("INTERRUPTED", "the agent died while it sent it"))
 
     async def act(self, tell: Tell) -> Outcome:
         """Send it until a region has it, it is refused for good, or its time is over."""

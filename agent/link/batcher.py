@@ -57,14 +57,11 @@ class Batcher:
         In the middle, since a batch belongs to the second in which it is closed: a moment early or late must not
         put two batches into one second and none into the next.
         """
-        hurry = asyncio.create_task(self._hurry_on(), name="urgent events")
-        try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hurry_on(), name="urgent events")
             while True:
                 await asyncio.sleep(until_middle(time.time()))
                 await self.close_second()
-        finally:
-            hurry.cancel()
-            await asyncio.gather(hurry, return_exceptions=True)
 
     async def _hurry_on(self) -> None:
         """Spool urgent events as they come; those that come while the disk works go together."""

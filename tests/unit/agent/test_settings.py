@@ -50,6 +50,7 @@ def test_the_block_engine_is_read(file: Path) -> None:
 
 @pytest.mark.parametrize("line", [
     "regions: {ny: {url: 'http://ny.example'}}", "regions: {ny: {url: 'https://a/b'}}", "regions: {NY: {url: 'https://a'}}",
+    "regions: {ny: {url: 'https://a:x'}}", "relays: {ny: 'http://'}", "regions: {ny: {url: 'https://u@a'}}",
     "cluster: devnet", "requests_per_second: 0", "regions: auto",
 ])  # fmt: skip
 def test_an_engine_that_cannot_be_is_refused_by_name(file: Path, line: str) -> None:
