@@ -153,3 +153,20 @@ async def test_killed_and_back_after_the_blockhash_is_dead_nothing_is_sent(tmp_p
         receipt = await receipt_of(await live(tmp_path, peer, wanted))
         assert (receipt.result, receipt.reason) == (FAILED, "SEND_UNKNOWN")
         assert len(region.received) == 1
+
+
+async def test_killed_and_refused_after_it_is_not_said_that_no_region_has_it(tmp_path: Path) -> None:
+    async with block_engine("ny") as peer:
+        region = peer["ny"].region
+        region.faults.hold_acks = region.faults.hold_auctions = True
+        wanted = action([tipping(blockhash=peer.world.blockhash())], within_s=60.0)
+        process = await live(tmp_path, peer, wanted)
+        async with asyncio.timeout(20):
+            while not region.received:
+                await asyncio.sleep(0.01)
+        process.kill()
+        await process.communicate()
+        region.faults.refuse = "bundle contains an expired blockhash"
+        receipt = await receipt_of(await live(tmp_path, peer, wanted))
+        assert (receipt.result, receipt.reason) == (FAILED, "SEND_UNKNOWN")
+        assert receipt.figures["last"] == "BLOCKHASH_EXPIRED"
