@@ -91,13 +91,14 @@ def _run(settings: Settings, _arguments: argparse.Namespace) -> int:
     from agent.allowlist import AllowlistError
     from agent.app import Agent
     from agent.identity import IdentityError
+    from agent.jito.auth import EngineFileError
 
     async def run() -> None:
         await Agent(settings).run()
 
     try:
         uvloop.run(run())
-    except (AllowlistError, IdentityError) as error:
+    except (AllowlistError, IdentityError, EngineFileError) as error:
         _fail(str(error), FAILED)
     return OK
 

@@ -50,6 +50,21 @@ class JobEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     argv: Annotated[tuple[Word, ...], msgspec.Meta(min_length=1, max_length=256)]
 
 
+RegionName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class Bundles(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Bundles that may be sent to a block engine.
+
+    Attributes:
+        max_tip_lamports: what one may tip.
+        regions: where they may be sent; none: in every region that the agent's settings know.
+    """
+
+    max_tip_lamports: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    regions: tuple[RegionName, ...] = ()
+
+
 class AllowlistError(Exception):
     """An allowlist that cannot be trusted or read; the agent then allows nothing and does not start."""
 
@@ -61,6 +76,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     config: dict[UnitName, ConfigEntry] = {}
     jobs: dict[JobName, JobEntry] = {}
     ledger_tool: ProgramPath = ""
+    bundles: Bundles | None = None
 
 
 class Allowlist:
@@ -72,6 +88,7 @@ class Allowlist:
         config: units whose flags may be changed, and how far.
         jobs: what solward-job@NAME.service runs, by name.
         ledger_tool: the path of agave-ledger-tool; empty: there is none.
+        bundles: which bundles may be sent; None: none.
     """
 
     def __init__(
@@ -82,7 +99,9 @@ class Allowlist:
         config: Mapping[str, ConfigEntry] = MappingProxyType({}),
         jobs: Mapping[str, JobEntry] = MappingProxyType({}),
         ledger_tool: str = "",
+        bundles: Bundles | None = None,
     ) -> None:
+        self.bundles = bundles
         self.ledger_tool = ledger_tool
         self.units = units
         self.voters = voters
@@ -121,7 +140,7 @@ def load(path: Path, owner: str) -> Allowlist:
     except msgspec.MsgspecError as error:
         raise AllowlistError(f"{path}: {error}") from None
     units = {unit: frozenset(actions) for unit, actions in parsed.units.items()}
-    return Allowlist(units, parsed.voters, parsed.admin, parsed.config, parsed.jobs, parsed.ledger_tool)
+    return Allowlist(units, parsed.voters, parsed.admin, parsed.config, parsed.jobs, parsed.ledger_tool, parsed.bundles)
 
 
 def _refuse_foreign(info: os.stat_result, path: Path, owner: str, owner_uid: int) -> None:

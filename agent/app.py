@@ -5,7 +5,7 @@ import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from solward.hosts.v1 import link_pb2
@@ -28,9 +28,12 @@ from agent.link.spool import Spool
 from agent.own_log import OwnLog
 from agent.probes.base import Probe
 from agent.probes.unit import UnitWatch
-from agent.settings import Settings
+from agent.settings import JitoSettings, Settings
 from agent.witness import Witness
 from common import logs, sdnotify
+
+if TYPE_CHECKING:
+    from agent.jito.engine import Engine
 
 log = structlog.get_logger(__name__)
 
@@ -52,12 +55,14 @@ class Agent:
         self._systemd = Systemd(settings.bus_address or None)
         units = UnitWatch(self._systemd, list(allowed.units))
         self._node = _node(settings)
+        engine = _engine(settings.jito) if settings.jito else None
         executor = Executor(
             self._systemd, self._journal, allowed, lambda: self._link.identity, self._worker, self._spool.make_room,
             self._node, settings.state_dir / "towers",
             Flags(settings.validator.config_socket) if settings.validator else None,
             Snapshots(settings, settings.validator) if settings.validator else None,
             JobFiles(settings.jobs_dir, settings.job_results_dir) if settings.validator else None,
+            engine,
         )  # fmt: skip
         about = link_pb2.Hello(
             knows_validator=self._node is not None, group=settings.group, labels=settings.labels,
@@ -70,6 +75,7 @@ class Agent:
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)
         self._probes: list[Probe] = [
             units, *_probes(settings), *_log_probes(settings, store, self._spool, list(allowed.units)),
+            *_jito_probes(settings.jito, engine),
         ]  # fmt: skip
 
     async def run(self) -> None:
@@ -110,6 +116,29 @@ def _node(settings: Settings) -> Node | None:
     if settings.validator is None or settings.rpc is None:
         return None
     return Node(settings.validator, NodeRpc(settings.rpc.url), AdminRpc(settings.validator.admin_socket))
+
+
+def _engine(wanted: JitoSettings) -> "Engine":
+    from agent.jito.auth import load_key, load_roots
+    from agent.jito.engine import Engine, Wishes, known_places
+    from agent.jito.region import Place
+
+    places = {name: Place(one.url, one.json_rpc or one.url) for name, one in wanted.regions.items()}
+    return Engine(
+        Wishes(
+            places or known_places(wanted.cluster), load_key(wanted.auth_key) if wanted.auth_key else None,
+            load_roots(wanted.tls_roots), wanted.requests_per_second, wanted.results,
+            wanted.rtt_period_seconds, wanted.send_timeout_seconds, wanted.silent_seconds,
+        )
+    )  # fmt: skip
+
+
+def _jito_probes(wanted: JitoSettings | None, engine: "Engine | None") -> list[Probe]:
+    if wanted is None or engine is None:
+        return []
+    from agent.probes.jito import JitoProbe
+
+    return [JitoProbe(engine, wanted.relays, wanted.rtt_period_seconds)]
 
 
 def _probes(settings: Settings) -> list[Probe]:

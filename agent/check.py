@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from agent import allowlist
 from agent.host.systemd import Systemd, SystemdError
@@ -83,9 +84,42 @@ async def _server(settings: Settings) -> str:
     return f"{settings.server}:{settings.tls_port} answers with a certificate of our authority"
 
 
+async def _engine(settings: Settings) -> str:
+    from agent.jito.auth import EngineFileError, load_key, load_roots
+    from agent.jito.engine import known_places
+
+    if settings.jito is None:
+        return "none to look at"
+    try:
+        load_roots(settings.jito.tls_roots)
+        if settings.jito.auth_key:
+            load_key(settings.jito.auth_key)
+    except EngineFileError as error:
+        raise Failed(str(error)) from None
+    urls = {name: one.url for name, one in settings.jito.regions.items()}
+    urls = urls or {name: place.url for name, place in known_places(settings.jito.cluster).items()}
+    found = await asyncio.gather(*map(_reach, urls.values()))
+    lost = [name for name, reached in zip(urls, found, strict=True) if not reached]
+    if lost:
+        raise Failed(f"cannot be reached in {', '.join(lost)}: bundles would go elsewhere")
+    return f"{', '.join(urls)} can be reached"
+
+
+async def _reach(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
 _CHECKS: tuple[tuple[str, Check], ...] = (
     ("identity", _identity),
     ("allowlist", _allowlist),
     ("units", _units),
     ("control plane", _server),
+    ("block engine", _engine),
 )

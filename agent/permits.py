@@ -6,6 +6,7 @@ from solward.hosts.v1 import link_pb2
 
 from agent.allowlist import Allowlist
 from agent.identity import Identity
+from agent.jito.transactions import read_bundle
 from common.clock import now_ms
 from common.permits import open_permit, request_sha256
 
@@ -19,6 +20,7 @@ INSPECT = "validator.inspect"
 SNAPSHOT, LEDGER = "validator.snapshot", "validator.ledger"
 # Of snapshots: what takes agave-ledger-tool.
 TOOL_VERBS = (link_pb2.SNAPSHOT_VERB_MAKE, link_pb2.SNAPSHOT_VERB_DEEP)
+SUBMIT = "jito.submit"
 # What a job of the host does.
 JOBS = (SNAPSHOT, LEDGER)
 _VERBS = {
@@ -58,12 +60,34 @@ def check_allowed(permit: link_pb2.Permit, command: link_pb2.Command, allowlist:
         raise Refusal("PERMIT_NOT_YET_VALID", "the permit does not hold yet: this host's clock is behind")
     if now >= permit.expire_unix_ms or permit.expire_unix_ms - permit.not_before_unix_ms > LONGEST_MS:
         raise Refusal("PERMIT_EXPIRED", "the permit is over: the command came too late, or the clock is ahead")
-    action, unit = _action_of(link_pb2.ActionRequest.FromString(command.request))
+    request = link_pb2.ActionRequest.FromString(command.request)
+    action, unit = _action_of(request)
     if not action or action != permit.action:
         raise Refusal("ACTION_UNKNOWN", "the request is not for the action that the permit names")
+    if action == SUBMIT:
+        _check_bundle(request.bundle, allowlist)
+        return
     # To look at a listed unit needs no leave of its own.
     if not (unit in allowlist.units if action == INSPECT else allowlist.allows(action, unit)):
         raise Refusal("NOT_ON_ALLOWLIST", f"this host's allowlist does not let {action} act on {unit!r}")
+
+
+def _check_bundle(bundle: link_pb2.BundleAction, allowlist: Allowlist) -> None:
+    """Hold a bundle against its id and root's limits; what it tips is read from what was signed."""
+    allowed = allowlist.bundles
+    if allowed is None:
+        raise Refusal("NOT_ON_ALLOWLIST", "this host's allowlist has no `bundles`, so none is sent")
+    try:
+        read = read_bundle(bundle.transactions)
+    except ValueError as error:
+        raise Refusal("BUNDLE_INVALID", str(error)) from None
+    if read.ident != bundle.bundle:
+        raise Refusal("BUNDLE_ID_WRONG", f"the transactions make the bundle {read.ident}, and another was named")
+    tip = max(read.tip_lamports, bundle.tip_lamports)
+    if tip > allowed.max_tip_lamports:
+        raise Refusal("TIP_OVER_CAP", f"it tips {tip:,} lamports, and root allows {allowed.max_tip_lamports:,}")
+    if bundle.region and allowed.regions and bundle.region not in allowed.regions:
+        raise Refusal("REGION_NOT_ALLOWED", f"root allows {', '.join(allowed.regions)}, and not {bundle.region}")
 
 
 def _action_of(request: link_pb2.ActionRequest) -> tuple[str, str]:
@@ -77,6 +101,8 @@ def _action_of(request: link_pb2.ActionRequest) -> tuple[str, str]:
         return SNAPSHOT, request.snapshot.unit
     if kind == "ledger":
         return LEDGER, request.ledger.unit
+    if kind == "bundle":
+        return SUBMIT, ""
     if kind == "nudge":
         return LEDGER, request.nudge.unit
     if kind == "stop_job":

@@ -2,7 +2,8 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -97,6 +98,39 @@ class ValidatorSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         return tuple(dict.fromkeys((self.ledger, self.tower_dir, self.snapshots or self.ledger, *self.accounts)))
 
 
+RegionName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+EngineUrl = Annotated[
+    str, msgspec.Meta(pattern=r"^(https://[^/\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)/?$")
+]
+
+
+class JitoRegion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where one region of the block engine is; `json_rpc` is by default where gRPC is."""
+
+    url: EngineUrl
+    json_rpc: Annotated[str, msgspec.Meta(pattern=r"^(https?://\S+)?$")] = ""
+
+
+class JitoSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The Jito block engine.
+
+    `regions` are, by name, where regions are; empty: those that Jito lists for `cluster`. `auth_key` is a keypair file
+    for the agent's user alone; most searchers need none. `requests_per_second` holds for each region and for all ways
+    to it. `relays` are watched for whether they can be reached. `tls_roots` replaces the authorities that are trusted.
+    """
+
+    cluster: Literal["mainnet", "testnet"] = "mainnet"
+    regions: dict[RegionName, JitoRegion] = {}
+    auth_key: Path | None = None
+    requests_per_second: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 1.0
+    results: bool = True
+    silent_seconds: Annotated[float, msgspec.Meta(ge=1, le=600)] = 30.0
+    rtt_period_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    send_timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+    relays: dict[RegionName, Annotated[str, msgspec.Meta(pattern="^https?://")]] = {}
+    tls_roots: Path | None = None
+
+
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Every setting of the agent.
 
@@ -119,6 +153,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     spool_megabytes: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
     rpc: RpcSettings | None = None
     validator: ValidatorSettings | None = None
+    jito: JitoSettings | None = None
     group: Annotated[str, msgspec.Meta(pattern="^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""
     labels: dict[Label, Label] = {}
     kernel: bool = True
@@ -151,6 +186,7 @@ def load(path: Path | None = None) -> Settings:
             check_methods(settings.rpc.methods, settings.rpc.max_calls_per_second)
         except ValueError as error:
             raise SettingsError(f"{path}: rpc.methods: {error}") from None
+    _check_jito(settings.jito or JitoSettings(), path)
     endpoint = settings.validator.metrics_endpoint if settings.validator else None
     if endpoint and endpoint.forward:
         try:
@@ -158,6 +194,21 @@ def load(path: Path | None = None) -> Settings:
         except ValueError as error:
             raise SettingsError(f"{path}: validator.metrics_endpoint.{error}") from None
     return settings
+
+
+def _check_jito(jito: JitoSettings, path: Path) -> None:
+    """Refuse URLs that no pattern tells from good ones."""
+    urls = {f"relays.{name}": url for name, url in jito.relays.items()}
+    for name, region in jito.regions.items():
+        urls |= {f"regions.{name}.url": region.url, f"regions.{name}.json_rpc": region.json_rpc or region.url}
+    for field, url in urls.items():
+        try:
+            parts = urlsplit(url)
+            good = bool(parts.hostname) and parts.port != 0 and parts.username is None
+        except ValueError:
+            good = False
+        if not good:
+            raise SettingsError(f"{path}: jito.{field}: must be a URL with a host, such as https://ny.example:443")
 
 
 def _decode(wanted: type, value: object) -> object:

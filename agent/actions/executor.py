@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 from solward.hosts.v1 import link_pb2
 
 from agent import VERSION
 from agent.actions.base import Act, Outcome, Tell
+from agent.actions.bundle import BundleAct
 from agent.actions.config import ConfigAct
 from agent.actions.job import JobAct, stop_job, until_none_works
 from agent.actions.nudge import NudgeAct
@@ -28,6 +30,9 @@ from agent.permits import INSPECT, LEDGER, TOOL_VERBS, Refusal, check_allowed, c
 from agent.spans import fail, span
 from common.clock import now_ms
 from common.permits import sign_receipt
+
+if TYPE_CHECKING:
+    from agent.jito.engine import Engine
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
@@ -52,7 +57,9 @@ class Executor:
         flags: Flags | None = None,
         snapshots: Snapshots | None = None,
         jobs: JobFiles | None = None,
+        engine: "Engine | None" = None,
     ) -> None:
+        self._engine = engine
         self._systemd = systemd
         self._journal = journal
         self._allowlist = allowlist
@@ -67,6 +74,8 @@ class Executor:
         self._one_at_a_time = asyncio.Lock()
         # A job takes hours and leaves the unit alone: what is done to the unit need not wait for it.
         self._one_job_at_a_time = asyncio.Lock()
+        # A bundle lives for seconds: it waits for nothing but itself.
+        self._bundles: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def carry_out(self, command: link_pb2.Command, tell: Tell) -> link_pb2.SignedReceipt | None:
         """Carry out a command.
@@ -89,8 +98,13 @@ class Executor:
         if request.HasField("stop_job"):
             # The job that it stops holds the turn.
             return await self._stop_job(permit, command)
-        async with self._one_job_at_a_time if _is_job(request) else self._one_at_a_time:
+        async with self._turn(request):
             return await self._once(permit, command, tell)
+
+    def _turn(self, request: link_pb2.ActionRequest) -> asyncio.Lock:
+        if request.WhichOneof("action") == "bundle":
+            return self._bundles.setdefault(request.bundle.bundle, asyncio.Lock())
+        return self._one_job_at_a_time if _is_job(request) else self._one_at_a_time
 
     async def _fenced(self, permit: link_pb2.Permit) -> Refusal | None:
         """Refuse a control plane that another one has taken the place of, and remember the latest."""
@@ -163,6 +177,8 @@ class Executor:
     def _act(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:
         if _is_job(request):
             return self._job(request, permit)
+        if request.WhichOneof("action") == "bundle":
+            return BundleAct(self._engine, request.bundle, self._allowlist.bundles)
         if request.WhichOneof("action") == "nudge":
             return NudgeAct(self._systemd, request.nudge, self._node)
         if request.WhichOneof("action") == "vote":

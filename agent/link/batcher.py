@@ -27,15 +27,22 @@ class Batcher:
         self._values: list[float] = []
         self._events: list[link_pb2.Event] = []
         self._positions: dict[str, str] = {}
+        self._urgent: list[link_pb2.Event] = []
+        self._hurry = asyncio.Event()
+        self._hurried = 0
 
     def sample(self, series: Series, value: float) -> None:
         """Record one value of a series in the second that is open now."""
         self._series.append(series)
         self._values.append(value)
 
-    def event(self, event: link_pb2.Event) -> None:
-        """Record one finding in the second that is open now."""
-        if len(self._events) < MAX_EVENTS:
+    def event(self, event: link_pb2.Event, *, urgent: bool = False) -> None:
+        """Record one finding in the second that is open now; an urgent one does not wait for its end."""
+        if urgent and self._hurried < MAX_EVENTS:
+            self._hurried += 1
+            self._urgent.append(event)
+            self._hurry.set()
+        elif not urgent and len(self._events) < MAX_EVENTS:
             self._events.append(event)
         else:
             self.sample(_DROPPED, 1.0)
@@ -50,12 +57,29 @@ class Batcher:
         In the middle, since a batch belongs to the second in which it is closed: a moment early or late must not
         put two batches into one second and none into the next.
         """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hurry_on(), name="urgent events")
+            while True:
+                await asyncio.sleep(until_middle(time.time()))
+                await self.close_second()
+
+    async def _hurry_on(self) -> None:
+        """Spool urgent events as they come; those that come while the disk works go together."""
         while True:
-            await asyncio.sleep(until_middle(time.time()))
-            await self.close_second()
+            await self._hurry.wait()
+            self._hurry.clear()
+            await self._close_urgent()
+
+    async def _close_urgent(self) -> None:
+        urgent, self._urgent = self._urgent, []
+        if urgent:
+            await asyncio.get_running_loop().run_in_executor(self._worker, self._append, [], [], urgent, {})
+            self._spooled()
 
     async def close_second(self) -> None:
         """Spool what was measured and found since the last call."""
+        self._hurried = 0
+        await self._close_urgent()
         series, values, self._series, self._values = self._series, self._values, [], []
         events, positions, self._events, self._positions = self._events, self._positions, [], {}
         if not values and not events and not positions:

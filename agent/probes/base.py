@@ -32,8 +32,8 @@ class Sink(Protocol):
     def sample(self, series: Series, value: float) -> None:
         """Record one value of a series in the second that is open now."""
 
-    def event(self, event: link_pb2.Event) -> None:
-        """Record one finding in the second that is open now."""
+    def event(self, event: link_pb2.Event, *, urgent: bool = False) -> None:
+        """Record one finding in the second that is open now; an urgent one does not wait for its end."""
 
     def position(self, source: str, value: str) -> None:
         """Say how far a source was read; it is kept once what came of it is spooled."""

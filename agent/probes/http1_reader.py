@@ -91,8 +91,11 @@ class Reader:
         self.keep = found[1] == b"1" and b"close" not in connection
         self._chunked = b"chunked" in headers.get(b"transfer-encoding", b"").lower()
         # A date in its place is not read: the pause of the caller's own stands then.
-        wait = headers.get(b"retry-after", b"")
+        wait, wait_ms = headers.get(b"retry-after", b""), headers.get(b"x-wait-to-retry-ms", b"")
         self.retry_after_s = float(wait) if wait.isdigit() and len(wait) < 9 else None
+        if wait_ms.isdigit() and len(wait_ms) < 12:
+            # How a Jito block engine says it.
+            self.retry_after_s = int(wait_ms) / 1000
         length = headers.get(b"content-length")
         if length is not None and not self._chunked:
             if not length.isdigit():

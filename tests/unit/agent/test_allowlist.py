@@ -27,6 +27,17 @@ def trouble(path: Path, owner: str = ME) -> str:
     return str(caught.value)
 
 
+def test_bundles_are_allowed_by_name_and_with_a_cap(file: Path) -> None:
+    assert load(file, ME).bundles is None
+    file.write_text(GOOD + "bundles: {max_tip_lamports: 5, regions: [ny]}\n")
+    bundles = load(file, ME).bundles
+    assert bundles
+    assert (bundles.max_tip_lamports, bundles.regions) == (5, ("ny",))
+    for wrong in ("bundles: {}", "bundles: {max_tip_lamports: -1}", "bundles: {max_tip_lamports: 1, regions: [N Y]}"):
+        file.write_text(f"{GOOD}{wrong}\n")
+        assert "bundles" in trouble(file)
+
+
 def test_it_allows_what_it_names_and_nothing_else(file: Path) -> None:
     allowed = load(file, ME)
     assert allowed.allows("validator.restart", "sol.service")

@@ -34,6 +34,31 @@ def test_every_setting_is_read(file: Path) -> None:
     assert (settings.spool_megabytes, settings.allowlist, settings.kernel) == (10_000, Path("/a"), False)
 
 
+def test_the_block_engine_is_read(file: Path) -> None:
+    file.write_text(
+        "server: s\njito: {regions: {ny: {url: 'https://ny.example'}}, auth_key: /k, requests_per_second: 5,"
+        " results: false, relays: {ny: 'http://r:8100'}, tls_roots: /r, cluster: testnet}\n"
+    )
+    jito = load(file).jito
+    assert jito
+    assert (jito.regions["ny"].url, jito.auth_key, jito.results) == ("https://ny.example", Path("/k"), False)
+    file.write_text("server: s\njito: {}\n")
+    jito = load(file).jito
+    assert jito
+    assert (jito.regions, jito.requests_per_second, jito.cluster) == ({}, 1.0, "mainnet")
+
+
+@pytest.mark.parametrize("line", [
+    "regions: {ny: {url: 'http://ny.example'}}", "regions: {ny: {url: 'https://a/b'}}", "regions: {NY: {url: 'https://a'}}",
+    "regions: {ny: {url: 'https://a:x'}}", "relays: {ny: 'http://'}", "regions: {ny: {url: 'https://u@a'}}",
+    "cluster: devnet", "requests_per_second: 0", "regions: auto",
+])  # fmt: skip
+def test_an_engine_that_cannot_be_is_refused_by_name(file: Path, line: str) -> None:
+    file.write_text(f"server: s\njito: {{{line}}}\n")
+    with pytest.raises(SettingsError, match=rf"jito\.{line.partition(':')[0]}"):
+        load(file)
+
+
 @pytest.mark.parametrize(
     ("line", "named"),
     [

@@ -1,0 +1,178 @@
+"""The block engine as this host knows it: its regions, what was sent to them, and what they told."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import grpc
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.jito.region import Measured, Place, Region
+from agent.jito.results import SILENT_S, Result, ResultsStream, Sent
+from agent.jito.send import Ack, Way, send
+from agent.jito.verdicts import SendFailed, of_grpc
+
+log = structlog.get_logger(__name__)
+
+# After a measurement that failed.
+AGAIN_S = 10.0
+# Jito's regions, from its documentation of low-latency transaction sending.
+KNOWN = {
+    "mainnet": ("amsterdam", "dublin", "frankfurt", "london", "ny", "singapore", "slc", "tokyo"),
+    "testnet": ("dallas", "ny"),
+}
+
+
+def known_places(cluster: str) -> dict[str, Place]:
+    """Give where a cluster's regions are."""
+    urls = {name: f"https://{name}.{cluster}.block-engine.jito.wtf" for name in KNOWN[cluster]}
+    return {name: Place(url, url) for name, url in urls.items()}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How to use the block engine.
+
+    Attributes:
+        places: the regions.
+        key: who we are; None: nobody.
+        roots: authorities to trust, PEM; None: the usual ones.
+        per_second: calls a second and region, over all ways.
+        results: whether to open results streams.
+        period_s: seconds between two measurements of a region.
+        send_s: seconds that one try may take.
+        silent_s: seconds of silence that end a results stream, once a bundle was taken.
+    """
+
+    places: Mapping[str, Place]
+    key: Ed25519PrivateKey | None = None
+    roots: bytes | None = None
+    per_second: float = 1.0
+    results: bool = True
+    period_s: float = 60.0
+    send_s: float = 5.0
+    silent_s: float = SILENT_S
+
+
+@dataclass
+class Counts:
+    """What happened since it was last taken, by region and kind."""
+
+    sends: Counter[tuple[str, str]] = field(default_factory=Counter)
+    results: Counter[tuple[str, str]] = field(default_factory=Counter)
+    errors: Counter[tuple[str, str]] = field(default_factory=Counter)
+    foreign: Counter[str] = field(default_factory=Counter)
+    measured: dict[str, Measured] = field(default_factory=dict)
+
+
+class Engine:
+    """Puts the parts together; each region stands and falls by itself."""
+
+    def __init__(self, wishes: Wishes) -> None:
+        self._wishes = wishes
+        self.sent = Sent()
+        self.regions = {
+            name: Region(name, place, wishes.roots, wishes.key, wishes.per_second)
+            for name, place in wishes.places.items()
+        }
+        self.streams = {
+            name: ResultsStream(region, self.sent, self._told, wishes.silent_s) for name, region in self.regions.items()
+        }
+        self._counts = Counts()
+        self._listeners: list[Callable[[Result], None]] = []
+
+    def listen(self, tell: Callable[[Result], None]) -> None:
+        """Have each result of ours told, at once."""
+        self._listeners.append(tell)
+
+    async def run(self) -> None:
+        """Measure regions and keep results streams up until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, region in self.regions.items():
+                    group.create_task(_for_ever(partial(self._measure_on, region)), name=f"jito {name}")
+                    if self._wishes.results:
+                        group.create_task(_for_ever(self.streams[name].run), name=f"jito results {name}")
+        finally:
+            for region in self.regions.values():
+                await region.close()
+
+    def take_counts(self) -> Counts:
+        """Give what happened since the last call."""
+        taken, self._counts = self._counts, Counts()
+        for name, stream in self.streams.items():
+            taken.foreign[name], stream.foreign = stream.foreign, 0
+        return taken
+
+    def ranked(self, allowed: Collection[str] = ()) -> list[str]:
+        """Give the regions that may be used, the best first: open before left alone, near before far.
+
+        Args:
+            allowed: names; none: all.
+        """
+        places = {name: place for place, name in enumerate(self.regions) if not allowed or name in allowed}
+
+        def merit(name: str) -> tuple[bool, bool, float, int]:
+            region = self.regions[name]
+            return region.breaker.state == "open", region.rtt_s is None, region.rtt_s or 0.0, places[name]
+
+        return sorted(places, key=merit)
+
+    async def send(
+        self, name: str, ident: str, transactions: Sequence[bytes], way: Way, begun: Callable[[], None]
+    ) -> Ack:
+        """Send a bundle once.
+
+        Args:
+            name: the region.
+            ident: the bundle's id, computed by us.
+            way: "grpc" or "http".
+            begun: called just before it goes.
+
+        Raises: SendFailed.
+        """
+        # Before it goes: its results may be here before the acknowledgement.
+        self.sent.add(ident)
+        try:
+            ack = await send(self.regions[name], transactions, way, self._wishes.send_s, begun)
+        except SendFailed as failed:
+            self._counts.sends[name, failed.verdict.reason.lower()] += 1
+            raise
+        self._counts.sends[name, "acknowledged"] += 1
+        self.streams[name].owed()
+        if ack.ident != ident:
+            log.error("a block engine gives a bundle another id than ours", region=name, ours=ident)
+        return ack
+
+    def _told(self, result: Result) -> None:
+        self._counts.results[result.region, result.outcome] += 1
+        for tell in self._listeners:
+            tell(result)
+
+    async def _measure_on(self, region: Region) -> None:
+        while True:
+            try:
+                self._counts.measured[region.name] = await region.measure()
+                region.breaker.succeeded()
+                wait_s = self._wishes.period_s
+            except grpc.aio.AioRpcError as error:
+                region.rtt_s, wait_s = None, min(AGAIN_S, self._wishes.period_s)
+                reason = of_grpc(error).reason
+                self._counts.errors[region.name, reason.lower()] += 1
+                if reason in ("REGION_UNAVAILABLE", "REGION_SILENT"):
+                    region.breaker.failed()
+            await asyncio.sleep(wait_s * random.uniform(0.9, 1.1))  # noqa: S311
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    """Do what has no end; what goes wrong in one region must not end the others, nor the agent."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a part of the block engine's client failed unexpectedly; it begins again")
+        await asyncio.sleep(AGAIN_S)
