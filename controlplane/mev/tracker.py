@@ -158,6 +158,9 @@ class Tracker:
             self._received(bundle, receipt)
 
     def _received(self, bundle: pb.Bundle, receipt: link_pb2.Receipt) -> None:
+        if receipt.reason == "SEND_UNKNOWN":
+            # A region may have it; the chain will tell.
+            return
         if receipt.result != link_pb2.RECEIPT_RESULT_DONE:
             self._fail(bundle, receipt.reason or "NOT_SENT", receipt.message)
             return
@@ -165,7 +168,8 @@ class Tracker:
         event = pb.BundleEvent(kind="sent", region=told_of.get("region", ""), message=told_of.get("via", ""))
         event.time.FromMilliseconds(_whole(told_of.get("ack_unix_ms", "")) or receipt.end_unix_ms)
         sent(bundle, event.region, _whole(told_of.get("tries", "")) or 1, event)
-        bundle.observed = told_of.get("stream", "") == "up"
+        # The stream's state is that of the last try.
+        bundle.observed = told_of.get("stream", "") == "up" and bundle.tries == 1
         self._note(bundle)
 
     def _fail(self, bundle: pb.Bundle, reason: str, message: str) -> None:
