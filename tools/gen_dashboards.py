@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from tools.dashboards import rpc_performance, system_overview, validator_health
+from tools.dashboards import mev_tracking, rpc_performance, system_overview, validator_health
 from tools.dashboards.model import Board
 
-BOARDS: tuple[Board, ...] = (rpc_performance.BOARD, validator_health.BOARD, system_overview.BOARD)
+BOARDS: tuple[Board, ...] = (rpc_performance.BOARD, mev_tracking.BOARD, validator_health.BOARD, system_overview.BOARD)
 
 
 def write(folder: Path) -> None:

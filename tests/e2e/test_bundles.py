@@ -14,12 +14,11 @@ from statistics import median
 from typing import Any
 
 import pytest
-import yaml
 
 from agent.jito.transactions import read_bundle
 from tests.peers.block_engine import Peer, block_engine
 from tests.support.bundles import tipping
-from tests.support.cluster import BIN, Cluster, HostProcess, cluster
+from tests.support.cluster import BIN, About, Cluster, HostProcess, cluster
 
 HOST = "sol-1"
 # Of a result, from the block engine to whoever asked: far above what is promised, since two cores are shared here.
@@ -36,18 +35,13 @@ async def fleet(folder: Path, *regions: str) -> AsyncIterator[tuple[Cluster, Hos
         async with cluster(folder, require_second_factor=False, solana_rpc_url=chain) as made:
             await made.sign_in()
             await made.ctl("jito", "budget", "set", "1000000")
-            host = await made.prepare_host(HOST)
-            settings = yaml.safe_load(host.config.read_text())
-            places = {name: {"url": one.url, "json_rpc": one.json_rpc} for name, one in peer.regions.items()}
-            settings["jito"] = {"regions": places, "requests_per_second": 100, "rtt_period_seconds": 5}
-            host.config.write_text(yaml.safe_dump(settings))
-            allowed = host.folder / "allowlist.yaml"
-            bundles = {"bundles": {"max_tip_lamports": 50_000}}
-            allowed.write_text(yaml.safe_dump(yaml.safe_load(allowed.read_text()) | bundles))
-            await made.enroll(host)
-            await made.start_agent(host)
-            await made.until_connected(HOST)
-            yield made, host, peer
+            yield made, await made.add_host(HOST, About(jito=reached(peer))), peer
+
+
+def reached(peer: Peer) -> dict[str, Any]:
+    """Give an agent's settings of a block engine."""
+    places = {name: {"url": one.url, "json_rpc": one.json_rpc} for name, one in peer.regions.items()}
+    return {"regions": places, "requests_per_second": 100, "rtt_period_seconds": 5}
 
 
 class Bundle:
@@ -100,9 +94,9 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
         await made.ctl("jito", "submit", *costly.files, check=False)
         refused = await until_state(made, costly, ("BUNDLE_STATE_FAILED",))
         assert refused["reason"] == "TIP_OVER_CAP"
-        regions = await made.ctl_json("jito", "regions")
-        listed = regions if isinstance(regions, list) else regions["regions"]
-        assert {one["region"] for one in listed} == {"ny", "slc"}
+        async with asyncio.timeout(PATIENCE_S):
+            while {one["region"] for one in await made.ctl_json("jito", "regions")} != {"ny", "slc"}:
+                await asyncio.sleep(0.2)
 
 
 @pytest.mark.parametrize("landed", [True, False], ids=["it has landed meanwhile", "its auction is to come"])

@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from tests.e2e.test_alertmanager import configured, until
+from tests.e2e.test_bundles import Bundle, reached
 from tests.e2e.test_rolling import faults
+from tests.peers.block_engine import Peer, block_engine
 from tests.peers.fixtures import validator_peer
 from tests.support.cluster import About, Cluster, cluster
 from tests.support.dashboards import ask, panels
@@ -55,7 +57,7 @@ def scraped(folder: Path, metrics_port: int, alertmanager_url: str) -> Path:
 
 
 @asynccontextmanager
-async def everything(folder: Path) -> AsyncIterator[tuple[Cluster, str, Notified]]:
+async def everything(folder: Path) -> AsyncIterator[tuple[Cluster, str, Notified, Peer]]:
     """Run two hosts that are watched from all sides, VictoriaMetrics as the store, and who watches them."""
     genesis = time.time() - 3600
     (folder / "victoria").mkdir()
@@ -65,13 +67,18 @@ async def everything(folder: Path) -> AsyncIterator[tuple[Cluster, str, Notified
         stack.callback(victoria.kill)
         told = await stack.enter_async_context(notified())
         managed = await stack.enter_async_context(alertmanager(folder, configured(folder, told)))
+        engine = await stack.enter_async_context(block_engine("ny", "slc"))
         outside = await stack.enter_async_context(validator_peer(genesis=genesis))
         # Nobody listens there: its breaker opens, and that is to be seen.
         nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
         store = {"victoria_metrics_url": victoria.url}
-        made = await stack.enter_async_context(
-            cluster(folder, store=store, alertmanager_url=nobody, alerts={"rules": [FAILING]})
-        )
+        ny = engine["ny"]
+        settings = {
+            "store": store, "alertmanager_url": nobody, "alerts": {"rules": [FAILING]}, "require_second_factor": False,
+            "solana_rpc_url": f"{ny.json_rpc}/rpc",
+            "jito": {"tip_floor_url": f"{ny.json_rpc}/api/v1/bundles/tip_floor", "tip_floor_seconds": 1},
+        }  # fmt: skip
+        made = await stack.enter_async_context(cluster(folder, **settings))
         await made.sign_in()
         (ws_port,) = free_ports(1)
         rpc = {
@@ -79,10 +86,10 @@ async def everything(folder: Path) -> AsyncIterator[tuple[Cluster, str, Notified
             "methods": [{"name": "getSlot"}, {"name": "getBlock", "period_seconds": 0.25}, {"name": "getSupply"},
                         {"name": "getBlockHeight"}],
         }  # fmt: skip
-        about = About(guarded=True, rpc=rpc)
+        about = About(guarded=True, rpc=rpc, jito=reached(engine))
         await made.add_host("sol-1", about, genesis=genesis, ws_port=ws_port)
         url = await stack.enter_async_context(prometheus(folder, scraped(folder, made.metrics_port, managed)))
-        yield made, url, told
+        yield made, url, told, engine
 
 
 async def empty(session: aiohttp.ClientSession, url: str) -> list[str]:
@@ -97,11 +104,16 @@ async def empty(session: aiohttp.ClientSession, url: str) -> list[str]:
 
 
 async def test_every_panel_finds_data_and_a_fault_is_told_and_taken_back(tmp_path: Path) -> None:
-    async with everything(tmp_path) as (made, url, told), aiohttp.ClientSession() as session:
+    async with everything(tmp_path) as (made, url, told, engine), aiohttp.ClientSession() as session:
         host = made.hosts["sol-1"]
         # Slow and failing calls, so that what shows them has something to show; and a call that is refused.
         await faults(host, latency_ms={"getBlock": 600}, error_code={"getBlockHeight": -32005})
         assert (await made.ctl("hosts", "show", "nobody", check=False)).code == 5
+
+        # Bundles of which one lands, and one that is refused for want of a budget.
+        await made.ctl("jito", "budget", "set", "20000")
+        for tip in (10_000, 30_000):
+            await made.ctl("jito", "submit", *Bundle(tmp_path, engine, tip).files, "--strategy", "arb", check=False)
 
         def said(words: str) -> bool:
             return any(words in str(one) for one in told.slack)
@@ -119,5 +131,5 @@ async def test_every_panel_finds_data_and_a_fault_is_told_and_taken_back(tmp_pat
 
 
 def test_the_dashboards_are_those_that_are_promised() -> None:
-    promised = ["rpc-performance", "system-overview", "validator-health"]
+    promised = ["mev-tracking", "rpc-performance", "system-overview", "validator-health"]
     assert [path.stem for path in BOARDS] == promised

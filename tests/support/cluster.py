@@ -41,6 +41,7 @@ class About(NamedTuple):
         running: its validator runs from the start.
         changeable: flags that root lets be changed; the validator then starts from a script, by real flags.
         rpc: settings of its RPC probe besides the URL and the methods.
+        jito: settings of its block engines; root then allows bundles of 50,000 lamports.
         job_delay_ms: so long systemd thinks about each job, so that it has a middle.
     """
 
@@ -54,6 +55,7 @@ class About(NamedTuple):
     changeable: tuple[str, ...] = ()
     rpc: Mapping[str, Any] = MappingProxyType({})
     job_delay_ms: float = 0
+    jito: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass
@@ -255,6 +257,8 @@ class Cluster:
             }  # fmt: skip
             settings["group"] = about.group
         settings["labels"] = dict(about.labels)
+        if about.jito:
+            settings["jito"] = dict(about.jito)
         host.config.write_text(yaml.safe_dump(settings))
         actions = [f"validator.{verb}" for verb in ("start", "stop", "restart", "vote", "config", "snapshot", "ledger")]
         allowed: dict[str, Any] = {
@@ -262,6 +266,8 @@ class Cluster:
             "voters": list(about.voters),
             "ledger_tool": str(ledger_tool.program(host.folder)),
         }
+        if about.jito:
+            allowed["bundles"] = {"max_tip_lamports": 50_000}
         if about.changeable:
             entry = {"source": str(host.script), "program": "agave-validator", "flags": list(about.changeable)}
             allowed["config"] = {UNIT: entry}
