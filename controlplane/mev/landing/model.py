@@ -1,0 +1,182 @@
+"""The model: experts who learn at different paces, each heard as far as it was right of late."""
+
+import json
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from controlplane.mev.landing.expert import SHARED, SHARES, SIZE, SLOTS, Expert, Pace, Parts, start
+from controlplane.mev.landing.features import Context, Floats, known
+from controlplane.mev.tips import Floor
+
+VERSION = 1
+_MAGIC = b"SWLM"
+_HEAD = struct.Struct(">4sHIII")
+_MOST_BYTES = 4 * 1024 * 1024
+# Two-sided 90 %.
+_Z = 1.6448536269514722
+# A steady one, one that forgets within some hundred outcomes, and one that forgets within some dozens.
+PACES = (
+    Pace(),
+    Pace(crowd_noise=3e-4, hunters_noise=1e-3, ceiling_noise=1e-5),
+    Pace(level_noise=0.05, crowd_noise=2e-3, hunters_noise=1e-2, ceiling_noise=1e-4),
+)
+# How much of the ear given to each is shared out anew with an outcome, so that who was wrong for long may be heard again.
+_SHARED_OUT = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is foretold of one tip.
+
+    Attributes:
+        chance: to land, 0 to 1.
+        low: the lower end of its interval of 90 %.
+        high: the upper one.
+        ceiling: the chance that no tip exceeds.
+        crowd: rivals expected above the tip, of those behind the percentiles.
+        hunters: rivals expected above the tip, of those after the same profit.
+    """
+
+    chance: float
+    low: float
+    high: float
+    ceiling: float
+    crowd: float
+    hunters: float
+
+
+class Model:
+    """Foretells whether bundles land, and learns from those that did and did not. Deterministic; no clock."""
+
+    def __init__(self) -> None:
+        mean, spread = start()
+        self._experts = [Expert(pace, mean, spread) for pace in PACES]
+        self._heard = np.full(len(PACES), 1 / len(PACES))
+        self._slots: dict[str, int] = {}
+        self.learnt = 0
+
+    def chances(self, context: Context, floor: Floor, tips: Floats) -> Floats:
+        """Foretell the chance to land of each tip, in lamports from 1,000; never falling with the tip."""
+        told, slot = known(context, floor), self._slot(context.strategy)
+        total = np.zeros(len(tips))
+        for heard, expert in zip(self._heard, self._experts, strict=True):
+            total += heard * expert.parts(slot, told, tips).chance
+        return total
+
+    def forecast(self, context: Context, floor: Floor, tip: float) -> Forecast:
+        """Foretell of one tip, with how unsure that is and what it is made of."""
+        told, slot = known(context, floor), self._slot(context.strategy)
+        chances, variances = np.zeros(len(PACES)), np.zeros(len(PACES))
+        parts: list[Parts] = []
+        for place, expert in enumerate(self._experts):
+            chances[place], slopes = expert.gradient(slot, told, tip)
+            variances[place] = expert.variance(slopes)
+            parts.append(expert.parts(slot, told, np.array([tip])))
+        chance = float(self._heard @ chances)
+        variance = float(self._heard @ (variances + (chances - chance) ** 2))
+        low, high = _interval(chance, variance)
+        heard = list(zip(self._heard.tolist(), parts, strict=True))
+        return Forecast(
+            chance, low, high,
+            ceiling=sum(weight * one.ceiling for weight, one in heard),
+            crowd=sum(weight * float(one.crowd[0]) for weight, one in heard),
+            hunters=sum(weight * float(one.hunters[0]) for weight, one in heard),
+        )  # fmt: skip
+
+    def learn(self, context: Context, floor: Floor, tip: int, landed: bool) -> None:
+        """Learn that a bundle with this tip landed, or did not; never call it for what is not known."""
+        told, slot = known(context, floor), self._slot(context.strategy, keep=True)
+        chances = np.array([expert.learn(slot, told, float(tip), landed) for expert in self._experts])
+        # Every expert foretold the same outcomes, each before it learnt them: their log losses may be compared.
+        bounded = np.clip(chances, 1e-3, 1 - 1e-3)
+        heard = self._heard * (bounded if landed else 1 - bounded)
+        self._heard = (1 - _SHARED_OUT) * heard / heard.sum() + _SHARED_OUT / len(PACES)
+        self.learnt += 1
+
+    def save(self) -> bytes:
+        """Give everything that was learnt, as bytes that `load` takes."""
+        used = self._used()
+        names = list(self._slots)
+        head = json.dumps({"strategies": names, "learnt": self.learnt, "size": SIZE}).encode()
+        parts = [self._heard]
+        for expert in self._experts:
+            parts += [expert.mean[used], expert.cover[np.ix_(used, used)][np.triu_indices(len(used))]]
+        body = np.concatenate(parts).astype(">f8").tobytes()
+        return _HEAD.pack(_MAGIC, VERSION, len(head), len(body), zlib.crc32(head + body)) + head + body
+
+    def load(self, saved: bytes) -> None:
+        """Take up what `save` gave; what was learnt here before is replaced.
+
+        Raises: ValueError, which says what is wrong with the bytes; nothing has changed then.
+        """
+        head, values = _opened(saved)
+        names, learnt = _checked(head)
+        fresh = Model()
+        fresh._slots = {name: place + 1 for place, name in enumerate(names)}
+        fresh.learnt = learnt
+        used = fresh._used()
+        triangle = np.triu_indices(len(used))
+        each = len(used) + len(triangle[0])
+        if len(values) != len(PACES) * (1 + each):
+            raise ValueError("model: not as many numbers as its strategies need")
+        heard, values = values[: len(PACES)], values[len(PACES) :]
+        if not (np.all(np.isfinite(values)) and np.all(heard >= 0) and math.isclose(float(heard.sum()), 1, abs_tol=1e-6)):
+            raise ValueError("model: numbers that no model has")
+        for place, expert in enumerate(fresh._experts):
+            mine = values[place * each : (place + 1) * each]
+            expert.mean[used] = mine[: len(used)]
+            cover = np.zeros((len(used), len(used)))
+            cover[triangle] = mine[len(used) :]
+            cover += np.triu(cover, 1).T
+            if np.any(np.diag(cover) < 0):
+                raise ValueError("model: numbers that no model has")
+            expert.cover[np.ix_(used, used)] = cover
+        self._experts, self._heard, self._slots, self.learnt = fresh._experts, heard, fresh._slots, learnt
+
+    def _slot(self, strategy: str, *, keep: bool = False) -> int:
+        """Give the place of a strategy; what has none, having come late or never, shares the first."""
+        if strategy not in self._slots and len(self._slots) < SLOTS - 1:
+            if not keep:
+                return len(self._slots) + 1
+            self._slots[strategy] = len(self._slots) + 1
+        return self._slots.get(strategy, 0)
+
+    def _used(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return np.arange(SHARED + (len(self._slots) + 1) * SHARES)
+
+
+def _interval(chance: float, variance: float) -> tuple[float, float]:
+    """Give the interval of 90 % of a chance, as of its log odds."""
+    bounded = min(1 - 1e-9, max(1e-9, chance))
+    odds = math.log(bounded / (1 - bounded))
+    half = min(30.0, _Z * math.sqrt(max(0.0, variance)) / (bounded * (1 - bounded)))
+    return 1 / (1 + math.exp(min(60.0, half - odds))), 1 / (1 + math.exp(max(-60.0, -half - odds)))
+
+
+def _opened(saved: bytes) -> tuple[dict[str, Any], Floats]:
+    if not _HEAD.size <= len(saved) <= _MOST_BYTES:
+        raise ValueError(f"model: {len(saved)} bytes, of {_HEAD.size} to {_MOST_BYTES}")
+    magic, version, first, second, check = _HEAD.unpack_from(saved)
+    if magic != _MAGIC:
+        raise ValueError("model: not the bytes of a saved model")
+    if version != VERSION:
+        raise ValueError(f"model: of version {version}; this is version {VERSION}")
+    rest = saved[_HEAD.size :]
+    if len(rest) != first + second or second % 8 or zlib.crc32(rest) != check:
+        raise ValueError("model: bytes are missing or changed")
+    head = json.loads(rest[:first])
+    return head, np.frombuffer(rest[first:], dtype=">f8").astype(np.float64)
+
+
+def _checked(head: dict[str, Any]) -> tuple[list[str], int]:
+    names, learnt = head.get("strategies"), head.get("learnt")
+    if not isinstance(names, list) or len(set(names)) != len(names) or len(names) >= SLOTS or head.get("size") != SIZE:
+        raise ValueError("model: strategies that this one has no room for")
+    if not isinstance(learnt, int) or learnt < 0:
+        raise ValueError("model: no count of what was learnt")
+    return names, learnt
