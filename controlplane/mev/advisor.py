@@ -10,6 +10,7 @@ from controlplane.mev.landing.model import Forecast, Model
 from controlplane.mev.tips import LEAST_TIP, Floor
 
 MOST_AWAITED = 10_000
+CURIOSITY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +127,13 @@ class Advisor:
     Args:
         margin: what is to remain of the profit at least, in lamports.
         least_value: nothing is advised that is worth less on average, in lamports.
+        curiosity: deviations by which chances are raised when tips are compared; 0: none is tried to learn of it.
     """
 
-    def __init__(self, margin: int = 0, least_value: int = 1) -> None:
+    def __init__(self, margin: int = 0, least_value: int = 1, curiosity: float = CURIOSITY) -> None:
         self._model = Model()
         self._margin = margin
+        self._curiosity = curiosity
         self._least_value = least_value
         self._awaited: OrderedDict[str, tuple[Opportunity, Floor, int]] = OrderedDict()
 
@@ -151,7 +154,7 @@ class Advisor:
             opportunity.cap or None, budget, self._least_value,
         )  # fmt: skip
         context = opportunity.context()
-        choice = choose(stake, lambda tips: self._model.chances(context, floor, tips))
+        choice = choose(stake, lambda tips: self._model.spread(context, floor, tips), self._curiosity)
         reasons = list(choice.reasons)
         best = asked = None
         if choice.tip is not None:

@@ -72,23 +72,34 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def choose(stake: Stake, chances: Callable[[Floats], Floats]) -> Choice:
+def choose(stake: Stake, chances: Callable[[Floats], tuple[Floats, Floats]], curiosity: float = 0.0) -> Choice:
     """Choose a tip on a logarithmic grid from the least tip to the most that may be tipped.
 
     Args:
-        chances: gives the chance to land of each tip.
+        chances: gives the chance to land of each tip, and its standard deviation.
+        curiosity: deviations by which chances are raised when tips are compared, so that tips of which little is known are
+            tried; what is told, and the least value, go by the chances as they are.
     """
     most, bound = stake.most
     if most < LEAST_TIP:
         return Choice(None, 0.0, (f"not sent: {bound} leaves {max(0, most)} lamports, and the least tip is {LEAST_TIP}",))
     tips = grid(most)
-    found = chances(tips)
-    values = found * (stake.break_even - tips) - (1 - found) * stake.failure_cost
-    best = int(np.argmax(values))
-    if values[best] < max(1, stake.least_value):
+    found, deviations = chances(tips)
+    values = _values(stake, tips, found)
+    hoped = _values(stake, tips, np.minimum(1.0, found + curiosity * deviations))
+    best = int(np.argmax(hoped))
+    least = max(1, stake.least_value)
+    if values[best] < least:
+        best = int(np.argmax(values))
+    if values[best] < least:
         worth = f"the best tip, {int(tips[best])} lamports, is worth {int(np.floor(values[best]))} on average"
-        return Choice(None, 0.0, (f"not sent: {worth}, and {max(1, stake.least_value)} is asked for",))
+        return Choice(None, 0.0, (f"not sent: {worth}, and {least} is asked for",))
     return Choice(int(tips[best]), float(values[best]), (_held(best, tips, found, stake, bound),))
+
+
+def _values(stake: Stake, tips: Floats, chances: Floats) -> Floats:
+    worth: Floats = chances * (stake.break_even - tips) - (1 - chances) * stake.failure_cost
+    return worth
 
 
 def grid(most: int) -> Floats:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from controlplane.mev.landing.expert import SHARED, SHARES, SIZE, SLOTS, Expert, Pace, Parts, start
+from controlplane.mev.landing.expert import SIZE, Expert, Pace, start
 from controlplane.mev.landing.features import Context, Floats, known
+from controlplane.mev.landing.hunters import LAWS, SLOTS
 from controlplane.mev.tips import Floor
 
 VERSION = 1
@@ -22,8 +23,8 @@ _Z = 1.6448536269514722
 # A steady one, one that forgets within some hundred outcomes, and one that forgets within some dozens.
 PACES = (
     Pace(),
-    Pace(crowd_noise=3e-4, hunters_noise=1e-3, ceiling_noise=1e-5),
-    Pace(level_noise=0.05, crowd_noise=2e-3, hunters_noise=1e-2, ceiling_noise=1e-4),
+    Pace(crowd_noise=3e-4, ceiling_noise=1e-5, gives_way=2e-3),
+    Pace(level_noise=0.05, crowd_noise=2e-3, ceiling_noise=1e-4, gives_way=2e-2),
 )
 # How much of the ear given to each is shared out anew with an outcome, so that who was wrong for long may be heard again.
 _SHARED_OUT = 0.002
@@ -62,30 +63,32 @@ class Model:
 
     def chances(self, context: Context, floor: Floor, tips: Floats) -> Floats:
         """Foretell the chance to land of each tip, in lamports from 1,000; never falling with the tip."""
+        return self.spread(context, floor, tips)[0]
+
+    def spread(self, context: Context, floor: Floor, tips: Floats) -> tuple[Floats, Floats]:
+        """Foretell the chance of each tip, and its standard deviation."""
         told, slot = known(context, floor), self._slot(context.strategy)
-        total = np.zeros(len(tips))
-        for heard, expert in zip(self._heard, self._experts, strict=True):
-            total += heard * expert.parts(slot, told, tips).chance
-        return total
+        found = [expert.foretell(slot, told, tips) for expert in self._experts]
+        chances = np.array([one.chance for one in found])
+        variances = np.array([one.variance for one in found])
+        chance = self._heard @ chances
+        return chance, np.sqrt(self._heard @ (variances + (chances - chance) ** 2))
 
     def forecast(self, context: Context, floor: Floor, tip: float) -> Forecast:
         """Foretell of one tip, with how unsure that is and what it is made of."""
+        one = np.array([float(tip)])
+        (chance,), (deviation,) = (found.tolist() for found in self.spread(context, floor, one))
+        low, high = _interval(chance, deviation**2)
         told, slot = known(context, floor), self._slot(context.strategy)
-        chances, variances = np.zeros(len(PACES)), np.zeros(len(PACES))
-        parts: list[Parts] = []
-        for place, expert in enumerate(self._experts):
-            chances[place], slopes = expert.gradient(slot, told, tip)
-            variances[place] = expert.variance(slopes)
-            parts.append(expert.parts(slot, told, np.array([tip])))
-        chance = float(self._heard @ chances)
-        variance = float(self._heard @ (variances + (chances - chance) ** 2))
-        low, high = _interval(chance, variance)
-        heard = list(zip(self._heard.tolist(), parts, strict=True))
+        heard = [
+            (weight, expert.foretell(slot, told, one))
+            for weight, expert in zip(self._heard.tolist(), self._experts, strict=True)
+        ]
         return Forecast(
             chance, low, high,
-            ceiling=sum(weight * one.ceiling for weight, one in heard),
-            crowd=sum(weight * float(one.crowd[0]) for weight, one in heard),
-            hunters=sum(weight * float(one.hunters[0]) for weight, one in heard),
+            ceiling=sum(weight * found.ceiling for weight, found in heard),
+            crowd=sum(weight * float(found.crowd[0]) for weight, found in heard),
+            hunters=-math.log(max(1e-9, sum(weight * float(found.alone[0]) for weight, found in heard))),
         )  # fmt: skip
 
     def learn(self, context: Context, floor: Floor, tip: int, landed: bool) -> None:
