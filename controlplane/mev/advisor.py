@@ -10,7 +10,7 @@ from controlplane.mev.landing.model import Forecast, Model
 from controlplane.mev.tips import LEAST_TIP, Floor
 
 MOST_AWAITED = 10_000
-CURIOSITY = 0.5
+CURIOSITY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
