@@ -57,7 +57,9 @@ class Other(World):
 def _normal(value: Floats) -> Floats:
     """Give the normal distribution function (Abramowitz and Stegun 26.2.17)."""
     part = 1 / (1 + 0.2316419 * np.abs(value))
-    series = part * (0.319381530 + part * (-0.356563782 + part * (1.781477937 + part * (-1.821255978 + part * 1.330274429))))
+    series = part * (
+        0.319381530 + part * (-0.356563782 + part * (1.781477937 + part * (-1.821255978 + part * 1.330274429)))
+    )
     tail = np.exp(-value * value / 2) / np.sqrt(2 * np.pi) * series
     found: Floats = np.where(value >= 0, 1 - tail, tail)
     return found

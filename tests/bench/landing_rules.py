@@ -37,7 +37,9 @@ def _up_down(world: World) -> Floats:
     """A tenth more after a loss, a tenth less after a landing."""
     times, tips = 1.0, np.zeros(world.attempts)
     for at in range(world.attempts):
-        tips[at] = min(max(LEAST_TIP, times * world.floors[at, 1]), max(LEAST_TIP, world.profit[at] - world.fees[at] - 1))
+        tips[at] = min(
+            max(LEAST_TIP, times * world.floors[at, 1]), max(LEAST_TIP, world.profit[at] - world.fees[at] - 1)
+        )
         landed = world.luck[at] < float(world.landing(tips[at : at + 1], at)[0])
         times = min(1e5, max(0.1, times * (0.9 if landed else 1.1)))
     return tips

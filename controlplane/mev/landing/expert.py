@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from controlplane.mev.landing.features import CEILING, CROWD, CROWD_POWERS, Floats, Known, crowd_ramps
-from controlplane.mev.landing.hunters import Hunters
+from controlplane.mev.landing.hunters import LAWS, Hunters
 
 RAMPS = len(CROWD_POWERS)
 _D = slice(0, CEILING)
@@ -22,6 +22,7 @@ _W = slice(_A.stop, _A.stop + RAMPS)
 SIZE = _W.stop
 LEVEL = _A.start
 _STEP = 1.0
+_UPPER = np.triu_indices(SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,25 @@ class Expert:
         self.cover -= np.outer(spread, spread) / scale
         return chance
 
+    def state(self, slots: int) -> Floats:
+        """Give all that is known of so many strategies, as `state_size` numbers."""
+        return np.concatenate([self.mean, self.cover[_UPPER], self.hunters.weights[:slots].ravel()])
+
+    def restore(self, slots: int, state: Floats) -> None:
+        """Take up what `state` gave.
+
+        Raises: ValueError when these are numbers that no expert has.
+        """
+        mean, upper, weights = np.split(state, [SIZE, SIZE + len(_UPPER[0])])
+        cover = np.zeros((SIZE, SIZE))
+        cover[_UPPER] = upper
+        cover += np.triu(cover, 1).T
+        laws = weights.reshape(slots, LAWS)
+        if np.any(np.diag(cover) < 0) or np.any(laws < 0) or not np.allclose(laws.sum(axis=1), 1, atol=1e-6):
+            raise ValueError("model: numbers that no model has")
+        self.mean, self.cover = mean.copy(), cover
+        self.hunters.restore(laws)
+
     def _foretell(self, slot: int, told: Known, tips: Floats) -> tuple[Foretold, Floats]:
         """Foretell, and give what each parameter adds to each chance."""
         ceiling = float(1 / (1 + np.exp(-np.clip(self.mean[_D] @ told.ceiling, -30, 30))))
@@ -124,6 +144,11 @@ class Expert:
         self.cover[:, LEVEL] *= self._keeps
         spot = np.einsum("ii->i", self.cover)
         spot += np.where(spot < self._prior, self._noise, 0.0)
+
+
+def state_size(slots: int) -> int:
+    """Say how many numbers hold an expert that knows so many strategies."""
+    return SIZE + len(_UPPER[0]) + slots * LAWS
 
 
 def start() -> tuple[Floats, Floats]:

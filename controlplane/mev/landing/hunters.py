@@ -32,7 +32,6 @@ def _laws() -> tuple[Floats, Floats]:
 
 _TABLE, START = _laws()
 LAWS = len(START)
-_ABOVE = -np.log(_TABLE)
 
 
 class Hunters:
@@ -66,6 +65,11 @@ class Hunters:
         likely = self.weights[slot] * np.clip(chances if landed else 1 - chances, 1e-4, 1.0)
         self.weights[slot] = (1 - self._gives_way) * likely / likely.sum() + self._gives_way * START
         self._curves.pop(slot, None)
+
+    def restore(self, weights: Floats) -> None:
+        """Take up the probabilities of the first strategies."""
+        self.weights[: len(weights)] = weights
+        self._curves.clear()
 
     def _curve(self, slot: int) -> tuple[Floats, Floats]:
         if slot not in self._curves:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from controlplane.mev.landing.expert import SIZE, Expert, Pace, start
+from controlplane.mev.landing.expert import Expert, Pace, start, state_size
 from controlplane.mev.landing.features import Context, Floats, known
-from controlplane.mev.landing.hunters import LAWS, SLOTS
+from controlplane.mev.landing.hunters import SLOTS
 from controlplane.mev.tips import Floor
 
 VERSION = 1
@@ -103,13 +103,9 @@ class Model:
 
     def save(self) -> bytes:
         """Give everything that was learnt, as bytes that `load` takes."""
-        used = self._used()
-        names = list(self._slots)
-        head = json.dumps({"strategies": names, "learnt": self.learnt, "size": SIZE}).encode()
-        parts = [self._heard]
-        for expert in self._experts:
-            parts += [expert.mean[used], expert.cover[np.ix_(used, used)][np.triu_indices(len(used))]]
-        body = np.concatenate(parts).astype(">f8").tobytes()
+        head = json.dumps({"strategies": list(self._slots), "learnt": self.learnt}).encode()
+        numbers = np.concatenate([self._heard, *(expert.state(len(self._slots) + 1) for expert in self._experts)])
+        body = numbers.astype(">f8").tobytes()
         return _HEAD.pack(_MAGIC, VERSION, len(head), len(body), zlib.crc32(head + body)) + head + body
 
     def load(self, saved: bytes) -> None:
@@ -117,29 +113,19 @@ class Model:
 
         Raises: ValueError, which says what is wrong with the bytes; nothing has changed then.
         """
-        head, values = _opened(saved)
+        head, numbers = _opened(saved)
         names, learnt = _checked(head)
         fresh = Model()
-        fresh._slots = {name: place + 1 for place, name in enumerate(names)}
-        fresh.learnt = learnt
-        used = fresh._used()
-        triangle = np.triu_indices(len(used))
-        each = len(used) + len(triangle[0])
-        if len(values) != len(PACES) * (1 + each):
+        each = state_size(len(names) + 1)
+        if len(numbers) != len(PACES) * (1 + each):
             raise ValueError("model: not as many numbers as its strategies need")
-        heard, values = values[: len(PACES)], values[len(PACES) :]
-        if not (np.all(np.isfinite(values)) and np.all(heard >= 0) and math.isclose(float(heard.sum()), 1, abs_tol=1e-6)):
+        heard = numbers[: len(PACES)]
+        if not np.all(np.isfinite(numbers)) or np.any(heard < 0) or not math.isclose(heard.sum(), 1, abs_tol=1e-6):
             raise ValueError("model: numbers that no model has")
         for place, expert in enumerate(fresh._experts):
-            mine = values[place * each : (place + 1) * each]
-            expert.mean[used] = mine[: len(used)]
-            cover = np.zeros((len(used), len(used)))
-            cover[triangle] = mine[len(used) :]
-            cover += np.triu(cover, 1).T
-            if np.any(np.diag(cover) < 0):
-                raise ValueError("model: numbers that no model has")
-            expert.cover[np.ix_(used, used)] = cover
-        self._experts, self._heard, self._slots, self.learnt = fresh._experts, heard, fresh._slots, learnt
+            expert.restore(len(names) + 1, numbers[len(PACES) + place * each :][:each])
+        self._experts, self._heard, self.learnt = fresh._experts, heard, learnt
+        self._slots = {name: place + 1 for place, name in enumerate(names)}
 
     def _slot(self, strategy: str, *, keep: bool = False) -> int:
         """Give the place of a strategy; what has none, having come late or never, shares the first."""
@@ -148,9 +134,6 @@ class Model:
                 return len(self._slots) + 1
             self._slots[strategy] = len(self._slots) + 1
         return self._slots.get(strategy, 0)
-
-    def _used(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        return np.arange(SHARED + (len(self._slots) + 1) * SHARES)
 
 
 def _interval(chance: float, variance: float) -> tuple[float, float]:
@@ -172,14 +155,21 @@ def _opened(saved: bytes) -> tuple[dict[str, Any], Floats]:
     rest = saved[_HEAD.size :]
     if len(rest) != first + second or second % 8 or zlib.crc32(rest) != check:
         raise ValueError("model: bytes are missing or changed")
-    head = json.loads(rest[:first])
+    try:
+        head = json.loads(rest[:first])
+    except (ValueError, RecursionError):
+        raise ValueError("model: a head that is no JSON") from None
+    if not isinstance(head, dict):
+        raise ValueError("model: a head that is no object")
     return head, np.frombuffer(rest[first:], dtype=">f8").astype(np.float64)
 
 
 def _checked(head: dict[str, Any]) -> tuple[list[str], int]:
     names, learnt = head.get("strategies"), head.get("learnt")
-    if not isinstance(names, list) or len(set(names)) != len(names) or len(names) >= SLOTS or head.get("size") != SIZE:
-        raise ValueError("model: strategies that this one has no room for")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise ValueError("model: no list of strategies")
+    if len(names) >= SLOTS:
+        raise ValueError(f"model: {len(names)} strategies; there is room for {SLOTS - 1}")
     if not isinstance(learnt, int) or learnt < 0:
         raise ValueError("model: no count of what was learnt")
     return names, learnt
