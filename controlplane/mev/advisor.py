@@ -182,7 +182,7 @@ class Advisor:
         return awaited is not None and self.learn(Outcome(*awaited, landed))
 
     def learn(self, outcome: Outcome) -> bool:
-        """Learn from an outcome; says whether it was, which it is not when it is not known or offered less than the least tip."""
+        """Learn from an outcome; says whether it did: not if unknown, nor from less than the least tip."""
         if outcome.landed is None or outcome.tip < LEAST_TIP:
             return False
         self._model.learn(outcome.opportunity.context(), outcome.floor, outcome.tip, outcome.landed)

@@ -82,9 +82,7 @@ def choose(stake: Stake, chances: Callable[[Floats], tuple[Floats, Floats]], cur
     """
     most, bound = stake.most
     if most < LEAST_TIP:
-        return Choice(
-            None, 0.0, (f"not sent: {bound} leaves {max(0, most)} lamports, and the least tip is {LEAST_TIP}",)
-        )
+        return Choice(None, 0.0, (f"not sent: {bound} leaves {max(0, most)} lamports of {LEAST_TIP} at least",))
     tips = grid(most)
     found, deviations = chances(tips)
     values = _values(stake, tips, found)

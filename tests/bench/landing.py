@@ -1,7 +1,7 @@
-"""How much of the attainable value the tips that are advised earn, in made-up markets with known answers; and at what cost.
+"""How much of the attainable value advised tips earn, in made-up markets with known answers; and at what cost.
 
-Regret is what a rule loses on expected value, as a share of what is earned by whoever knows everything but luck. Settings were
-tuned on the seeds 101 to 104; the rows are of others.
+Regret is what a rule loses on expected value, as a share of what is earned by whoever knows everything but luck.
+Settings were tuned on the seeds 101 to 104; the rows are of others.
 """
 
 import asyncio
@@ -89,7 +89,8 @@ def _regret_row(name: str, aim: str, worlds: list[World], runs: list[Played]) ->
     )
     beside = ", ".join(f"{rule} {np.mean(values):.3f}" for rule, values in simple.items())
     seeds = ", ".join(f"{seed}: {value:.3f}" for seed, value in zip(SEEDS, each, strict=True))
-    how = f"{ATTEMPTS} attempts, mean of seeds ({seeds}), from a cold start; first 1,000 {first:.3f}, last quarter {last:.3f}; "
+    how = f"{ATTEMPTS} attempts, mean of seeds ({seeds}), each from the start as shipped; "
+    how += f"first 1,000 {first:.3f}, last quarter {last:.3f}; "
     return row(f"regret_{name}", float(np.mean(each)), "", aim, f"{how}beside it: {beside}")
 
 
@@ -105,8 +106,8 @@ def _calibration(name: str, runs: list[Played]) -> Row:
         errors.append(_ece(foretold, run.landed[sent]))
         noise.append(_ece(true, run.landed[sent]))
         excess.append(float(np.mean(_divergence(true, foretold))))
-    how = f"10 bins of equal count, mean of {len(runs)} runs of {ATTEMPTS}; the true chances themselves score {np.mean(noise):.4f}; "
-    how += f"log loss above that of the true chances {np.mean(excess):.4f}"
+    how = f"10 bins of equal count, mean of {len(runs)} runs of {ATTEMPTS}; the true chances themselves score "
+    how += f"{np.mean(noise):.4f}; log loss above that of the true chances {np.mean(excess):.4f}"
     return row(name, float(np.mean(errors)), "", "<= 0.025", how)
 
 

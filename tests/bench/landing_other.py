@@ -1,8 +1,8 @@
 """A second made-up market, of another form than the model's, so that the model is not judged by its own kind alone.
 
-A bundle lands when its tip beats a reserve price: lognormal around a mean of the published middle and of the profit, whose
-scatter and mixture depend on the strategy, and which follows the passing heat of the market; or, with some chance, a bot that
-always pays 1.1 times the published 75th percentile. The ceiling is a product of logistic curves with an interaction.
+A bundle lands when its tip beats a reserve price: lognormal around a mean of the true 75th percentile and of the
+profit, whose scatter and mixture depend on the strategy, and which follows the passing heat of the market. With some
+chance a bot is there, too, that always pays 1.1 times that percentile. The ceiling has ramps with an interaction.
 """
 
 import numpy as np

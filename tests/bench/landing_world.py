@@ -1,8 +1,8 @@
 """A made-up market of bundles whose chance to land is known in closed form, so that what a rule loses is known exactly.
 
-Rivals of two kinds. Those behind the published percentiles come as a Poisson number, in regimes (calm, busy, storm), and bid
-as the percentiles say with some noise. Those after the same profit come as a gamma-mixed Poisson number and bid a share of
-it, drawn from a beta law of the kind of opportunity. A ceiling stands above both: the leader, the time left, the size.
+Rivals of two kinds. Those behind the published percentiles come as a Poisson number, in regimes (calm, busy, storm),
+and bid as the percentiles say with some noise. Those after the same profit come as a gamma-mixed Poisson number and bid
+a share of it, drawn from a beta law of the strategy. A ceiling stands above both: the leader, the time left, the size.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
 """One expert: a ceiling that no tip buys, times the chance that no rival bids more.
 
-p = A exp(-B) H, with A = sigmoid(d.x), B = exp(a.x) sum w_j r_j(tip) the rivals of the market that bid more, and H the chance that
-none of those after the same profit does (hunters.py). The ramps r fall with the tip and the weights w are exponentials, so that p
-never falls with the tip, whatever was learnt.
+p = A exp(-B) H, with A = sigmoid(d.x), B = exp(a.x) sum w_j r_j(tip) the rivals of the market that bid more, and H the
+chance that none of those after the same profit does (hunters.py). The ramps r fall with the tip and the weights w are
+exponentials, so that p never falls with the tip, whatever was learnt.
 
-A and B are learnt by the filter of a dynamic generalised linear model (extended Kalman, Fisher information of one outcome). It
-gives the covariance of what is known, and by the noise that it assumes it forgets.
+A and B are learnt by the filter of a dynamic generalised linear model (extended Kalman, Fisher information of one
+outcome). It gives the covariance of what is known, and by the noise that it assumes it forgets.
 """
 
 from dataclasses import dataclass
@@ -149,13 +149,3 @@ class Expert:
 def state_size(slots: int) -> int:
     """Say how many numbers hold an expert that knows so many strategies."""
     return SIZE + len(_UPPER[0]) + slots * LAWS
-
-
-def start() -> tuple[Floats, Floats]:
-    """Give the start of who knows nothing: few rivals, a high ceiling; and how unsure it is."""
-    mean, spread = np.zeros(SIZE), np.ones(SIZE)
-    mean[0], spread[0] = 1.7, 0.7
-    mean[1:CEILING] = (1.0, 0.5, 3.0, 2.5, -0.1, -0.2, -0.2, -0.3)
-    spread[_A] = (0.5, 0.3, 0.3)
-    mean[_W], spread[_W] = (-0.5, -1.0, -1.5), 1.5
-    return mean, spread

@@ -10,14 +10,10 @@ from controlplane.mev.tips import LEAST_TIP, SHARES, Floor
 
 Floats = NDArray[np.float64]
 
-# Ramps of the tip's rank among those that landed: all of them, the upper fifth, the last twentieth; and what no rank tells.
+# Ramps of the tip's rank among those that landed: over all of them, the upper fifth, the last twentieth.
 CROWD_POWERS = np.array([1.0, 4.0, 20.0])
-# Ramps of the tip's share of the profit, each from 0 to 1 within its two ends.
-SHARE_FROM = np.array([0.0, 0.0, 0.05, 0.15, 0.30, 0.50])
-SHARE_TO = np.array([0.05, 0.15, 0.30, 0.50, 0.75, 1.00])
-CEILING, CROWD, HUNTERS = 9, 3, 3
+CEILING, CROWD = 9, 3
 _USUAL_UNITS = 500_000
-_USUAL_PROFIT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +47,18 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The same as numbers: of the ceiling, of those behind the percentiles, of those after the same profit."""
+    """The same as numbers.
+
+    Attributes:
+        ceiling: what the ceiling depends on.
+        crowd: what the number of rivals behind the percentiles depends on.
+        logs: logarithms of the least tip and of the percentiles, rising.
+        slope: how fast the tail beyond the last thins out, with the logarithm of the tip.
+        profit: in lamports.
+    """
 
     ceiling: Floats
     crowd: Floats
-    hunters: Floats
     logs: Floats
     slope: float
     profit: float
@@ -80,26 +83,18 @@ def known(context: Context, floor: Floor) -> Known:
         ]
     )
     crowd = np.array([1.0, _clip(heat), _clip(size)])
-    hunters = np.array([_clip(math.log(context.profit / _USUAL_PROFIT) / 2), _clip(heat), _clip(size)])
     points = np.log(np.maximum(LEAST_TIP, np.array((LEAST_TIP, *floor.tips), dtype=np.float64)))
     points = np.maximum.accumulate(points) + 1e-6 * np.arange(6)
     slope = math.log(5) / max(0.05, points[5] - points[4])
-    return Known(ceiling, crowd, hunters, points, slope, float(context.profit))
+    return Known(ceiling, crowd, points, slope, float(context.profit))
 
 
 def crowd_ramps(tips: Floats, told: Known) -> Floats:
-    """Give how much of those behind the percentiles bids above tips: 1 at the least tip, falling; a row for each ramp."""
+    """Give how much of the market bids above tips: 1 at the least tip, falling; a row for each ramp."""
     logs = np.log(tips)
     rank = np.interp(logs, told.logs, _SHARES)
     rank += 0.01 * (1 - np.exp(-told.slope * np.maximum(0.0, logs - told.logs[5])))
     above: Floats = 1 - rank ** CROWD_POWERS[:, None]
-    return above
-
-
-def share_ramps(tips: Floats, told: Known) -> Floats:
-    """Give how much of those after the same profit bids above tips; a row for each ramp."""
-    share = tips / told.profit
-    above: Floats = 1 - np.clip((share - SHARE_FROM[:, None]) / (SHARE_TO - SHARE_FROM)[:, None], 0, 1)
     return above
 
 

@@ -1,12 +1,13 @@
 """Rivals after the same profit: which law of their bids is how likely, for each strategy.
 
-A law says how many are expected (Poisson), and what share of the profit they bid (log-logistic up to all of it). Every law of a
-fixed list is kept with its probability, by Bayes' rule; a law may give way to another with every outcome. There is no slope to
-climb, so no wrong turn that is kept for good: low tips with few rivals and high ones are weighed at once.
+A law says how many are expected (Poisson), and what share of the profit they bid (log-logistic up to all of it). Every
+law of a fixed list is kept with its probability, by Bayes' rule; a law may give way to another with every outcome.
+There is no slope to climb, so no wrong turn that is kept for good: low tips and high ones are weighed at once.
 """
 
 import numpy as np
 
+from controlplane.mev.landing import prior
 from controlplane.mev.landing.features import Floats
 
 SLOTS = 9
@@ -17,15 +18,15 @@ _LOGS = np.linspace(np.log(1e-4), 0.0, 192)
 
 
 def _laws() -> tuple[Floats, Floats]:
-    """Give the chance that none bids more, a row for each law and a column for each share; and how likely each is at first."""
+    """Give the chance that none bids more, by law and share; and how likely each law is at first."""
     share = np.exp(_LOGS)
-    rows, first = [np.ones(len(share))], [2.0 * len(_MIDDLES)]
-    for count in _COUNTS:
-        for middle in _MIDDLES:
+    rows, first = [np.ones(len(share))], [prior.NONE]
+    for count, many in zip(_COUNTS, prior.COUNTS, strict=True):
+        for middle, there in zip(_MIDDLES, prior.MIDDLES, strict=True):
             for steep in _STEEP:
                 below = (1 + middle**steep) / (1 + (middle / share) ** steep)
                 rows.append(np.exp(-count * (1 - below)))
-                first.append(1.0 / (1 + count))
+                first.append(many * there / len(_STEEP))
     start = np.array(first)
     return np.array(rows), start / start.sum()
 

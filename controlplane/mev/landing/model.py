@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from controlplane.mev.landing.expert import Expert, Pace, start, state_size
+from controlplane.mev.landing import prior
+from controlplane.mev.landing.expert import Expert, Pace, state_size
 from controlplane.mev.landing.features import Context, Floats, known
 from controlplane.mev.landing.hunters import SLOTS
 from controlplane.mev.tips import Floor
@@ -20,13 +21,13 @@ _HEAD = struct.Struct(">4sHIII")
 _MOST_BYTES = 4 * 1024 * 1024
 # Two-sided 90 %.
 _Z = 1.6448536269514722
-# A steady one, one that forgets within some hundred outcomes, and one that forgets within some dozens.
+# A steady one, one that forgets within some hundreds of outcomes, and one that forgets within some dozens.
 PACES = (
     Pace(),
     Pace(crowd_noise=3e-4, ceiling_noise=1e-5, gives_way=2e-3),
     Pace(level_noise=0.05, crowd_noise=2e-3, ceiling_noise=1e-4, gives_way=2e-2),
 )
-# How much of the ear given to each is shared out anew with an outcome, so that who was wrong for long may be heard again.
+# Share of the ear given to each that is shared out anew, so that who was wrong for long may be heard again.
 _SHARED_OUT = 0.002
 
 
@@ -55,7 +56,7 @@ class Model:
     """Foretells whether bundles land, and learns from those that did and did not. Deterministic; no clock."""
 
     def __init__(self) -> None:
-        mean, spread = start()
+        mean, spread = np.array(prior.MEAN), np.array(prior.SPREAD)
         self._experts = [Expert(pace, mean, spread) for pace in PACES]
         self._heard = np.full(len(PACES), 1 / len(PACES))
         self._slots: dict[str, int] = {}

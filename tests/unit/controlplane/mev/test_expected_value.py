@@ -54,7 +54,7 @@ def test_the_best_tip_is_found_to_within_a_thousandth_of_its_worth() -> None:
     [
         (Stake(10_000_000, cap=5_000), "held by the cap: 5000 lamports"),
         (Stake(10_000_000, budget=5_000), "held by the budget: 5000 lamports"),
-        (Stake(10_000_000, cap=900), "not sent: the cap leaves 900 lamports, and the least tip is 1000"),
+        (Stake(10_000_000, cap=900), "not sent: the cap leaves 900 lamports of 1000 at least"),
         (Stake(10_000_000, budget=0), "not sent: the budget leaves 0 lamports"),
         (Stake(10_000, fees=20_000), "not sent: profit less fees and margin leaves 0 lamports"),
         (Stake(10_000_000, margin=9_999_500), "not sent: profit less fees and margin leaves 500 lamports"),
