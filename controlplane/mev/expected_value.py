@@ -77,8 +77,8 @@ def choose(stake: Stake, chances: Callable[[Floats], tuple[Floats, Floats]], cur
 
     Args:
         chances: gives the chance to land of each tip, and its standard deviation.
-        curiosity: deviations by which chances are raised when tips are compared, so that tips of which little is known are
-            tried; what is told, and the least value, go by the chances as they are.
+        curiosity: deviations by which chances are raised when tips are compared, so that tips of which little is known
+            are tried; what is told, and the least value, go by the chances as they are.
     """
     most, bound = stake.most
     if most < LEAST_TIP:

@@ -1,7 +1,7 @@
 """`python -m tests.bench.landing_prior`: make controlplane/mev/landing/prior.py from simulated markets.
 
-What the steady expert learnt in each of them, between them averaged, made unsure again, and mixed with the start of who
-knows nothing. The markets are of seeds that no figure is of. Parameters that no simulated market moves keep their start.
+What the steady expert learnt in each of them is averaged, made unsure again, and mixed with the start of who knows
+nothing. The markets are of seeds that no figure is of. Parameters that no simulated market moves keep their start.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from controlplane.mev.advisor import Advisor
-from controlplane.mev.landing import expert, hunters, prior
+from controlplane.mev.landing import expert, prior
 from tests.bench.landing import play
 from tests.bench.landing_world import CONTESTED, FLOOR, STRATEGIES, Floats, World
 
@@ -48,13 +48,13 @@ def _written(means: Floats, laws: Floats) -> str:
     none = _BELIEVED * laws[0] + (1 - _BELIEVED) * 0.2
     return "\n".join(
         [
-            '"""Where the model starts. Made by `python -m tests.bench.landing_prior` from simulations, not real bundles."""',
+            '"""Where the model starts: made from simulations by `python -m tests.bench.landing_prior`."""',
             "",
             "VERSION = 1",
             "# The ceiling's weights, then those of the number of rivals, then those of the ramps of the market's.",
             f"MEAN = {_tuple(mean)}",
             f"SPREAD = {_tuple(spread)}",
-            "# Probabilities: nobody is after the same profit; else how many are, and where the middle of their bids lies.",
+            "# Rivals after the same profit: odds of none, else how many, and where the middle of their bids lies.",
             f"NONE = {none / (1 - none):.3f}",
             f"COUNTS = {_tuple(counts)}",
             f"MIDDLES = {_tuple(middles)}",
@@ -73,5 +73,4 @@ def _tuple(values: Floats) -> str:
 
 
 if __name__ == "__main__":
-    assert hunters.LAWS == 201
     main()
