@@ -42,7 +42,7 @@ def _written(means: Floats, laws: Floats) -> str:
     moved[expert.LEVEL] = False
     mean = np.where(moved, means.mean(axis=0), _COLD_MEAN)
     spread = np.where(moved, np.minimum(_COLD_SPREAD, 0.3 + 1.5 * means.std(axis=0)), _COLD_SPREAD)
-    grid = laws[1:].reshape(len(_COLD_COUNTS), -1, 2).sum(axis=2)
+    grid = laws[1:].reshape(len(_COLD_COUNTS), len(prior.MIDDLES), -1).sum(axis=2)
     counts = _mixed(grid.sum(axis=1), np.array(_COLD_COUNTS))
     middles = _mixed(grid.sum(axis=0), np.full(grid.shape[1], 0.1))
     none = _BELIEVED * laws[0] + (1 - _BELIEVED) * 0.2

@@ -37,11 +37,11 @@ class Pace:
         gives_way: chance that another law of those after the same profit takes over.
     """
 
-    level_keeps: float = 0.99
+    level_keeps: float = 0.985
     level_noise: float = 0.02
     crowd_noise: float = 1e-5
     ceiling_noise: float = 1e-6
-    gives_way: float = 1e-4
+    gives_way: float = 2e-5
 
 
 @dataclass(frozen=True, slots=True)

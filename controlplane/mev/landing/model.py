@@ -28,7 +28,7 @@ PACES = (
     Pace(level_noise=0.05, crowd_noise=2e-3, ceiling_noise=1e-4, gives_way=2e-2),
 )
 # Share of the ear given to each that is shared out anew, so that who was wrong for long may be heard again.
-_SHARED_OUT = 0.002
+_SHARED_OUT = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
