@@ -29,18 +29,20 @@ MAKE: dict[str, Callable[[int], World]] = {
 
 @dataclass
 class Played:
-    """What came of one market: tips (0: not sent), chances foretold, true ones, outcomes, seconds of a processor."""
+    """What came of one market: tips (0: not sent), chances foretold, true ones, whether these were within the interval
+    that was told, outcomes, seconds of a processor."""
 
     tips: Floats
     foretold: Floats
     true: Floats
+    within: Floats
     landed: Floats
     took: list[float] = field(default_factory=list)
 
 
 def play(world: World, advisor: Advisor) -> Played:
     """Ask for a tip, send, learn; one attempt after the other."""
-    played = Played(*(np.zeros(world.attempts) for _ in range(4)))
+    played = Played(*(np.zeros(world.attempts) for _ in range(5)))
     for at in range(world.attempts):
         opportunity, floor = world.opportunity(at), world.floor(at)
         begin = time.thread_time()
@@ -51,6 +53,7 @@ def play(world: World, advisor: Advisor) -> Played:
         true = float(world.landing(np.array([float(best.tip)]), at)[0])
         landed = bool(world.luck[at] < true)
         played.tips[at], played.foretold[at], played.true[at], played.landed[at] = best.tip, best.landing, true, landed
+        played.within[at] = best.landing_low <= true <= best.landing_high
         advisor.learn(Outcome(opportunity, floor, best.tip, landed))
     return played
 
@@ -99,15 +102,17 @@ def _regret(won: Floats, most: Floats) -> float:
 
 
 def _calibration(name: str, runs: list[Played]) -> Row:
-    errors, excess, noise = [], [], []
+    errors, excess, noise, within = [], [], [], []
     for run in runs:
         sent = run.tips > 0
         foretold, true = run.foretold[sent], run.true[sent]
         errors.append(_ece(foretold, run.landed[sent]))
         noise.append(_ece(true, run.landed[sent]))
+        within.append(float(run.within[sent].mean()))
         excess.append(float(np.mean(_divergence(true, foretold))))
     how = f"10 bins of equal count, mean of {len(runs)} runs of {ATTEMPTS}; the true chances themselves score "
-    how += f"{np.mean(noise):.4f}; log loss above that of the true chances {np.mean(excess):.4f}"
+    how += f"{np.mean(noise):.4f}; log loss above that of the true chances {np.mean(excess):.4f}; the true chance is within its "
+    how += f"interval of 90 % in {np.mean(within):.3f}"
     return row(name, float(np.mean(errors)), "", "<= 0.025", how)
 
 

@@ -79,7 +79,7 @@ class Model:
         """Foretell of one tip, with how unsure that is and what it is made of."""
         one = np.array([float(tip)])
         (chance,), (deviation,) = (found.tolist() for found in self.spread(context, floor, one))
-        low, high = _interval(chance, deviation**2)
+        low, high = max(0.0, chance - _Z * deviation), min(1.0, chance + _Z * deviation)
         told, slot = known(context, floor), self._slot(context.strategy)
         heard = [
             (weight, expert.foretell(slot, told, one))
@@ -135,14 +135,6 @@ class Model:
                 return len(self._slots) + 1
             self._slots[strategy] = len(self._slots) + 1
         return self._slots.get(strategy, 0)
-
-
-def _interval(chance: float, variance: float) -> tuple[float, float]:
-    """Give the interval of 90 % of a chance, as of its log odds."""
-    bounded = min(1 - 1e-9, max(1e-9, chance))
-    odds = math.log(bounded / (1 - bounded))
-    half = min(30.0, _Z * math.sqrt(max(0.0, variance)) / (bounded * (1 - bounded)))
-    return 1 / (1 + math.exp(min(60.0, half - odds))), 1 / (1 + math.exp(max(-60.0, -half - odds)))
 
 
 def _opened(saved: bytes) -> tuple[dict[str, Any], Floats]:
