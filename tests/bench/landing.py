@@ -111,8 +111,8 @@ def _calibration(name: str, runs: list[Played]) -> Row:
         within.append(float(run.within[sent].mean()))
         excess.append(float(np.mean(_divergence(true, foretold))))
     how = f"10 bins of equal count, mean of {len(runs)} runs of {ATTEMPTS}; the true chances themselves score "
-    how += f"{np.mean(noise):.4f}; log loss above that of the true chances {np.mean(excess):.4f}; the true chance is within its "
-    how += f"interval of 90 % in {np.mean(within):.3f}"
+    how += f"{np.mean(noise):.4f}; log loss above that of the true chances {np.mean(excess):.4f}; "
+    how += f"the true chance is within its interval of 90 % in {np.mean(within):.3f}"
     return row(name, float(np.mean(errors)), "", "<= 0.025", how)
 
 
