@@ -15,6 +15,7 @@ from controlplane.api.reach import Reach
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import unreachable
+from controlplane.mev.learning import Learning
 from controlplane.mev.priority_fees import CAVEAT, advise
 from controlplane.mev.regions import regions
 from controlplane.mev.spend import spend
@@ -36,11 +37,12 @@ class JitoApi(JitoServiceServicer):
 
     def __init__(
         self, hosts: HostRepository, bundles: BundleRepository, submitter: Submitter, tracker: Tracker, bus: BundleBus,
-        tips: TipFeed, outside: OutsideView, ingest: Ingest,
+        tips: TipFeed, learning: Learning, outside: OutsideView, ingest: Ingest,
     ) -> None:  # fmt: skip
         self._hosts = hosts
         self._bundles = bundles
         self._tips = tips
+        self._learning = learning
         self._outside = outside
         self._ingest = ingest
         self._submitter = submitter
@@ -88,10 +90,7 @@ class JitoApi(JitoServiceServicer):
     async def GetTips(self, request: pb.GetTipsRequest, context: Context) -> pb.Tips:
         newest = self._tips.newest
         if newest is None:
-            raise SolwardError(
-                grpc.StatusCode.FAILED_PRECONDITION, "TIPS_UNKNOWN",
-                "nobody has told what others tip: see jito.tip_floor_url, and ctl status",
-            )  # fmt: skip
+            raise _tips_unknown()
         found = pb.Tips(floor=_floor(newest), congestion=self._tips.congestion, age_seconds=self._tips.age_s)
         found.time.CopyFrom(found.floor.time)
         since = newest.unix_s - request.history_seconds
@@ -110,6 +109,12 @@ class JitoApi(JitoServiceServicer):
         ]  # fmt: skip
         return pb.PriorityFees(levels=levels, slots=advice.slots, free_share=advice.free_share, caveat=CAVEAT)
 
+    async def GetExpectedValue(self, request: pb.GetExpectedValueRequest, context: Context) -> pb.ExpectedValue:
+        found = self._learning.expected_value(request, await self._bundles.budget())
+        if found is None:
+            raise _tips_unknown()
+        return found
+
     async def GetSpend(self, request: pb.GetSpendRequest, context: Context) -> pb.Spend:
         since = now_ms() - (request.days or SPEND_DAYS) * DAY_MS
         return await asyncio.to_thread(spend, await self._bundles.since(since))
@@ -126,6 +131,11 @@ class JitoApi(JitoServiceServicer):
         if reach.whole:
             return None
         return [(await find_host(self._hosts, name)).uid for name in sorted(reach.hosts)]
+
+
+def _tips_unknown() -> SolwardError:
+    why = "nobody has told what others tip: see jito.tip_floor_url, and ctl status"
+    return SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "TIPS_UNKNOWN", why)
 
 
 def _floor(floor: Floor) -> pb.TipFloor:

@@ -11,6 +11,7 @@ from common.errors import SolwardError
 from common.names import host_name
 from controlplane.mev import figures
 from controlplane.mev.chain import Chain, unreachable
+from controlplane.mev.learning import Learning
 from controlplane.mev.tracker import Tracker
 from controlplane.mev.transactions import Bundle, read_bundle
 from controlplane.mev.watch import finding
@@ -27,17 +28,19 @@ class Submitter:
         bundles: where they are stored, with the budget.
         chain: tells how long a blockhash lives.
         tracker: sends and follows them.
+        learning: is told of each.
         tell: takes a finding about a host, by its resource name.
     """
 
     def __init__(
         self, cluster: str, bundles: BundleRepository, chain: Chain, tracker: Tracker,
-        tell: Callable[[str, link_pb2.Event], None],
+        learning: Learning, tell: Callable[[str, link_pb2.Event], None],
     ) -> None:  # fmt: skip
         self._cluster = cluster
         self._bundles = bundles
         self._chain = chain
         self._tracker = tracker
+        self._learning = learning
         self._tell = tell
 
     async def submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
@@ -71,6 +74,7 @@ class Submitter:
                 "as many bundles are under way as are followed: try again when some have ended",
             )  # fmt: skip
         bundle.state = pb.BUNDLE_STATE_SENDING
+        self._learning.sent(bundle)
         try:
             known = await self._bundles.add(bundle, host.uid, request.transactions, key)
         except OverBudget as error:

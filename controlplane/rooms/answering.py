@@ -130,7 +130,7 @@ class Answering:
 
     def _of_mev(self, records: Records, operations: Operations, watching: Watching, mev: Mev) -> tuple[Register, ...]:
         jito = JitoApi(
-            records.hosts, mev.bundles, mev.submitter, mev.tracker, mev.bus, mev.tips, operations.outside,
+            records.hosts, mev.bundles, mev.submitter, mev.tracker, mev.bus, mev.tips, mev.learning, operations.outside,
             watching.ingest,
         )  # fmt: skip
         return (lambda server: add_JitoServiceServicer_to_server(jito, server),)

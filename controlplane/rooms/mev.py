@@ -12,6 +12,7 @@ from common.clock import now_ms
 from common.names import host_id
 from controlplane.mev import figures
 from controlplane.mev.chain import Chain
+from controlplane.mev.learning import Learning
 from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tips import SHARES, Floor
@@ -36,15 +37,18 @@ class Mev:
         self.bus = watching.bundles
         self.chain = Chain(operations.outside)
         self.tracker = Tracker(records.bundles, self.chain, operations.dispatch, self.bus, self._ended)
-        self.submitter = Submitter(settings.jito.cluster, records.bundles, self.chain, self.tracker, self._found)
         self.tips = TipFeed(settings.jito.tip_floor_url, settings.jito.tip_floor_seconds, self._keep)
+        self.learning = Learning(self.tips, settings.data_dir / "landing.model")
+        self.submitter = Submitter(
+            settings.jito.cluster, records.bundles, self.chain, self.tracker, self.learning, self._found
+        )
         self._watch, self._watching = Watch(), watching
         self._findings: asyncio.Queue[tuple[str, list[link_pb2.Event]]] = asyncio.Queue()
         watching.findings.bundles = self.tracker.take
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Give what goes on in the background."""
-        return [self.tracker.run(), self.tips.run(), self._tell(), self._show_budget()]
+        return [self.learning.run(), self.tracker.run(), self.tips.run(), self._tell(), self._show_budget()]
 
     def _keep(self, floor: Floor) -> None:
         parts = {f"p{share * 100:.0f}": tip for share, tip in zip(SHARES, floor.tips, strict=True)}
@@ -54,6 +58,7 @@ class Mev:
         self._watching.ingest.record(now_ms(), rows)
 
     def _ended(self, bundle: pb.Bundle) -> None:
+        self.learning.ended(bundle)
         if bundle.state == pb.BUNDLE_STATE_FINALIZED:
             figures.TIPPED.labels(bundle.strategy).inc(bundle.tip_lamports)
             figures.EARNED.labels(bundle.strategy).inc(bundle.profit_lamports)

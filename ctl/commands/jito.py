@@ -184,6 +184,37 @@ def fees(context: str | None, accounts: tuple[str, ...], units: int, form: Form)
     console.print(f"[dim]{found.slots} blocks, {found.free_share:.0%} of them free: {found.caveat}[/]", highlight=False)
 
 
+@jito.command("ev", short_help="Tell what a tip is worth for an opportunity.")
+@click.option("--profit", type=click.IntRange(1), required=True, metavar="LAMPORTS",
+              help="What it earns if it lands, before tip and fees.")  # fmt: skip
+@click.option("--strategy", default="", help="The model knows each by itself.")
+@click.option("--tip", type=click.IntRange(0), default=0, metavar="LAMPORTS", help="Judge this tip, too.")
+@click.option("--fee", type=click.IntRange(0), default=0, metavar="LAMPORTS", help="What landing costs besides.")
+@click.option("--cap", type=click.IntRange(0), default=0, metavar="LAMPORTS", help="Never tip more than this.")
+@click.option("--transactions", type=click.IntRange(1, 5), default=1, show_default=True)
+@click.option("--units", type=click.IntRange(0, 7_000_000), default=0, help="Compute units of the bundle.")
+@output_option
+@click.pass_obj
+def expected_value(
+    context: str | None, profit: int, strategy: str, tip: int, fee: int, cap: int, transactions: int, units: int,
+    form: Form,
+) -> None:  # fmt: skip
+    """Tell which tip is worth the most for an opportunity, and why."""
+    request = pb.GetExpectedValueRequest(
+        profit_lamports=profit, strategy=strategy, tip_lamports=tip, fee_lamports=fee, cap_lamports=cap,
+        transactions=transactions, compute_units=units,
+    )  # fmt: skip
+
+    async def work(client: Client) -> pb.ExpectedValue:
+        return await client.call(f"{SERVICE}/GetExpectedValue", request, pb.ExpectedValue)
+
+    found = run(context, work)
+    if form == "table":
+        print_pairs(views.value_pairs(found))
+    else:
+        print_data(as_data(found), form)
+
+
 @jito.command(short_help="Tell what was tipped for what.")
 @click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="How far back.")
 @output_option

@@ -31,6 +31,7 @@ GROUPS = {
     "snapshot": ("snapshot",),
     "crash": ("crash",),
     "anomaly": ("anomaly",),
+    "landing": ("landing",),
     "ws": ("ws",),
 }
 

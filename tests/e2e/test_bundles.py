@@ -32,7 +32,8 @@ async def fleet(folder: Path, *regions: str) -> AsyncIterator[tuple[Cluster, Hos
     """A control plane, one host, and a block engine that both of them know, on one chain."""
     async with block_engine(*regions) as peer:
         chain = f"{next(iter(peer.regions.values())).json_rpc}/rpc"
-        async with cluster(folder, require_second_factor=False, solana_rpc_url=chain) as made:
+        tips = {"tip_floor_url": f"{chain.removesuffix('/rpc')}/api/v1/bundles/tip_floor", "tip_floor_seconds": 1}
+        async with cluster(folder, require_second_factor=False, solana_rpc_url=chain, jito=tips) as made:
             await made.sign_in()
             await made.ctl("jito", "budget", "set", "1000000")
             yield made, await made.add_host(HOST, About(jito=reached(peer))), peer
@@ -89,6 +90,9 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
         await made.ctl("jito", "submit", *bundle.files, "--region", "slc", check=False)
         await asyncio.sleep(0.5)
         assert len(peer["slc"].region.received) == 1
+        advised = await made.ctl("jito", "ev", "--profit", "5000000", "--tip", "10000")
+        assert "rivals expected above" in advised.out.replace("\n", " ")
+        assert "p50" in (await made.ctl("jito", "tips")).out
         # What root does not allow is refused on the host, whatever the budget allows.
         costly = Bundle(tmp_path, peer, tip=50_000)
         await made.ctl("jito", "submit", *costly.files, check=False)

@@ -70,6 +70,11 @@ class JitoServiceStub:
                 request_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetPriorityFeesRequest.SerializeToString,
                 response_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.PriorityFees.FromString,
                 _registered_method=True)
+        self.GetExpectedValue = channel.unary_unary(
+                '/solward.jito.v1.JitoService/GetExpectedValue',
+                request_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetExpectedValueRequest.SerializeToString,
+                response_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.ExpectedValue.FromString,
+                _registered_method=True)
         self.GetSpend = channel.unary_unary(
                 '/solward.jito.v1.JitoService/GetSpend',
                 request_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetSpendRequest.SerializeToString,
@@ -140,6 +145,13 @@ class JitoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetExpectedValue(self, request, context):
+        """GetExpectedValue says what a tip is worth for an opportunity, and which is worth the most.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSpend(self, request, context):
         """GetSpend tells what was tipped for what, by strategy.
         """
@@ -198,6 +210,11 @@ def add_JitoServiceServicer_to_server(servicer, server):
                     servicer.GetPriorityFees,
                     request_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetPriorityFeesRequest.FromString,
                     response_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.PriorityFees.SerializeToString,
+            ),
+            'GetExpectedValue': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExpectedValue,
+                    request_deserializer=solward_dot_jito_dot_v1_dot_jito__pb2.GetExpectedValueRequest.FromString,
+                    response_serializer=solward_dot_jito_dot_v1_dot_jito__pb2.ExpectedValue.SerializeToString,
             ),
             'GetSpend': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSpend,
@@ -405,6 +422,33 @@ class JitoService:
             '/solward.jito.v1.JitoService/GetPriorityFees',
             solward_dot_jito_dot_v1_dot_jito__pb2.GetPriorityFeesRequest.SerializeToString,
             solward_dot_jito_dot_v1_dot_jito__pb2.PriorityFees.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExpectedValue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.jito.v1.JitoService/GetExpectedValue',
+            solward_dot_jito_dot_v1_dot_jito__pb2.GetExpectedValueRequest.SerializeToString,
+            solward_dot_jito_dot_v1_dot_jito__pb2.ExpectedValue.FromString,
             options,
             channel_credentials,
             insecure,

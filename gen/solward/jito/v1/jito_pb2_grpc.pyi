@@ -47,6 +47,8 @@ class JitoServiceStub:
     """GetTips tells what others tipped that landed."""
     GetPriorityFees: _grpc.UnaryUnaryMultiCallable[_jito_pb2.GetPriorityFeesRequest, _jito_pb2.PriorityFees]
     """GetPriorityFees advises on priority fees."""
+    GetExpectedValue: _grpc.UnaryUnaryMultiCallable[_jito_pb2.GetExpectedValueRequest, _jito_pb2.ExpectedValue]
+    """GetExpectedValue says what a tip is worth for an opportunity, and which is worth the most."""
     GetSpend: _grpc.UnaryUnaryMultiCallable[_jito_pb2.GetSpendRequest, _jito_pb2.Spend]
     """GetSpend tells what was tipped for what, by strategy."""
     GetBudget: _grpc.UnaryUnaryMultiCallable[_jito_pb2.GetBudgetRequest, _jito_pb2.Budget]
@@ -73,6 +75,8 @@ class JitoServiceAsyncStub(JitoServiceStub):
     """GetTips tells what others tipped that landed."""
     GetPriorityFees: _aio.UnaryUnaryMultiCallable[_jito_pb2.GetPriorityFeesRequest, _jito_pb2.PriorityFees]  # type: ignore[assignment]
     """GetPriorityFees advises on priority fees."""
+    GetExpectedValue: _aio.UnaryUnaryMultiCallable[_jito_pb2.GetExpectedValueRequest, _jito_pb2.ExpectedValue]  # type: ignore[assignment]
+    """GetExpectedValue says what a tip is worth for an opportunity, and which is worth the most."""
     GetSpend: _aio.UnaryUnaryMultiCallable[_jito_pb2.GetSpendRequest, _jito_pb2.Spend]  # type: ignore[assignment]
     """GetSpend tells what was tipped for what, by strategy."""
     GetBudget: _aio.UnaryUnaryMultiCallable[_jito_pb2.GetBudgetRequest, _jito_pb2.Budget]  # type: ignore[assignment]
@@ -138,6 +142,14 @@ class JitoServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jito_pb2.PriorityFees, _abc.Awaitable[_jito_pb2.PriorityFees]]:
         """GetPriorityFees advises on priority fees."""
+
+    @_abc_1.abstractmethod
+    def GetExpectedValue(
+        self,
+        request: _jito_pb2.GetExpectedValueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jito_pb2.ExpectedValue, _abc.Awaitable[_jito_pb2.ExpectedValue]]:
+        """GetExpectedValue says what a tip is worth for an opportunity, and which is worth the most."""
 
     @_abc_1.abstractmethod
     def GetSpend(

@@ -15,8 +15,10 @@ from controlplane.links.dispatch import NoReceipt, NotDelivered, Order
 from controlplane.mev import tracker as tracker_module
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import BLOCKHASH_LIVES, Chain
+from controlplane.mev.learning import Learning
 from controlplane.mev.lifecycle import MARGIN_BLOCKS
 from controlplane.mev.submit import Submitter
+from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tracker import ACTION, Tracker
 from controlplane.operations.outside import OutsideView
 from controlplane.store.bundles import BundleRepository
@@ -53,8 +55,9 @@ class World:
         self.bundles, self.chain = bundles, chain
         self.agent, self.bus, self.ended = Agent(), BundleBus(), []
         self.findings: list[str] = []
+        learning = Learning(TipFeed("", 10, lambda _: None), Path("nowhere"))
         self.tracker = Tracker(bundles, Chain(outside), self.agent, self.bus, self.ended.append)
-        self.submitter = Submitter("mainnet", bundles, Chain(outside), self.tracker, self._tell)
+        self.submitter = Submitter("mainnet", bundles, Chain(outside), self.tracker, learning, self._tell)
 
     def _tell(self, _: str, event: link_pb2.Event) -> None:
         self.findings.append(event.kind)

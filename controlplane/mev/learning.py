@@ -1,0 +1,119 @@
+"""What is learnt of bundles, kept over restarts, and asked what a tip is worth."""
+
+import asyncio
+import math
+from pathlib import Path
+
+import structlog
+from solward.jito.v1 import jito_pb2 as pb
+
+from common.files import write_private
+from controlplane.mev.advisor import Advice, Advisor, Opportunity, TipValue
+from controlplane.mev.tip_feed import TipFeed
+from controlplane.store.bundles import uid_of
+
+log = structlog.get_logger(__name__)
+
+SAVE_SECONDS = 60.0
+_LEARNT = {pb.BUNDLE_STATE_FINALIZED: True, pb.BUNDLE_STATE_EXPIRED: False}
+
+
+class Learning:
+    """Keeps an advisor's state in a file, and tells it of each bundle.
+
+    Args:
+        tips: what others tip.
+        path: the file; what cannot be read of it is begun anew.
+    """
+
+    def __init__(self, tips: TipFeed, path: Path) -> None:
+        self._tips = tips
+        self._path = path
+        self._advisor = Advisor()
+        self._saved = 0
+
+    async def run(self) -> None:
+        """Take up what was learnt, and save it again and again until cancelled."""
+        try:
+            self._advisor.load(await asyncio.to_thread(self._path.read_bytes))
+            self._saved = self._advisor.learnt
+        except FileNotFoundError:
+            log.info("what is learnt of bundles begins anew")
+        except (OSError, ValueError) as error:
+            log.warning("what was learnt of bundles cannot be read; it begins anew", why=str(error))
+        try:
+            while True:
+                await asyncio.sleep(SAVE_SECONDS)
+                await self._save()
+        finally:
+            await self._save()
+
+    def sent(self, bundle: pb.Bundle) -> None:
+        """Note a bundle that is about to be sent, and with which chance to land."""
+        floor = self._tips.newest
+        if floor and bundle.profit_lamports > 0 and not self._tips.stale:
+            opportunity = Opportunity(
+                bundle.profit_lamports, bundle.strategy, bundle.fee_lamports, compute_units=bundle.compute_units,
+                transactions=len(bundle.signatures),
+            )  # fmt: skip
+            bundle.expected_landing = self._advisor.sent(uid_of(bundle), opportunity, floor, bundle.tip_lamports)
+
+    def ended(self, bundle: pb.Bundle) -> None:
+        """Learn from a bundle's end; one of which nothing is known teaches nothing."""
+        self._advisor.ended(uid_of(bundle), _LEARNT.get(bundle.state))
+
+    def expected_value(self, request: pb.GetExpectedValueRequest, budget: pb.Budget) -> pb.ExpectedValue | None:
+        """Say what tips are worth for an opportunity; None where nobody has told what others tip.
+
+        Raises: ValueError, which names the field.
+        """
+        floor = self._tips.newest
+        if floor is None:
+            return None
+        opportunity = Opportunity(
+            request.profit_lamports, request.strategy, request.fee_lamports, request.tip_lamports,
+            request.cap_lamports, compute_units=request.compute_units, transactions=request.transactions or 1,
+        )  # fmt: skip
+        advice = self._advisor.expected_value(opportunity, floor, _left(budget))
+        return _told(advice, self._tips, budget)
+
+    async def _save(self) -> None:
+        if self._advisor.learnt == self._saved:
+            return
+        learnt, content = self._advisor.learnt, self._advisor.save()
+        try:
+            await asyncio.to_thread(write_private, self._path, content)
+            self._saved = learnt
+        except OSError as error:
+            log.warning("what is learnt of bundles cannot be saved", why=error.strerror)
+
+
+def _left(budget: pb.Budget) -> int | None:
+    """Give what one bundle may tip now; None where no budget is set, which is a matter of its own."""
+    if not budget.daily_lamports:
+        return None
+    left = max(0, budget.daily_lamports - budget.spent_lamports - budget.reserved_lamports)
+    return min(left, budget.bundle_lamports) if budget.bundle_lamports else left
+
+
+def _told(advice: Advice, tips: TipFeed, budget: pb.Budget) -> pb.ExpectedValue:
+    found = pb.ExpectedValue(
+        break_even_lamports=advice.break_even, reasons=advice.reasons, learnt=advice.learnt,
+    )  # fmt: skip
+    if advice.best:
+        found.best.CopyFrom(_value(advice.best))
+    if advice.asked:
+        found.asked.CopyFrom(_value(advice.asked))
+    if tips.stale:
+        age = f"{tips.age_s:.0f} s" if math.isfinite(tips.age_s) else "long"
+        found.reasons.append(f"what others tip was told {age} ago, and may be wrong by now")
+    if not budget.daily_lamports:
+        found.reasons.append("no budget is set: nothing is sent")
+    return found
+
+
+def _value(one: TipValue) -> pb.TipValue:
+    return pb.TipValue(
+        tip_lamports=one.tip, landing=one.landing, landing_low=one.landing_low, landing_high=one.landing_high,
+        value_lamports=one.value, value_low_lamports=one.value_low, value_high_lamports=one.value_high,
+    )  # fmt: skip
