@@ -33,6 +33,7 @@ GROUPS = {
     "anomaly": ("anomaly",),
     "landing": ("landing",),
     "ws": ("ws",),
+    "bundle": ("bundle", "tracker"),
 }
 
 HEAD = """# Benchmarks

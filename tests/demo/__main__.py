@@ -51,7 +51,8 @@ async def _demo(arguments: argparse.Namespace) -> None:
             await live.picture(fleet, arguments.picture)
         elif arguments.boards:
             with tempfile.TemporaryDirectory() as folder:
-                made = sorted(Path("dashboards").glob("*.json"))
+                # The demo sends no bundles.
+                made = [one for one in sorted(Path("dashboards").glob("*.json")) if one.stem != "mev-tracking"]
                 await boards.draw(fleet.metrics_port, made, arguments.boards, Path(folder))
         else:
             with contextlib.suppress(asyncio.CancelledError):
