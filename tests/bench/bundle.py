@@ -33,7 +33,7 @@ async def run() -> list[Row]:
                 took = await _measure(session, await sign_in(made, session), peer)
     ms = [seconds * 1000 for seconds in took.values()]
     detail = (
-        f"{len(ms)} results of {BUNDLES} bundles, one each {EVERY_S * 1000:.0f} ms: from when the agent had a result to when "
+        f"{len(ms)} results of {BUNDLES} bundles, one each {EVERY_S * 1000:.0f} ms: from when the agent had it to when "
         f"the client had its frame; agent, control plane and gateway as processes; p50 {quantile(ms, 0.5):.1f} ms"
     )
     return [row("bundle_event_p99_ms", quantile(ms, 0.99), "ms", "<= 25", detail)]
