@@ -32,10 +32,14 @@ def settings_for(folder: Path, port: int, bus: str) -> Settings:
     )
 
 
+# What the control plane of the same process says of itself stands between.
+MARKS = ("ok    ", "FAIL  ")
+
+
 async def run(settings: Settings, capsys: pytest.CaptureFixture[str]) -> tuple[bool, dict[str, str]]:
     capsys.readouterr()
     passed = await check.run(settings)
-    lines = [tuple(line[6:].split(": ", 1)) for line in capsys.readouterr().out.splitlines()]
+    lines = [tuple(line[6:].split(": ", 1)) for line in capsys.readouterr().out.splitlines() if line[:6] in MARKS]
     return passed, dict(lines)
 
 
