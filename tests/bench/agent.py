@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import yaml
 
+from agent.probes.rpc_methods import SAFE
 from tests.bench.rows import Row, quantile, row
 from tests.bench.setup import HIGH_LIMITS
 from tests.support.cluster import Cluster, HostProcess, cluster
@@ -30,7 +31,7 @@ async def run() -> list[Row]:
             await plane.sign_in()
             host = await plane.prepare_host("sol-1")
             settings = yaml.safe_load(host.config.read_text())
-            settings["rpc"]["methods"] = [{"name": "getSlot", "params": []}] * METHODS
+            settings["rpc"]["methods"] = [{"name": name, "period_seconds": 1.0} for name in list(SAFE)[:METHODS]]
             host.config.write_text(yaml.safe_dump(settings))
             await plane.enroll(host)
             starts = [await _start(plane, host) for _ in range(STARTS)]
