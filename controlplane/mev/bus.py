@@ -10,10 +10,12 @@ from solward.metrics.v1 import topics_pb2
 
 from controlplane.telemetry.topics import View
 
-# Changes that may wait for one who does not read; then the oldest go.
-QUEUE = 1_000
-# Changes that are kept for live topics.
-KEPT = 256
+# Changes that are kept for those who read slowly.
+KEPT = 1_000
+# Of them in one frame of the live topic.
+FRAME = 256
+# How long is waited for a change before it is looked anew.
+LONG_S = 60.0
 TOPIC = "bundles"
 
 
@@ -21,7 +23,6 @@ class BundleBus:
     """Tells watchers."""
 
     def __init__(self) -> None:
-        self._watchers: set[asyncio.Queue[pb.Bundle]] = set()
         self._recent: deque[pb.Bundle] = deque(maxlen=KEPT)
         self._changed = asyncio.Event()
         self.newest = 0
@@ -35,20 +36,15 @@ class BundleBus:
         self.newest += 1
         self._changed.set()
         self._changed = asyncio.Event()
-        for queue in self._watchers:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(copy)
 
     async def watch(self) -> AsyncIterator[pb.Bundle]:
-        """Give each change from now on."""
-        queue: asyncio.Queue[pb.Bundle] = asyncio.Queue(QUEUE)
-        self._watchers.add(queue)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._watchers.discard(queue)
+        """Give each change from now on; of who reads too slowly the oldest are lost."""
+        after = self.newest
+        while True:
+            await self.wait(after, LONG_S)
+            changes, after = self._after(after), self.newest
+            for bundle in changes:
+                yield bundle
 
     async def wait(self, after: int, seconds: float) -> None:
         """Wait for a change after a number, at most so long."""
@@ -61,9 +57,11 @@ class BundleBus:
 
     def since(self, view: View, after: int) -> topics_pb2.TopicFrame:
         """Tell the changes after a number, of those that are kept and that a view may see."""
-        count = min(self.newest - after, len(self._recent))
-        newest = islice(self._recent, len(self._recent) - count, None)
-        seen = [bundle for bundle in newest if view.sees(TOPIC, bundle.host)]
-        return topics_pb2.TopicFrame(
-            bundles=topics_pb2.BundlesNow(before=self.newest - count, newest=self.newest, bundles=seen)
-        )
+        changes = self._after(after)[-FRAME:]
+        seen = [bundle for bundle in changes if view.sees(TOPIC, bundle.host)]
+        before = self.newest - len(changes)
+        return topics_pb2.TopicFrame(bundles=topics_pb2.BundlesNow(before=before, newest=self.newest, bundles=seen))
+
+    def _after(self, number: int) -> list[pb.Bundle]:
+        count = min(self.newest - number, len(self._recent))
+        return list(islice(self._recent, len(self._recent) - count, None))

@@ -1,6 +1,6 @@
 """What is counted of bundles, for Prometheus."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 SUBMITTED = Counter("jito_bundles_submitted", "Bundles that were asked for.", ("strategy",))
 REFUSED = Counter("jito_bundles_refused", "Bundles that were not taken, by reason.", ("reason",))
@@ -18,6 +18,3 @@ FLOOR = Gauge("jito_tip_floor_lamports", "Tips that landed, by percentile.", ("p
 CONGESTION = Gauge("jito_tip_congestion", "Median tip against that of the last hour; 1 is usual.")
 BUDGET = Gauge("jito_tip_budget_lamports", "Today's budget for tips, by part.", ("part",))
 FOLLOWED = Gauge("jito_bundles_followed", "Bundles of which more is to become known.")
-SLOTS = Histogram(
-    "jito_bundle_slots_to_land", "Slots from sending to landing.", ("host",), buckets=(1, 2, 3, 4, 6, 8, 16, 32, 150)
-)

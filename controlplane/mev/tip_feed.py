@@ -10,6 +10,7 @@ import structlog
 import yarl
 
 from common.breaker import Breaker, BreakerOpen
+from controlplane.bodies import TooLong, read_body
 from controlplane.mev import figures
 from controlplane.mev.tips import SHARES, STALE_S, Floor, congestion, read_floor
 
@@ -78,15 +79,15 @@ class TipFeed:
         try:
             breaker.before()
             async with session.get(url, allow_redirects=False) as answer:
-                body = await answer.content.read(MOST_BYTES + 1)
+                body = await read_body(answer, MOST_BYTES)
                 if answer.status != 200:
                     raise ValueError(f"HTTP {answer.status}")
             self.take(read_floor(body))
         except BreakerOpen:
             return
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TooLong) as error:
             breaker.failed()
-            why = str(error) if isinstance(error, ValueError) else type(error).__name__
+            why = str(error) if isinstance(error, ValueError | TooLong) else type(error).__name__
             log.warning("the tip floor is not told", why=why)
         else:
             breaker.succeeded()

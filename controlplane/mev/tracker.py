@@ -65,7 +65,7 @@ class Tracker:
         """Follow until cancelled; what was under way in an earlier life goes on."""
         try:
             for stored in await self._bundles.unfinished():
-                self.follow(stored)
+                self.follow(stored, anew=False)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._look_on())
                 group.create_task(self._save_on())
@@ -75,11 +75,15 @@ class Tracker:
             await asyncio.gather(*self._sending, return_exceptions=True)
             await self._save()
 
-    def follow(self, stored: Stored) -> None:
-        """Follow a bundle that is stored; send it where that was not done, or is not known to be."""
+    def follow(self, stored: Stored, *, anew: bool = True) -> None:
+        """Follow a bundle that is stored; send it where that was not done, or is not known to be.
+
+        Args:
+            anew: no earlier life of a control plane may have sent it.
+        """
         self._followed[stored.uid] = stored
         if stored.bundle.state == pb.BUNDLE_STATE_SENDING and stored.transactions:
-            task = asyncio.create_task(self._send(stored))
+            task = asyncio.create_task(self._send(stored, anew=anew))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
@@ -135,7 +139,7 @@ class Tracker:
                 given_up(stored.bundle, "CHAIN_UNREACHABLE", why, received=True)
                 self._note(stored.bundle)
 
-    async def _send(self, stored: Stored) -> None:
+    async def _send(self, stored: Stored, *, anew: bool) -> None:
         bundle = stored.bundle
         # A blockhash lives for a minute, whatever was asked.
         within_s = max(1.0, (bundle.create_time.ToMilliseconds() - now_ms()) / 1000 + 60.0)
@@ -148,7 +152,8 @@ class Tracker:
         try:
             _, receipt = await self._dispatch.carry_out(order, lambda _: None)
         except NotDelivered:
-            self._fail(bundle, "HOST_OFFLINE", "the agent is not connected; nothing was sent")
+            if anew:
+                self._fail(bundle, "HOST_OFFLINE", "the agent is not connected; nothing was sent")
         except NoReceipt:
             # The chain will tell.
             log.warning("it is not known whether a bundle was sent", bundle=bundle.name)
@@ -185,9 +190,16 @@ class Tracker:
             del self._followed[uid]
             bundle.end_time.FromMilliseconds(now_ms())
             figures.ENDED.labels(pb.BundleState.Name(bundle.state).removeprefix("BUNDLE_STATE_").lower()).inc()
-            self._ended(bundle)
+            self._tell_end(bundle)
         self._changed[uid] = bundle
         self._bus.tell(bundle)
+
+    def _tell_end(self, bundle: pb.Bundle) -> None:
+        try:
+            self._ended(bundle)
+        except Exception:
+            # What is learnt of an end must not cost the agent's stream, nor the bundles beside it.
+            log.exception("the end of a bundle could not be noted", bundle=bundle.name)
 
     async def _save_on(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import aiohttp
 
 from common.breaker import Breaker, BreakerOpen
+from controlplane.bodies import TooLong, read_body
 from controlplane.operations.gates import Outside
 
 CALL_SECONDS = 4.0
@@ -110,7 +111,10 @@ class OutsideView:
             async with self._session.post(self._url, json=asked, allow_redirects=False) as answer:
                 if answer.status != 200:
                     raise OutsideTrouble(f"the outside RPC answers {method} with HTTP {answer.status}")
-                read = json.loads(await _body(answer))
+                read = json.loads(await read_body(answer, MAX_ANSWER))
+        except TooLong as error:
+            self._breaker.failed()
+            raise OutsideTrouble(f"the outside RPC answers {method} with {error}") from None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             # A provider's URL often holds its key, and errors often hold the URL.
             self._breaker.failed()
@@ -122,15 +126,6 @@ class OutsideView:
         if not isinstance(read, dict) or "result" not in read:
             raise OutsideTrouble(f"the outside RPC refuses {method}")
         return read["result"]
-
-
-async def _body(answer: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in answer.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise OutsideTrouble(f"the outside RPC answers with more than {MAX_ANSWER} bytes")
-    return bytes(body)
 
 
 def _stake(accounts: list[dict[str, Any]]) -> int:

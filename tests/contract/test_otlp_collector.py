@@ -39,7 +39,9 @@ async def test_a_collector_of_others_reads_traces_metrics_and_logs(tmp_path: Pat
                     Ended("toy.v1.Toys/Play", trace, "", now - 5_000_000, now, {"rpc.system.name": "grpc"}, "GONE")
                 )
                 structlog.get_logger("toy").warning("a toy line", colour="red")
-                for word in (trace.trace_id, "toy.v1.Toys/Play", "GONE", "solward_toy", "a toy line", "lab"):
+                words = (trace.trace_id, "toy.v1.Toys/Play", "GONE", "solward_toy", "a toy line", "lab")
+                for word in words:
                     await collector.until(lambda said, word=word: word in said)
+                assert all(word in collector.log for word in words)
     finally:
         structlog.reset_defaults()

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from grafana_foundation_sdk.builders import common as options
 from grafana_foundation_sdk.builders import (
-    bargauge,
     dashboard,
     heatmap,
     prometheus,
@@ -14,7 +14,6 @@ from grafana_foundation_sdk.builders import (
     table,
     timeseries,
 )
-from grafana_foundation_sdk.builders import common as options
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import heatmap as heat
@@ -48,7 +47,7 @@ class Panel:
 
     Attributes:
         unit: Grafana's name of it: "s", "percentunit", "short", "bytes", "Bps", "none".
-        kind: "graph", "stat", "states", "bars", "table" or "heatmap".
+        kind: "graph", "stat", "states", "table" or "heatmap".
         about: what it tells, and what to do about it.
         steps: from which values on it is yellow and red; descending ones turn it round.
         words: what values 0, 1, 2... mean, for states.
@@ -169,10 +168,6 @@ def _stat(_: Panel) -> Any:
     return stat.Panel().reduce_options(reduce).graph_mode(common.BigValueGraphMode.AREA)
 
 
-def _bars(_: Panel) -> Any:
-    return bargauge.Panel().reduce_options(options.ReduceDataOptions().calcs(["lastNotNull"]))
-
-
 def _states(panel: Panel) -> Any:
     made = statetimeline.Panel().show_value(common.VisibilityMode.NEVER)
     return made.mappings([_words(panel.words)]) if panel.words else made
@@ -197,7 +192,7 @@ def _heatmap(_: Panel) -> Any:
 
 
 _KINDS = {
-    "graph": _graph, "stat": _stat, "bars": _bars, "states": _states, "table": _table, "heatmap": _heatmap,
+    "graph": _graph, "stat": _stat, "states": _states, "table": _table, "heatmap": _heatmap,
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import yarl
 
 from common.breaker import Breaker, BreakerOpen
+from controlplane.bodies import TooLong, read_body
 from controlplane.telemetry.logs.model import LogsDown
 from controlplane.telemetry.logs.settings import LokiSettings
 
@@ -68,10 +69,14 @@ class Loki:
             async with session.post(
                 self._url / "loki/api/v1" / path, data=data, headers=headers, allow_redirects=False
             ) as reply:
-                status, body, wait = reply.status, await _read(reply), reply.headers.get("Retry-After", "")
+                status, body, wait = (
+                    reply.status,
+                    await read_body(reply, MAX_ANSWER),
+                    reply.headers.get("Retry-After", ""),
+                )
         except BreakerOpen as error:
             raise LogsDown(str(error), error.retry_s) from None
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, TooLong) as error:
             self._breaker.failed()
             # What the library says may repeat the URL.
             raise LogsDown(f"Loki does not answer ({type(error).__name__})") from None
@@ -126,12 +131,3 @@ def retry_after(text: str) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(0.0, seconds), LONGEST_RETRY_S) if math.isfinite(seconds) else None
-
-
-async def _read(reply: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in reply.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise aiohttp.ClientPayloadError("too long")
-    return bytes(body)

@@ -12,6 +12,7 @@ import yarl
 
 from common.breaker import Breaker, BreakerOpen
 from common.clock import now_ms as wall_ms
+from controlplane.bodies import TooLong, read_body
 from controlplane.telemetry.store.book import SeriesBook
 from controlplane.telemetry.store.counts import FAILURES, SAMPLES
 from controlplane.telemetry.store.model import (
@@ -129,7 +130,9 @@ class VictoriaStore:
             async with self._session.request(
                 method, self._url / path.lstrip("/"), data=data, allow_redirects=False
             ) as reply:
-                body = await _read(reply)
+                body = await read_body(reply, MAX_ANSWER)
+        except TooLong:
+            raise QueryRefused("the answer is too long; ask for less") from None
         except BreakerOpen as error:
             raise StoreDown(str(error)) from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -146,15 +149,6 @@ class VictoriaStore:
             raise StoreDown(f"VictoriaMetrics answered with status {reply.status}")
         self._breaker.succeeded()
         return body
-
-
-async def _read(reply: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in reply.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise QueryRefused("the answer is too long; ask for less")
-    return bytes(body)
 
 
 def _expression(name: str, matchers: list[Matcher], step: int, aggregation: Aggregation) -> str:

@@ -117,6 +117,7 @@ async def test_lines_of_every_thread_come(own: OwnLog) -> None:
     await asyncio.gather(running, return_exceptions=True)
     for thread in threads:
         thread.join()
+    assert [event.message for event in sink.events] == ["from a thread"] * 10
 
 
 def test_the_tap_ends_with_its_block(own: OwnLog) -> None:

@@ -90,7 +90,7 @@ class WatchBundlesRequest(_message.Message):
     def __init__(self, host: _Optional[str] = ...) -> None: ...
 
 class Bundle(_message.Message):
-    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "slots_to_land", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing")
+    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     REQUESTER_FIELD_NUMBER: _ClassVar[int]
@@ -105,7 +105,6 @@ class Bundle(_message.Message):
     TRIES_FIELD_NUMBER: _ClassVar[int]
     LAST_VALID_BLOCK_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
-    SLOTS_TO_LAND_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     SIMULATED_BID_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
@@ -129,7 +128,6 @@ class Bundle(_message.Message):
     tries: int
     last_valid_block_height: int
     slot: int
-    slots_to_land: int
     reason: str
     message: str
     simulated_bid_lamports: int
@@ -139,7 +137,7 @@ class Bundle(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     observed: bool
     expected_landing: float
-    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., slots_to_land: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ...) -> None: ...
 
 class BundleEvent(_message.Message):
     __slots__ = ("time", "kind", "region", "slot", "validator", "bid_lamports", "message")

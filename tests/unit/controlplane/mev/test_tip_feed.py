@@ -22,9 +22,17 @@ TOLD = {f"landed_tips_{name}_percentile": 1e-5 for name in ("25th", "50th", "75t
 async def server(answers: list[Any]) -> AsyncIterator[str]:
     """Answer with one after the other, and with the last for ever."""
 
-    async def answer(_: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         told = answers.pop(0) if len(answers) > 1 else answers[0]
-        return told if isinstance(told, web.Response) else web.Response(text=told)
+        if isinstance(told, web.Response):
+            return told
+        # In pieces, as answers come that have a way to go.
+        reply = web.StreamResponse()
+        await reply.prepare(request)
+        for at in range(0, len(told), 64):
+            await reply.write(told[at : at + 64].encode())
+            await asyncio.sleep(0)
+        return reply
 
     app = web.Application()
     app.router.add_get("/tip_floor", answer)
@@ -72,8 +80,10 @@ async def test_a_feed_that_nobody_answers_is_left_alone_for_a_while() -> None:
     async with asyncio.timeout(10):
         while not any(one.name == "the tip floor" and one.state == "open" for one in breakers()):
             await asyncio.sleep(0.01)
+    assert feed.newest is None
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    assert not [one for one in breakers() if one.name == "the tip floor"]
 
 
 def test_a_day_is_kept_and_what_is_older_let_go() -> None:

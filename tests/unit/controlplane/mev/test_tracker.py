@@ -158,6 +158,43 @@ async def test_a_control_plane_that_dies_sends_the_same_bundle_again(make: Calla
         assert old.transactions == new.transactions
 
 
+async def test_a_host_that_is_away_after_a_restart_tells_nothing_of_what_was_sent(
+    make: Callable[[], World],
+) -> None:
+    first = make()
+    first.agent.answer = NoReceipt
+    async with running(first):
+        bundle = await first.submit()
+        async with asyncio.timeout(5):
+            while not first.agent.orders:
+                await asyncio.sleep(0.01)
+    second = make()
+    second.agent.answer = NotDelivered
+    async with running(second):
+        async with asyncio.timeout(5):
+            while not second.agent.orders:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        # Its tip may be paid yet: it stays reserved until the chain tells.
+        assert (await second.stored(bundle)).state == pb.BUNDLE_STATE_SENDING
+        assert (await second.bundles.budget()).reserved_lamports == 10_000
+        second.chain.land(*bundle.signatures, final=True)
+        await second.until(bundle, pb.BUNDLE_STATE_FINALIZED)
+
+
+async def test_an_end_that_cannot_be_noted_holds_up_no_other(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+
+        def broken(_: pb.Bundle) -> None:
+            raise ValueError("nobody foresaw this")
+
+        world.tracker._ended = broken
+        bundles = [await world.submit() for _ in range(3)]
+        world.chain.land(*(name for one in bundles for name in one.signatures), final=True)
+        for one in bundles:
+            await world.until(one, pb.BUNDLE_STATE_FINALIZED)
+
+
 async def test_what_never_reached_a_block_engine_has_failed_and_pays_nothing(make: Callable[[], World]) -> None:
     async with running(make()) as world:
         world.agent.answer = NotDelivered

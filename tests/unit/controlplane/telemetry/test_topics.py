@@ -13,7 +13,7 @@ from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2
 from solward.metrics.v1 import topics_pb2 as pb
 
-from controlplane.mev.bus import KEPT, TOPIC, BundleBus
+from controlplane.mev.bus import FRAME, TOPIC, BundleBus
 from controlplane.telemetry.analysis import Analysis
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.topic_makers import RPC_SECONDS, TopicMakers
@@ -207,7 +207,7 @@ async def test_changes_are_told_at_once_and_written_once_for_all_who_lack_the_sa
 
 async def test_who_misses_more_changes_than_are_kept_is_told_so() -> None:
     bus = BundleBus()
-    for number in range(KEPT + 50):
+    for number in range(FRAME + 50):
         bus.tell(jito_pb2.Bundle(name=f"bundles/{number}"))
     frame = bus.since(Sees(), 0).bundles
-    assert (frame.before, frame.newest, len(frame.bundles)) == (50, KEPT + 50, KEPT)
+    assert (frame.before, frame.newest, len(frame.bundles)) == (50, FRAME + 50, FRAME)
