@@ -22,11 +22,15 @@ from controlplane.rooms.operations import Operations
 from controlplane.rooms.records import Records
 from controlplane.rooms.watching import Watching
 from controlplane.settings import Settings
+from controlplane.store.bundles import DAY_MS
 from controlplane.telemetry.kept_scores import FLEET
 
 log = structlog.get_logger(__name__)
 
 BUDGET_SECONDS = 5.0
+PRUNE_SECONDS = 3600.0
+# As far back as spend can be asked for.
+KEPT_DAYS = 366
 
 
 class Mev:
@@ -48,7 +52,14 @@ class Mev:
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Give what goes on in the background."""
-        return [self.learning.run(), self.tracker.run(), self.tips.run(), self._tell(), self._show_budget()]
+        return [
+            self.learning.run(),
+            self.tracker.run(),
+            self.tips.run(),
+            self._tell(),
+            self._show_budget(),
+            self._prune(),
+        ]
 
     def _keep(self, floor: Floor) -> None:
         parts = {f"p{share * 100:.0f}": tip for share, tip in zip(SHARES, floor.tips, strict=True)}
@@ -76,6 +87,14 @@ class Mev:
                 await self._watching.alerts.take(host_id(host), found)
             except Exception:
                 log.exception("what was found of bundles could not be told", host=host)
+
+    async def _prune(self) -> None:
+        while True:
+            try:
+                await self.bundles.prune(now_ms() - KEPT_DAYS * DAY_MS)
+            except Exception:
+                log.exception("old bundles could not be let go; trying again")
+            await asyncio.sleep(PRUNE_SECONDS)
 
     async def _show_budget(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from solward.jito.v1 import jito_pb2 as pb
-from sqlalchemy import BindParameter, Select, bindparam, case, func, insert, select, update
+from sqlalchemy import BindParameter, Select, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -147,6 +147,12 @@ class BundleRepository:
         statement = select(bundles.c.record).where(bundles.c.created_ms >= unix_ms).order_by(bundles.c.created_ms)
         async with self._engine.connect() as connection:
             return [pb.Bundle.FromString(record) for record in (await connection.execute(statement)).scalars()]
+
+    async def prune(self, before_ms: int) -> int:
+        """Let go of bundles that have ended and were asked for before a time; give how many."""
+        old = delete(bundles).where(bundles.c.ended.is_(True), bundles.c.created_ms < before_ms)
+        async with self._engine.begin() as connection:
+            return (await connection.execute(old)).rowcount
 
     async def budget(self) -> pb.Budget:
         """Give the budget, and how much of today's is left; nothing may be tipped where none was set."""

@@ -115,3 +115,14 @@ async def test_pages_are_the_newest_first_and_of_some_hosts(everywhere: list[Bun
     assert {one.strategy for _, one in await store.page(None, "arb", None, 99)} == {"arb"}
     assert await store.page([], "", None, 99) == []
     assert len(await store.since(0)) == 6
+
+
+async def test_only_what_has_ended_and_is_old_is_let_go(everywhere: list[BundleRepository]) -> None:
+    store = everywhere[0]
+    await store.set_budget(100_000, 0, "user:ann")
+    for number in range(3):
+        await add(store, bundle(number))
+    await store.save([bundle(1, state=pb.BUNDLE_STATE_EXPIRED), bundle(2, state=pb.BUNDLE_STATE_FINALIZED)])
+    assert await store.prune(0) == 0
+    assert await store.prune(2**53) == 2
+    assert [one.bundle.name for one in await store.unfinished()] == [bundle(0).name]
