@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Coroutine
 from typing import Any
 
 import grpc
+import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from solward.operations.v1 import operations_pb2 as pb
 
@@ -29,6 +30,11 @@ from controlplane.operations.unit import UnitWorkflow
 from controlplane.store.operations import HostBusy, OperationRepository
 from controlplane.store.postgresql import open_workflows
 
+log = structlog.get_logger(__name__)
+
+# Between two looks for what a dead process left: a part of the time within which its operations must go on.
+INHERIT_S = 3.0
+
 
 class Engine:
     """Starts operations, steers them, and keeps them going over restarts of the process."""
@@ -40,12 +46,15 @@ class Engine:
         self._fleet: FleetWorkflow | None = None
         self._sequence: SequenceWorkflow | None = None
         self._closing: asyncio.Task[None] | None = None
-        # One executor and version: whichever build starts next takes over what the last one left.
+        self._inheriting: asyncio.Task[None] | None = None
+        # One version: whichever build starts next goes on with what the last one left. An executor for each process,
+        # so that what is another's is what a dead one left: none but the one that leads carries anything out.
+        self._executor = uuid.uuid4().hex
         config: DBOSConfig = {
             "name": "solward",
             "system_database_url": database,
             "application_version": "1",
-            "executor_id": "solward",
+            "executor_id": self._executor,
             "enable_otlp": False,
             "log_level": "WARNING",
         }
@@ -59,15 +68,18 @@ class Engine:
         """Begin work, with what was left first."""
         self._unit, self._fleet, self._sequence = unit, fleet, sequence
         DBOS.launch()
+        await self._inherit()
         lost = Lost(self._operations, self._board, _status)
         await lost.close_at_start()
         self._closing = asyncio.create_task(lost.close_for_ever())
+        self._inheriting = asyncio.create_task(self._inherit_for_ever())
 
     async def stop(self) -> None:
         """Stop; what is not finished goes on at the next start."""
-        if self._closing is not None:
-            self._closing.cancel()
-            await asyncio.gather(self._closing, return_exceptions=True)
+        tasks = [task for task in (self._closing, self._inheriting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         DBOS.destroy()
         if self._shared:
             await asyncio.to_thread(self._shared.dispose)
@@ -181,6 +193,23 @@ class Engine:
             await self._board.change(uid, never_begun)
             raise RuntimeError(f"the plan of {operation.name} is not there any more")
         await self._launch(operation, first.input["args"][1])
+
+    async def _inherit(self) -> None:
+        """Take up what another process had begun to carry out."""
+        begun = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        for workflow in begun:
+            if workflow.executor_id != self._executor:
+                log.info("what another process began goes on here", workflow=workflow.workflow_id)
+                await DBOS.resume_workflow_async(workflow.workflow_id)
+
+    async def _inherit_for_ever(self) -> None:
+        # One that was frozen and wakes up may snatch what waits to go on here, a moment before it ends itself.
+        while True:
+            await asyncio.sleep(INHERIT_S)
+            try:
+                await self._inherit()
+            except Exception:
+                log.exception("what others left cannot be looked for")
 
     async def _store(
         self, uid: str, host_uid: str, operation: pb.Operation, request_key: str | None, approvals: int

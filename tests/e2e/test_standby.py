@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
@@ -125,6 +126,40 @@ async def test_the_second_goes_on_where_the_first_stopped(tmp_path: Path, how: s
         assert done["state"] == DONE[0], (done, second.log[-3000:])
         assert set(states(done).values()) == {"SUCCEEDED"}
         assert {host: reached.hosts[host].starts - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
+
+
+# The first to be queued again after a takeover is snatched at once by a process that then ends.
+SNATCH = """
+CREATE TABLE snatched (workflow text PRIMARY KEY);
+CREATE FUNCTION snatch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO public.snatched VALUES (NEW.workflow_uuid) ON CONFLICT DO NOTHING;
+  IF FOUND THEN NEW.status := 'PENDING'; NEW.executor_id := 'dead'; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER snatch BEFORE UPDATE ON dbos.workflow_status FOR EACH ROW
+  WHEN (OLD.status = 'PENDING' AND NEW.status = 'ENQUEUED') EXECUTE FUNCTION snatch();
+"""
+
+
+async def test_what_a_dying_one_snatches_from_the_second_is_taken_up_again(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (reached, second, fronts):
+        before = {name: reached.hosts[name].starts for name in NAMES}
+        name = await begin(reached, "restart", *NAMES, "--soak", "3")
+        await until(lambda: reached.hosts["sol-1"].starts > before["sol-1"], "the first host was restarted")
+        assert reached.server
+        reached.server.send_signal(signal.SIGKILL)
+        url = second.settings["database_url"].replace("+asyncpg", "")
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as database:
+            await database.execute(SNATCH)
+            await until(lambda: "this control plane leads" in second.log, "the second leads", TAKE_OVER_S)
+            await second.until_open(second.tls_port, second.server)
+            lead_to(fronts, second)
+            done = await ended(reached, name)
+            snatched = await (await database.execute("SELECT count(*) FROM snatched")).fetchone()
+        assert done["state"] == DONE[0], (done, second.log[-3000:])
+        assert {host: reached.hosts[host].starts - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
+        assert snatched
+        assert snatched[0] >= 2, "the whole and the host's turn"
 
 
 async def test_a_database_that_restarts_amid_an_operation_is_survived(tmp_path: Path) -> None:
