@@ -27,7 +27,8 @@ STATE = "var/lib/solward-agent"
 WATCHDOG_SECONDS = 4
 EXPIRE_SECONDS = 10
 ACTIONS = ("validator.start", "validator.stop", "validator.restart")
-SEEN_SECONDS = 30.0
+# A call that is confirmed may first have to wait half a minute for a code that is good.
+SEEN_SECONDS = 60.0
 
 _AGENT_UNIT = f"""[Unit]
 Description=Solward agent
