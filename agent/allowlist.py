@@ -11,7 +11,10 @@ from typing import Annotated
 import msgspec
 
 UnitName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9:_.@\\-]{1,240}\.service$")]
-Action = Annotated[str, msgspec.Meta(pattern=r"^validator\.(start|stop|restart|vote|config|snapshot|ledger)$")]
+Action = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^(validator\.(start|stop|restart|vote|config|snapshot|ledger)|geyser\.(plugin|restart))$"),
+]
 KeypairFile = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]{1,4000}$")]
 
 

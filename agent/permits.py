@@ -21,6 +21,8 @@ SNAPSHOT, LEDGER = "validator.snapshot", "validator.ledger"
 # Of snapshots: what takes agave-ledger-tool.
 TOOL_VERBS = (link_pb2.SNAPSHOT_VERB_MAKE, link_pb2.SNAPSHOT_VERB_DEEP)
 SUBMIT = "jito.submit"
+# Of Geyser pipelines: a plugin of the validator, and a consumer, which is a unit of its own.
+PLUGIN, SERVICE = "geyser.plugin", "geyser.restart"
 # What a job of the host does.
 JOBS = (SNAPSHOT, LEDGER)
 _VERBS = {
@@ -28,6 +30,11 @@ _VERBS = {
     link_pb2.UNIT_VERB_STOP: "validator.stop",
     link_pb2.UNIT_VERB_RESTART: "validator.restart",
 }
+# Of each kind of request that is for one action alone.
+_ACTIONS = {
+    "inspect": INSPECT, "config": "validator.config", "snapshot": SNAPSHOT, "ledger": LEDGER, "nudge": LEDGER,
+    "vote": "validator.vote", "plugin": PLUGIN,
+}  # fmt: skip
 
 
 class Refusal(Exception):
@@ -93,20 +100,15 @@ def _check_bundle(bundle: link_pb2.BundleAction, allowlist: Allowlist) -> None:
 def _action_of(request: link_pb2.ActionRequest) -> tuple[str, str]:
     """Name the action that a request is for, and its unit; an empty name for none that this agent knows."""
     kind = request.WhichOneof("action")
-    if kind == "inspect":
-        return INSPECT, request.inspect.unit
-    if kind == "config":
-        return "validator.config", request.config.unit
-    if kind == "snapshot":
-        return SNAPSHOT, request.snapshot.unit
-    if kind == "ledger":
-        return LEDGER, request.ledger.unit
+    if kind is None:
+        return "", ""
     if kind == "bundle":
         return SUBMIT, ""
-    if kind == "nudge":
-        return LEDGER, request.nudge.unit
+    asked = getattr(request, kind)
     if kind == "stop_job":
-        return request.stop_job.action if request.stop_job.action in JOBS else "", request.stop_job.unit
-    if kind == "vote":
-        return "validator.vote", request.vote.unit
-    return _VERBS.get(request.unit.verb, "") if kind == "unit" else "", request.unit.unit
+        return asked.action if asked.action in JOBS else "", asked.unit
+    if kind == "service":
+        return SERVICE if asked.verb == link_pb2.UNIT_VERB_RESTART else "", asked.unit
+    if kind == "unit":
+        return _VERBS.get(asked.verb, ""), asked.unit
+    return _ACTIONS.get(kind, ""), asked.unit

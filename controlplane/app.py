@@ -17,6 +17,7 @@ from controlplane.identity.life import PkiLife
 from controlplane.links.sweeper import Sweeper
 from controlplane.rooms.answering import Answering
 from controlplane.rooms.auditing import Auditing
+from controlplane.rooms.geyser import Geyser
 from controlplane.rooms.guarding import Guarding
 from controlplane.rooms.identities import Identities
 from controlplane.rooms.mev import Mev
@@ -51,13 +52,14 @@ class App:
         self.operations = Operations(settings, installation, self.records, self.auditing.log, self.otlp.traces)
         self.watching = Watching(settings, self.records, self.operations.links, self.operations.board.busy_hosts)
         self.mev = Mev(settings, self.records, self.operations, self.watching)
+        self.geyser = Geyser(settings, self.records, self.operations, self.watching)
         guarding = Guarding(
             settings, installation, table, self.records, self.auditing, self.identities, self.watching,
             self.otlp.traces,
         )  # fmt: skip
         self._answering = Answering(
             settings.trust_domain, self.records, self.auditing, self.identities, self.operations, self.watching,
-            self.mev, guarding.explainer,
+            self.mev, self.geyser, guarding.explainer,
         )  # fmt: skip
         self.servers = Servers(settings, installation, guarding.chain, self._answering.register)
         self.sweeper = Sweeper(self.records.hosts, self.operations.links)
@@ -111,7 +113,8 @@ class App:
             self.metrics_port = await stack.enter_async_context(metrics)
             await self._open_gateway(stack)
             for background in (
-                self.sweeper.run(), *self.watching.work(), *self.mev.work(), *auditing.work(),
+                self.sweeper.run(), *self.watching.work(), *self.mev.work(), *self.geyser.work(),
+                *auditing.work(),
                 self._answering.witnesses.run(), self.pki_life.run(), self._remote_write.run(),
                 sdnotify.watchdog(),
             ):  # fmt: skip

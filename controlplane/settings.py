@@ -22,6 +22,7 @@ from common.names import TRUST_DOMAIN
 from controlplane.alerts.rules import AlertSettings
 from controlplane.api.services import SERVICES
 from controlplane.gateway.origins import origin
+from controlplane.geyser.settings import GeyserSettings
 from controlplane.identity.oidc.settings import OidcSettings
 from controlplane.mev.settings import JitoSettings
 from controlplane.networks import network
@@ -183,6 +184,9 @@ class Settings(BaseSettings):
     )
     jito: JitoSettings = Field(
         default_factory=JitoSettings, description="Bundles: which cluster they are for, and where tips are told."
+    )
+    geyser: GeyserSettings = Field(
+        GeyserSettings(), description="pipelines from a node's plugin to the last row; see docs/geyser.md"
     )
     loki: LokiSettings = Field(
         LokiSettings(), description="the Loki that logs are sent to and asked for in, by its url; see docs/logs.md"

@@ -18,6 +18,7 @@ COMMANDS = {
     "metrics": ("metrics", "Ask for stored telemetry over a range of time."),
     "validator": ("validator", "Start, stop and restart validators."),
     "controls": ("controls", "Restart or change many hosts, one after the other."),
+    "geyser": ("geyser", "Geyser pipelines: which hop is slow, and how they mend themselves."),
     "jito": ("jito", "Bundles, tips, and what they are worth."),
     "alerts": ("alerts", "What is wrong, and what the logs said."),
     "logs": ("logs", "What hosts logged, over a range of time or as it comes."),

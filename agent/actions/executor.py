@@ -185,6 +185,9 @@ class Executor:
             return VoteAct(self._systemd, request.vote, self._node, self._allowlist.voters)
         if request.WhichOneof("action") == "config":
             return ConfigAct(self._systemd, request.config, self._node, self._flags)
+        if request.WhichOneof("action") == "service":
+            # A consumer is no node: nothing of it is asked or saved before it goes down.
+            return UnitAct(self._systemd, request.service, None, self._towers)
         return UnitAct(self._systemd, request.unit, self._node, self._towers)
 
     def _job(self, request: link_pb2.ActionRequest, permit: link_pb2.Permit) -> Act:

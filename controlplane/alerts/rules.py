@@ -254,6 +254,27 @@ BUILT_IN: tuple[Rule, ...] = (
         summary="a region's results are not subscribed to, so silence of bundles means nothing",
         advice="ctl jito regions", series=SeriesTrigger(series="jito_results_stream_up", below=1), for_seconds=60,
     ),
+    # Of Geyser pipelines; told each half minute while they last.
+    Rule(
+        name="pipeline_broken", severity="error", summary="a Geyser pipeline is broken", during_operations=True,
+        advice="ctl geyser explain PIPELINE names the hop and says why",
+        events=EventTrigger(kinds=("geyser.down", "geyser.stalled")), resolve_seconds=90,
+    ),
+    Rule(
+        name="pipeline_losing", severity="error", summary="a Geyser pipeline loses events", during_operations=True,
+        advice="ctl geyser explain PIPELINE names the hop and says why",
+        events=EventTrigger(kinds=("geyser.losing",)), resolve_seconds=90,
+    ),
+    Rule(
+        name="pipeline_slow", severity="warning", summary="a Geyser pipeline is late", during_operations=True,
+        advice="ctl geyser explain PIPELINE names the hop and says why",
+        events=EventTrigger(kinds=("geyser.slow",)), resolve_seconds=90,
+    ),
+    Rule(
+        name="pipeline_recovery", severity="warning", summary="a Geyser pipeline mends itself", during_operations=True,
+        advice="ctl operations list shows what was done", resolve_seconds=600,
+        events=EventTrigger(kinds=("geyser.recovery",)),
+    ),
     Rule(
         name="critical_finding", severity="critical", summary="the validator's log says that it is in danger",
         events=EventTrigger(severities=("critical",)), resolve_seconds=600, during_operations=True,

@@ -23,6 +23,7 @@ PERMISSIONS = {
     "score": "rpc.read",
     "alerts": "alerts.read",
     "bundles": "jito.read",
+    "pipelines": "geyser.read",
 }
 # Hosts come, and change their groups: what a caller reaches is found anew after this time, in seconds, or at once
 # where its own rules have changed.

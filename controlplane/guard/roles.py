@@ -13,6 +13,7 @@ VIEWER = SELF | frozenset(
         "audit.read",
         "metrics.read",
         "jito.read",
+        "geyser.read",
     }
 )
 
@@ -26,7 +27,7 @@ OPERATOR = VIEWER | {
 ADMIN = OPERATOR | {
     "hosts.enroll", "hosts.revoke", "audit.export", "audit.prune", "audit.report", "reflection.read",
     "access.read", "access.write", "access.approve", "access.break_glass",
-    "metrics.restore", "jito.budget",
+    "metrics.restore", "jito.budget", "geyser.recover",
 }  # fmt: skip
 
 # "none" is for who holds grants alone.

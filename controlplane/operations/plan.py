@@ -23,6 +23,7 @@ _VERBS = {
     "validator.start": (link_pb2.UNIT_VERB_START, "Start"),
     "validator.stop": (link_pb2.UNIT_VERB_STOP, "Stop"),
     "validator.restart": (link_pb2.UNIT_VERB_RESTART, "Restart"),
+    "geyser.restart": (link_pb2.UNIT_VERB_RESTART, "Restart"),
 }
 # What must hold before each act, of a node that its agent knows. A node that is down has no leader slots to miss.
 _GATES: dict[str, tuple[str, ...]] = {
@@ -36,6 +37,9 @@ CONFIG, RESTART = "validator.config", "validator.restart"
 SNAPSHOT = "validator.snapshot"
 LEDGER = "validator.ledger"
 NUDGE = "ledger.nudge"
+# Of Geyser pipelines: a plugin of the validator, and a consumer, which is a unit of its own.
+RELOAD_PLUGIN, LOAD_PLUGIN, PLUGIN = "geyser.reload_plugin", "geyser.load_plugin", "geyser.plugin"
+RESTART_SERVICE = "geyser.restart"
 # States of a unit without a process.
 DOWN = ("inactive", "failed")
 # A repair of a ledger, whose parts are operations of their own.
@@ -114,6 +118,8 @@ class UnitPlan(NamedTuple):
                     id="configure", title=f"Change the flags of {self.unit}", figures={"diff": "\n".join(self.diff)}
                 )
             )
+        if self.is_plugin:
+            return [pb.Step(id="act", title=self._plugin_title())]
         if self.leaves_unit:
             how = f"As a job on {self.host}" if self.is_job else f"Have {self.host} ask its peers"
             figures = {"diff": "\n".join(self.diff)}
@@ -137,11 +143,18 @@ class UnitPlan(NamedTuple):
     @property
     def leaves_unit(self) -> bool:
         """Whether the unit is not touched, so that its state says nothing of what was done."""
-        return self.is_job or self.kind == NUDGE
+        return self.is_job or self.is_plugin or self.kind == NUDGE
+
+    @property
+    def is_plugin(self) -> bool:
+        """Whether it is about a plugin of the validator, and not about the unit."""
+        return self.kind in (RELOAD_PLUGIN, LOAD_PLUGIN)
 
     @property
     def action(self) -> str:
         """What the act is called in permits and allowlists."""
+        if self.is_plugin:
+            return PLUGIN
         if self.leaves_unit:
             return LEDGER if self.kind.startswith("ledger.") else SNAPSHOT
         return RESTART if self.kind == CONFIG else self.kind
@@ -149,6 +162,12 @@ class UnitPlan(NamedTuple):
     @property
     def _wanted(self) -> str:
         return "inactive" if self.kind == "validator.stop" else "active"
+
+    def _plugin_title(self) -> str:
+        asked = link_pb2.ActionRequest.FromString(self.request).plugin
+        if asked.verb == link_pb2.PLUGIN_VERB_LOAD:
+            return f"Have the validator load the plugin {asked.source}"
+        return f"Have the validator drop the plugin {asked.source} and load it anew: what comes in between is lost"
 
     def _act_title(self) -> str:
         if self.kind == CONFIG:

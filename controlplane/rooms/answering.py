@@ -6,6 +6,7 @@ from solward.auth.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from solward.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
 from solward.auth.v1.certificates_pb2_grpc import add_CertificatesServiceServicer_to_server
 from solward.controls.v1.controls_pb2_grpc import add_ControlsServiceServicer_to_server
+from solward.geyser.v1.geyser_pb2_grpc import add_GeyserServiceServicer_to_server
 from solward.hosts.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from solward.hosts.v1.hosts_pb2_grpc import add_HostsServiceServicer_to_server
 from solward.hosts.v1.link_pb2_grpc import add_LinkServiceServicer_to_server
@@ -22,6 +23,7 @@ from controlplane.api.audit import AuditApi
 from controlplane.api.auth import AuthApi
 from controlplane.api.certificates import CertificatesApi
 from controlplane.api.controls import ControlsApi
+from controlplane.api.geyser import GeyserApi
 from controlplane.api.hosts import EnrollmentApi, HostsApi, LinkApi
 from controlplane.api.jito import JitoApi
 from controlplane.api.ledger import Ledger
@@ -38,6 +40,7 @@ from controlplane.identity.explain import Explainer
 from controlplane.identity.recovery import Recovery
 from controlplane.links.session import LinkSessions
 from controlplane.rooms.auditing import Auditing
+from controlplane.rooms.geyser import Geyser
 from controlplane.rooms.identities import Identities
 from controlplane.rooms.mev import Mev
 from controlplane.rooms.operations import Operations
@@ -51,7 +54,7 @@ class Answering:
 
     def __init__(
         self, domain: str, records: Records, auditing: Auditing, identities: Identities, operations: Operations,
-        watching: Watching, mev: Mev, explainer: Explainer,
+        watching: Watching, mev: Mev, geyser: Geyser, explainer: Explainer,
     ) -> None:  # fmt: skip
         self.witnesses = Witnesses(auditing.log, operations.links, watching.alerts.take)
         self.link_sessions = LinkSessions(
@@ -64,6 +67,7 @@ class Answering:
             *self._of_operations(records, identities, operations),
             *self._of_watching(records, auditing, operations, watching),
             *self._of_mev(records, operations, watching, mev),
+            *self._of_geyser(records, watching, geyser),
         )
 
     def _of_identity(
@@ -134,3 +138,7 @@ class Answering:
             watching.ingest,
         )  # fmt: skip
         return (lambda server: add_JitoServiceServicer_to_server(jito, server),)
+
+    def _of_geyser(self, records: Records, watching: Watching, geyser: Geyser) -> tuple[Register, ...]:
+        api = GeyserApi(records.hosts, geyser.pipelines, geyser.mender, watching.ingest)
+        return (lambda server: add_GeyserServiceServicer_to_server(api, server),)

@@ -17,6 +17,7 @@ from controlplane.store.hosts import HostRepository
 from controlplane.store.leases import LeaseRepository
 from controlplane.store.marks import MarkRepository
 from controlplane.store.operations import OperationRepository
+from controlplane.store.recoveries import RecoveryRepository
 from controlplane.store.redis import RedisStore
 from controlplane.store.redis_sessions import RedisSessions
 from controlplane.store.sessions import SessionRepository, SessionStore
@@ -38,6 +39,7 @@ class Records:
         self.hosts = HostRepository(engine)
         self.audit = AuditRepository(engine)
         self.bundles = BundleRepository(engine)
+        self.recoveries = RecoveryRepository(engine)
         self.alerts, self.events = AlertRepository(engine), EventRepository(engine)
         self.marks = MarkRepository(engine)
         own_folder = None if settings.shares_store else settings.data_dir

@@ -317,6 +317,28 @@ tip_budgets = Table(
     Column("updater", String(128), nullable=False),
 )
 
+# Which pipelines mend themselves.
+recoveries = Table(
+    "recoveries",
+    metadata,
+    Column("pipeline", String(63), primary_key=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("set_by", String(128), nullable=False),
+    Column("set_ms", BigInteger, nullable=False),
+)
+
+# What they tried; told again from here after a restart, so that a budget holds.
+recovery_tries = Table(
+    "recovery_tries",
+    metadata,
+    # Its operation is begun by the request "recovery/{uid}".
+    Column("uid", String(32), primary_key=True),
+    Column("pipeline", String(63), nullable=False, index=True),
+    Column("hop", String(63), nullable=False),
+    Column("step", String(32), nullable=False),
+    Column("begun_ms", BigInteger, nullable=False),
+)
+
 alerts = Table(
     "alerts",
     metadata,

@@ -23,7 +23,7 @@ GATHER_S = 0.005
 _TOLD_MOST = 64
 # A longer frame is written off the loop.
 _OFF_LOOP_BYTES = 16_384
-_TOPIC = re.compile(r"(fleet|alerts|bundles)|(hosts/[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)/(rpc|score)")
+_TOPIC = re.compile(r"(fleet|alerts|bundles|pipelines)|(hosts/[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)/(rpc|score)")
 _FRAMES = Total("solward_topic_frames", "Frames of live topics that were made, by kind.", ("kind",))
 
 
@@ -32,7 +32,7 @@ class Topic(NamedTuple):
 
     Attributes:
         name: as it is asked for.
-        kind: "fleet", "alerts", "bundles", "rpc" or "score".
+        kind: "fleet", "alerts", "bundles", "pipelines", "rpc" or "score".
         host: by resource name; empty where it is about no host in particular.
     """
 
@@ -99,13 +99,17 @@ class Topics:
         clock: Callable[[], float] = time.time,
         pushed: tuple[str, Pushed] | None = None,
     ) -> None:
-        self._makers = makers
+        self._makers = dict(makers)
         self._pushed_kind = pushed[0] if pushed else ""
         self._pushed: Pushed | None = pushed[1] if pushed else None
         self._told: dict[tuple[str, int, int], pb.WatchTopicsResponse] = {}
         self._clock = clock
         self._beats = [_Beat() for _ in range(BEATS)]
         self._watchers: Counter[int] = Counter(dict.fromkeys(range(BEATS), 0))
+
+    def add(self, kind: str, make: Make) -> None:
+        """Add a kind of topic, before anybody watches."""
+        self._makers[kind] = make
 
     @property
     def watchers(self) -> int:

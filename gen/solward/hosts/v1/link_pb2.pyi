@@ -41,6 +41,13 @@ class UnitVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     UNIT_VERB_STOP: _ClassVar[UnitVerb]
     UNIT_VERB_RESTART: _ClassVar[UnitVerb]
 
+class PluginVerb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PLUGIN_VERB_UNSPECIFIED: _ClassVar[PluginVerb]
+    PLUGIN_VERB_RELOAD: _ClassVar[PluginVerb]
+    PLUGIN_VERB_LOAD: _ClassVar[PluginVerb]
+    PLUGIN_VERB_UNLOAD: _ClassVar[PluginVerb]
+
 class ReceiptResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RECEIPT_RESULT_UNSPECIFIED: _ClassVar[ReceiptResult]
@@ -66,6 +73,10 @@ UNIT_VERB_UNSPECIFIED: UnitVerb
 UNIT_VERB_START: UnitVerb
 UNIT_VERB_STOP: UnitVerb
 UNIT_VERB_RESTART: UnitVerb
+PLUGIN_VERB_UNSPECIFIED: PluginVerb
+PLUGIN_VERB_RELOAD: PluginVerb
+PLUGIN_VERB_LOAD: PluginVerb
+PLUGIN_VERB_UNLOAD: PluginVerb
 RECEIPT_RESULT_UNSPECIFIED: ReceiptResult
 RECEIPT_RESULT_DONE: ReceiptResult
 RECEIPT_RESULT_REFUSED: ReceiptResult
@@ -338,7 +349,7 @@ class Permit(_message.Message):
     def __init__(self, id: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., not_before_unix_ms: _Optional[int] = ..., expire_unix_ms: _Optional[int] = ..., term: _Optional[int] = ...) -> None: ...
 
 class ActionRequest(_message.Message):
-    __slots__ = ("unit", "inspect", "vote", "config", "snapshot", "ledger", "stop_job", "nudge", "bundle")
+    __slots__ = ("unit", "inspect", "vote", "config", "snapshot", "ledger", "stop_job", "nudge", "bundle", "plugin", "service")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     INSPECT_FIELD_NUMBER: _ClassVar[int]
     VOTE_FIELD_NUMBER: _ClassVar[int]
@@ -348,6 +359,8 @@ class ActionRequest(_message.Message):
     STOP_JOB_FIELD_NUMBER: _ClassVar[int]
     NUDGE_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    PLUGIN_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
     unit: UnitAction
     inspect: InspectAction
     vote: VoteAction
@@ -357,7 +370,9 @@ class ActionRequest(_message.Message):
     stop_job: StopJobAction
     nudge: NudgeAction
     bundle: BundleAction
-    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotAction, _Mapping]] = ..., ledger: _Optional[_Union[LedgerAction, _Mapping]] = ..., stop_job: _Optional[_Union[StopJobAction, _Mapping]] = ..., nudge: _Optional[_Union[NudgeAction, _Mapping]] = ..., bundle: _Optional[_Union[BundleAction, _Mapping]] = ...) -> None: ...
+    plugin: PluginAction
+    service: UnitAction
+    def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotAction, _Mapping]] = ..., ledger: _Optional[_Union[LedgerAction, _Mapping]] = ..., stop_job: _Optional[_Union[StopJobAction, _Mapping]] = ..., nudge: _Optional[_Union[NudgeAction, _Mapping]] = ..., bundle: _Optional[_Union[BundleAction, _Mapping]] = ..., plugin: _Optional[_Union[PluginAction, _Mapping]] = ..., service: _Optional[_Union[UnitAction, _Mapping]] = ...) -> None: ...
 
 class BundleAction(_message.Message):
     __slots__ = ("bundle", "transactions", "region", "tip_lamports", "deadline_unix_ms")
@@ -777,6 +792,20 @@ class Trouble(_message.Message):
     reason: str
     message: str
     def __init__(self, source: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class PluginAction(_message.Message):
+    __slots__ = ("unit", "verb", "source", "timeout_ms", "expected_invocation")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    VERB_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_INVOCATION_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    verb: PluginVerb
+    source: str
+    timeout_ms: int
+    expected_invocation: str
+    def __init__(self, unit: _Optional[str] = ..., verb: _Optional[_Union[PluginVerb, str]] = ..., source: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., expected_invocation: _Optional[str] = ...) -> None: ...
 
 class UnitAction(_message.Message):
     __slots__ = ("unit", "verb", "timeout_ms", "settle_ms", "expected_invocation", "expected_active_state", "graceful", "force", "before_slot", "expected_identity")

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from solward.alerts.v1 import alerts_pb2 as _alerts_pb2
+from solward.geyser.v1 import geyser_pb2 as _geyser_pb2
 from solward.jito.v1 import jito_pb2 as _jito_pb2
 from solward.policy.v1 import policy_pb2 as _policy_pb2
 from solward.rpc.v1 import rpc_pb2 as _rpc_pb2
@@ -56,7 +57,7 @@ class WatchTopicsResponse(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., view: _Optional[str] = ..., frame: _Optional[str] = ...) -> None: ...
 
 class TopicFrame(_message.Message):
-    __slots__ = ("topic", "time", "fleet", "rpc", "score", "alerts", "bundles")
+    __slots__ = ("topic", "time", "fleet", "rpc", "score", "alerts", "bundles", "pipelines")
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     FLEET_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +65,7 @@ class TopicFrame(_message.Message):
     SCORE_FIELD_NUMBER: _ClassVar[int]
     ALERTS_FIELD_NUMBER: _ClassVar[int]
     BUNDLES_FIELD_NUMBER: _ClassVar[int]
+    PIPELINES_FIELD_NUMBER: _ClassVar[int]
     topic: str
     time: _timestamp_pb2.Timestamp
     fleet: FleetNow
@@ -71,7 +73,14 @@ class TopicFrame(_message.Message):
     score: _rpc_pb2.HostHealth
     alerts: AlertsNow
     bundles: BundlesNow
-    def __init__(self, topic: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fleet: _Optional[_Union[FleetNow, _Mapping]] = ..., rpc: _Optional[_Union[RpcNow, _Mapping]] = ..., score: _Optional[_Union[_rpc_pb2.HostHealth, _Mapping]] = ..., alerts: _Optional[_Union[AlertsNow, _Mapping]] = ..., bundles: _Optional[_Union[BundlesNow, _Mapping]] = ...) -> None: ...
+    pipelines: PipelinesNow
+    def __init__(self, topic: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fleet: _Optional[_Union[FleetNow, _Mapping]] = ..., rpc: _Optional[_Union[RpcNow, _Mapping]] = ..., score: _Optional[_Union[_rpc_pb2.HostHealth, _Mapping]] = ..., alerts: _Optional[_Union[AlertsNow, _Mapping]] = ..., bundles: _Optional[_Union[BundlesNow, _Mapping]] = ..., pipelines: _Optional[_Union[PipelinesNow, _Mapping]] = ...) -> None: ...
+
+class PipelinesNow(_message.Message):
+    __slots__ = ("pipelines",)
+    PIPELINES_FIELD_NUMBER: _ClassVar[int]
+    pipelines: _containers.RepeatedCompositeFieldContainer[_geyser_pb2.Pipeline]
+    def __init__(self, pipelines: _Optional[_Iterable[_Union[_geyser_pb2.Pipeline, _Mapping]]] = ...) -> None: ...
 
 class BundlesNow(_message.Message):
     __slots__ = ("before", "newest", "bundles")

@@ -1,0 +1,195 @@
+"""The mender: carries out what recovery decides, as operations like any person's, with gates, receipts and audit."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+
+import grpc
+import structlog
+from solward.geyser.v1 import geyser_pb2 as pb
+from solward.hosts.v1 import link_pb2
+from solward.operations.v1 import operations_pb2
+
+from common.clock import now_ms
+from common.errors import SolwardError
+from common.names import host_name
+from controlplane.geyser import figures
+from controlplane.geyser.pipelines import LOOK_S, Pipelines
+from controlplane.geyser.recovery import HOUR_MS, Decision, Faults, decide
+from controlplane.geyser.settings import Cure, HopSettings, PipelineSettings
+from controlplane.links.inspect import InspectError
+from controlplane.links.registry import Links
+from controlplane.operations.board import ended
+from controlplane.operations.engine import Engine
+from controlplane.operations.gates import PASS
+from controlplane.operations.gating import Gating
+from controlplane.operations.geyser_plan import plan_plugin, plan_service
+from controlplane.operations.plan import LOAD_PLUGIN, RELOAD_PLUGIN, RESTART, UnitPlan, Wish, plan_unit
+from controlplane.store.hosts import HostRepository, HostRow
+from controlplane.store.recoveries import RecoveryRepository, Switch, Try
+
+log = structlog.get_logger(__name__)
+
+_PLUGIN_STEPS: dict[Cure, str] = {"reload_plugin": RELOAD_PLUGIN, "load_plugin": LOAD_PLUGIN}
+# Which host is at fault and what is done is on record; whoever turned the recovery on answers for it.
+REQUESTER = "recovery of {pipeline}, turned on by {set_by}"
+Tell = Callable[[str, link_pb2.Event], None]
+
+
+class Mender:
+    """Mends pipelines whose recovery is on.
+
+    Args:
+        pipelines: how they stand.
+        tell: takes a finding of a host, by its resource name.
+    """
+
+    def __init__(
+        self, pipelines: Pipelines, stored: RecoveryRepository, hosts: HostRepository, links: Links, engine: Engine,
+        gating: Gating, tell: Tell,
+    ) -> None:  # fmt: skip
+        self._pipelines = pipelines
+        self._stored = stored
+        self._hosts = hosts
+        self._links = links
+        self._engine = engine
+        self._gating = gating
+        self._tell = tell
+        self._switches: dict[str, Switch] = {}
+        self._faults: dict[str, Faults] = {}
+        self._shown: dict[str, pb.Recovery] = {}
+
+    async def run(self) -> None:
+        """Look after every pipeline until cancelled."""
+        wanted = [name for name, one in self._pipelines.wanted.items() if one.recovery]
+        while wanted:
+            await asyncio.sleep(LOOK_S)
+            try:
+                # From the store, so that every control plane goes by what was said to any of them.
+                self._switches = await self._stored.switches()
+                for name in wanted:
+                    await self._look_after(name)
+            except Exception:
+                log.exception("pipelines cannot be looked after; trying again")
+
+    async def set(self, name: str, *, enabled: bool, by: str) -> None:
+        """Turn the recovery of a pipeline on or off; raises SolwardError where it has none."""
+        await self._stored.set(name, Switch(enabled, by, now_ms()))
+        self._switches = await self._stored.switches()
+        # Faults are counted anew: what was at fault before it was turned on is given its time, too.
+        self._faults.pop(name, None)
+        self._shown.pop(name, None)
+
+    def shown(self, name: str) -> pb.Recovery | None:
+        """Say how the recovery of a pipeline stands; None where it has none."""
+        wanted = self._pipelines.wanted[name].recovery
+        if wanted is None:
+            return None
+        switch = self._switches.get(name)
+        shown = pb.Recovery()
+        shown.CopyFrom(self._shown.get(name, pb.Recovery()))
+        shown.enabled = bool(switch and switch.enabled)
+        shown.rules.extend(cure.words for cure in wanted.cures)
+        shown.budget_per_hour = wanted.budget_per_hour
+        if switch:
+            shown.set_by = switch.set_by
+            shown.set_time.FromMilliseconds(switch.set_ms)
+        return shown
+
+    async def _look_after(self, name: str) -> None:
+        pipeline, wanted = self._pipelines.newest.get(name), self._pipelines.wanted[name]
+        switch = self._switches.get(name)
+        if pipeline is None or wanted.recovery is None or switch is None or not switch.enabled:
+            self._faults.pop(name, None)
+            self._shown.pop(name, None)
+            return
+        now = now_ms()
+        faults = self._faults.setdefault(name, Faults())
+        faults.see(wanted.recovery.cures, {hop.name: hop.flow for hop in pipeline.hops}, now)
+        tries = await self._stored.tries(name, now - HOUR_MS)
+        newest = await self._operation(tries[-1]) if tries else None
+        if newest is not None and not ended(newest):
+            decision = Decision(f"{newest.name} is at work")
+        else:
+            decision = decide(wanted.recovery, faults, tries, now)
+        if decision.step:
+            decision = await self._mend(name, wanted, decision, switch)
+        self._shown[name] = pb.Recovery(
+            attempts_last_hour=len(tries), message=decision.message, operation=newest.name if newest else "",
+        )  # fmt: skip
+
+    async def _operation(self, tried: Try) -> operations_pb2.Operation | None:
+        return await self._engine.by_request(_request(tried.uid))
+
+    async def _mend(self, name: str, wanted: PipelineSettings, decision: Decision, switch: Switch) -> Decision:
+        hop = next(one for one in wanted.hops if one.name == decision.hop)
+        step = decision.step
+        if step is None:
+            return decision
+        try:
+            plan = await self._plan(wanted, hop, step)
+            if why := await self._not_now(plan):
+                # No try: nothing was begun, and it is looked again at once.
+                return Decision(f"{hop.name}: {step} waits: {why}")
+            await self._begin(name, hop, step, plan, switch)
+        except (SolwardError, InspectError) as error:
+            return Decision(f"{hop.name}: {step} cannot be done now: {error.reason}: {error.message}")
+        return Decision(f"{hop.name}: {step} was begun")
+
+    async def _plan(self, wanted: PipelineSettings, hop: HopSettings, step: Cure) -> UnitPlan:
+        if step == "restart_unit":
+            return plan_service(await self._host(hop.unit_host or hop.host), self._links, hop.unit)
+        if step in _PLUGIN_STEPS:
+            plugin = _plugin_of(wanted, hop)
+            return plan_plugin(_PLUGIN_STEPS[step], await self._host(plugin.host), self._links, plugin.source)
+        return plan_unit(RESTART, await self._host(wanted.hops[0].host), self._links, Wish())
+
+    async def _not_now(self, plan: UnitPlan) -> str:
+        """Say which gate keeps it from being begun now; empty where none does."""
+        if not plan.gates:
+            return ""
+        _, gates = await self._gating.judge(plan)
+        return next((f"{gate.id}: {gate.message}" for gate in gates if gate.verdict != PASS), "")
+
+    async def _begin(self, name: str, hop: HopSettings, step: Cure, plan: UnitPlan, switch: Switch) -> None:
+        tried = Try(uuid.uuid4().hex, hop.name, step, now_ms())
+        # Noted before it begins: killed in between, the budget has lost a try, and the host had none too many.
+        await self._stored.add(name, tried)
+        why = f"pipelines/{name}: {hop.name} is at fault: {_why(self._pipelines.newest[name], hop.name)}"
+        operation = await self._engine.begin_unit(
+            plan, requester=REQUESTER.format(pipeline=name, set_by=switch.set_by), reason=why[:1000],
+            request_key=_request(tried.uid), approvals=1 if step == "restart_validator" else 0,
+        )  # fmt: skip
+        figures.RECOVERIES.labels(name, step).inc()
+        log.info("a pipeline mends itself", pipeline=name, hop=hop.name, step=step, operation=operation.name)
+        self._tell(operation.host, _event(name, hop.name, step, operation))
+
+    async def _host(self, host: str) -> HostRow:
+        row = await self._hosts.by_name(host)
+        if row is None:
+            name = host_name(host)
+            raise SolwardError(grpc.StatusCode.NOT_FOUND, "HOST_NOT_FOUND", f"there is no {name}", {"host": name})
+        return row
+
+
+def _request(uid: str) -> str:
+    return f"recovery/{uid}"
+
+
+def _plugin_of(wanted: PipelineSettings, hop: HopSettings) -> HopSettings:
+    """Find the plugin that a hop is, or hangs on."""
+    hops, before = {one.name: one for one in wanted.hops}, wanted.before()
+    while hop.kind != "plugin":
+        hop = hops[before[hop.name]]
+    return hop
+
+
+def _why(pipeline: pb.Pipeline, hop: str) -> str:
+    return next(one.message for one in pipeline.hops if one.name == hop)
+
+
+def _event(name: str, hop: str, step: str, operation: operations_pb2.Operation) -> link_pb2.Event:
+    return link_pb2.Event(
+        kind="geyser.recovery", unix_ms=now_ms(), severity=link_pb2.SEVERITY_INFO, area="geyser", times=1,
+        message=f"pipeline {name}, hop {hop}: {step} was begun as {operation.name}",
+    )  # fmt: skip

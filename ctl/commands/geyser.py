@@ -1,0 +1,172 @@
+"""geyser: pipelines from a node's plugin to the last row, which hop is slow, and how they mend themselves."""
+
+import asyncio
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from solward.geyser.v1 import geyser_pb2 as pb
+
+from ctl import names
+from ctl.client import Client, run
+from ctl.output import (
+    Form,
+    as_data,
+    console,
+    found_nothing,
+    output_option,
+    print_data,
+    print_line,
+    print_messages,
+    print_pairs,
+)  # fmt: skip
+from ctl.prompts import confirm
+from ctl.views import geyser as views
+
+SERVICE = "solward.geyser.v1.GeyserService"
+LOOK_S = 2.0
+
+
+@click.group()
+def geyser() -> None:
+    """Geyser pipelines: how they stand, which hop is slow, and how they mend themselves."""
+
+
+@geyser.command(short_help="List pipelines, and which hop is at fault.")
+@click.option("--watch", is_flag=True, help="Keep the view live.")
+@output_option
+@click.pass_obj
+def pipelines(context: str | None, watch: bool, form: Form) -> None:
+    """List pipelines: how each flows, how far its last row is behind the node, and which hop is at fault."""
+
+    async def once(client: Client) -> list[pb.Pipeline]:
+        answer = await client.call(f"{SERVICE}/ListPipelines", pb.ListPipelinesRequest(), pb.ListPipelinesResponse)
+        return list(answer.pipelines)
+
+    async def live(client: Client) -> None:
+        if form != "table":
+            while True:
+                for one in await once(client):
+                    print_line(as_data(one), form)
+                await asyncio.sleep(LOOK_S)
+        with Live(console=console, auto_refresh=False) as view:
+            while True:
+                view.update(_table(views.PIPELINE_HEADINGS, map(views.pipeline_row, await once(client))), refresh=True)
+                await asyncio.sleep(LOOK_S)
+
+    if watch:
+        run(context, live)
+        return
+    found = run(context, once)
+    print_messages(found, form, views.PIPELINE_HEADINGS, views.pipeline_row)
+    found_nothing(not found, "pipelines stand in controlplane.yaml, under geyser: see docs/geyser.md")
+
+
+@geyser.command(short_help="Say how one pipeline stands, hop by hop, and why.")
+@click.argument("pipeline")
+@click.option("--watch", is_flag=True, help="Keep the view live.")
+@output_option
+@click.pass_obj
+def explain(context: str | None, pipeline: str, watch: bool, form: Form) -> None:
+    """Say how PIPELINE stands, hop by hop: what each adds, and which one is at fault."""
+
+    async def once(client: Client) -> pb.Pipeline:
+        return await client.call(f"{SERVICE}/GetPipeline", pb.GetPipelineRequest(pipeline=pipeline), pb.Pipeline)
+
+    async def live(client: Client) -> None:
+        if form != "table":
+            while True:
+                print_line(as_data(await once(client)), form)
+                await asyncio.sleep(LOOK_S)
+        with Live(console=console, auto_refresh=False) as view:
+            while True:
+                found = await once(client)
+                table = _table(views.HOP_HEADINGS, map(views.hop_row, found.hops))
+                view.update(Group(Text(found.message), table), refresh=True)
+                await asyncio.sleep(LOOK_S)
+
+    if watch:
+        run(context, live)
+        return
+    _print(run(context, once), form)
+
+
+@geyser.command(short_help="List Kafka consumer groups, the furthest behind first.")
+@click.option("--host", default="", help="Only as this host's agent sees them.")
+@click.option("--group", default="", help="Only this group.")
+@output_option
+@click.pass_obj
+def lag(context: str | None, host: str, group: str, form: Form) -> None:
+    """List how far Kafka consumer groups are behind, in messages and in seconds."""
+    request = pb.ListConsumerGroupsRequest(host=names.host(host), group=group)
+
+    async def work(client: Client) -> pb.ListConsumerGroupsResponse:
+        return await client.call(f"{SERVICE}/ListConsumerGroups", request, pb.ListConsumerGroupsResponse)
+
+    found = run(context, work)
+    print_messages(found.groups, form, views.GROUP_HEADINGS, views.group_row)
+    found_nothing(not found.groups, "agents look at Kafka where agent.yaml has geyser.kafka")
+
+
+@geyser.command(short_help="List clusters, plugins, streams and sinks, and whether they answer.")
+@click.option("--host", default="", help="Only this host's.")
+@output_option
+@click.pass_obj
+def sources(context: str | None, host: str, form: Form) -> None:
+    """List what agents look at: Kafka clusters, plugins, streams and sinks; -o json gives every figure."""
+    request = pb.ListSourcesRequest(host=names.host(host))
+
+    async def work(client: Client) -> pb.ListSourcesResponse:
+        return await client.call(f"{SERVICE}/ListSources", request, pb.ListSourcesResponse)
+
+    found = run(context, work)
+    print_messages(found.sources, form, views.SOURCE_HEADINGS, views.source_row)
+    found_nothing(not found.sources, "agents tell of sources where agent.yaml has geyser")
+
+
+@geyser.command(short_help="Have a pipeline mend itself, or no more.")
+@click.argument("pipeline")
+@click.argument("switch", type=click.Choice(["on", "off"]))
+@click.option("--yes", is_flag=True, help="Do not ask before turning it on.")
+@output_option
+@click.pass_obj
+def recovery(context: str | None, pipeline: str, switch: str, yes: bool, form: Form) -> None:
+    """Turn the automatic recovery of PIPELINE on or off; what it may do stands in controlplane.yaml.
+
+    Every try is an operation: ctl operations list shows it, with its gates and its receipt.
+    """
+
+    async def work(client: Client) -> pb.Pipeline:
+        if switch == "on" and not yes:
+            now = await client.call(f"{SERVICE}/GetPipeline", pb.GetPipelineRequest(pipeline=pipeline), pb.Pipeline)
+            for rule in now.recovery.rules:
+                console.print(f"  {rule}", highlight=False, markup=False)
+            confirm(f"Let {pipeline} do this by itself, at most {now.recovery.budget_per_hour} times an hour?")
+        request = pb.SetRecoveryRequest(pipeline=pipeline, enabled=switch == "on")
+        return await client.call(f"{SERVICE}/SetRecovery", request, pb.Pipeline)
+
+    found = run(context, work)
+    if form == "table":
+        print_pairs(views.recovery_pairs(found.recovery))
+    else:
+        print_data(as_data(found), form)
+
+
+def _print(found: pb.Pipeline, form: Form) -> None:
+    if form != "table":
+        print_data(as_data(found), form)
+        return
+    console.print(f"{views.flow(found.flow)}: ", end="")
+    console.print(found.message, highlight=False, markup=False)
+    print_messages(found.hops, form, views.HOP_HEADINGS, views.hop_row)
+    if found.HasField("recovery"):
+        print_pairs(views.recovery_pairs(found.recovery))
+
+
+def _table(headings: tuple[str, ...], rows: "map[tuple[str, ...]]") -> Table:
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    return table
