@@ -156,10 +156,15 @@ class Mender:
         # Noted before it begins: killed in between, the budget has lost a try, and the host had none too many.
         await self._stored.add(name, tried)
         why = f"pipelines/{name}: {hop.name} is at fault: {_why(self._pipelines.newest[name], hop.name)}"
-        operation = await self._engine.begin_unit(
-            plan, requester=REQUESTER.format(pipeline=name, set_by=switch.set_by), reason=why[:1000],
-            request_key=_request(tried.uid), approvals=1 if step == "restart_validator" else 0,
-        )  # fmt: skip
+        try:
+            operation = await self._engine.begin_unit(
+                plan, requester=REQUESTER.format(pipeline=name, set_by=switch.set_by), reason=why[:1000],
+                request_key=_request(tried.uid), approvals=1 if step == "restart_validator" else 0,
+            )  # fmt: skip
+        except SolwardError:
+            # Somebody else is at work on the host: nothing was begun, so it was no try.
+            await self._stored.drop(tried.uid)
+            raise
         figures.RECOVERIES.labels(name, step).inc()
         log.info("a pipeline mends itself", pipeline=name, hop=hop.name, step=step, operation=operation.name)
         self._tell(operation.host, _event(name, hop.name, step, operation))

@@ -55,6 +55,11 @@ class RecoveryRepository:
             rows = (await connection.execute(query)).all()
         return [Try(row.uid, row.hop, row.step, row.begun_ms) for row in rows]
 
+    async def drop(self, uid: str) -> None:
+        """Forget an attempt of which nothing was begun."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(recovery_tries).where(recovery_tries.c.uid == uid))
+
     async def add(self, pipeline: str, tried: Try) -> None:
         """Note an attempt, before it begins; what is older than a day is let go of."""
         async with self._engine.begin() as connection:

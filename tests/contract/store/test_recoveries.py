@@ -1,0 +1,40 @@
+"""Recoveries: what was said to one control plane holds for all, and tries outlive whoever made them."""
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from controlplane.store.recoveries import KEPT_MS, RecoveryRepository, Switch, Try
+
+
+@pytest.fixture
+def everywhere(engines: list[AsyncEngine]) -> list[RecoveryRepository]:
+    """The recoveries as several control planes see them."""
+    return [RecoveryRepository(engine) for engine in engines]
+
+
+async def test_a_switch_holds_everywhere_and_the_last_word_counts(everywhere: list[RecoveryRepository]) -> None:
+    first, second = everywhere[:2]
+    assert await first.switches() == {}
+    await first.set("accounts", Switch(True, "ana", 1))
+    await second.set("slots", Switch(True, "ben", 2))
+    await second.set("accounts", Switch(False, "ben", 3))
+    assert await first.switches() == {"accounts": Switch(False, "ben", 3), "slots": Switch(True, "ben", 2)}
+
+
+async def test_tries_are_told_by_pipeline_and_the_oldest_first(everywhere: list[RecoveryRepository]) -> None:
+    first, second = everywhere[:2]
+    tries = [Try(str(number), "plugin", "reload_plugin", 1000 + number) for number in (3, 1, 2)]
+    for one in tries:
+        await first.add("accounts", one)
+    await first.add("slots", Try("9", "plugin", "load_plugin", 1005))
+    assert await second.tries("accounts", 1002) == [tries[2], tries[0]]
+    await second.drop("2")
+    assert await first.tries("accounts", 1002) == [tries[0]]
+
+
+async def test_what_is_older_than_a_day_is_let_go_of(everywhere: list[RecoveryRepository]) -> None:
+    first = everywhere[0]
+    await first.add("accounts", Try("old", "plugin", "reload_plugin", 1))
+    await first.add("slots", Try("new", "plugin", "reload_plugin", KEPT_MS + 2))
+    assert await first.tries("accounts", 0) == []
+    assert [one.uid for one in await first.tries("slots", 0)] == ["new"]
