@@ -9,8 +9,8 @@ from controlplane.networks import Network, within
 
 # What a page may send and read besides what browsers always allow.
 _REQUEST_HEADERS = (
-    "authorization", "content-type", "grpc-timeout", "solward-second-factor", "solward-session", "traceparent",
-    "tracestate", "x-csrf-token",
+    "authorization", "connect-protocol-version", "connect-timeout-ms", "content-type", "grpc-timeout",
+    "solward-second-factor", "solward-session", "traceparent", "tracestate", "x-csrf-token",
 )  # fmt: skip
 _RESPONSE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After")
 _PREFLIGHT_S = 600

@@ -41,6 +41,7 @@ class Route:
         request: the request's class.
         reply: the reply's class.
         streams: whether the RPC answers with a stream.
+        collects: whether the RPC takes a stream.
         variables: the field of each variable of the template.
         body: None for no body, "*" for the whole request, or the field that the body is.
         reply_body: the field that is shown in place of the whole reply.
@@ -55,6 +56,7 @@ class Route:
     request: type[Message]
     reply: type[Message]
     streams: bool
+    collects: bool
     variables: dict[tuple[str, ...], FieldPath]
     body: FieldDescriptor | str | None
     reply_body: FieldDescriptor | None
@@ -173,6 +175,16 @@ class Routes:
         self.all.append(route)
 
 
+def connect_routes(services: Iterable[ServiceDescriptor]) -> dict[str, Route]:
+    """Give a route for every RPC at its own name, "/package.Service/Method", by which Connect calls it."""
+    paths = ((f"/{service.full_name}/{method.name}", method) for service in services for method in service.methods)
+    return {
+        path: _route(method, http_pb2.HttpRule(post=path, body="*"))
+        for path, method in paths
+        if not method.client_streaming and not method.server_streaming
+    }
+
+
 def _walk(node: _Node, texts: list[str], index: int) -> Iterator[tuple[_Node, int]]:
     """Give every end that segments lead to, best first, with where ** began (-1 without one)."""
     if index == len(texts):
@@ -206,12 +218,14 @@ def _route(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Route:
         http_method, path = rule.custom.kind.upper(), rule.custom.path
     if not http_method.isalpha():
         raise RouteError(f"{method.full_name}: the binding has no HTTP method")
-    if method.client_streaming:
-        raise RouteError(f"{method.full_name}: a client's stream has no REST form")
     try:
         template = parse(path)
     except TemplateError as error:
         raise RouteError(f"{method.full_name}: {error}") from None
+    if method.client_streaming and (method.server_streaming or rule.body != "*" or template.variables):
+        raise RouteError(
+            f'{method.full_name}: a client\'s stream is bound with body "*" and without variables, and is answered once'
+        )
     request, reply = method.input_type, method.output_type
     return Route(
         http_method=http_method,
@@ -221,6 +235,7 @@ def _route(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Route:
         request=message_factory.GetMessageClass(request),
         reply=message_factory.GetMessageClass(reply),
         streams=method.server_streaming,
+        collects=method.client_streaming,
         variables={one.path: _variable(method, request, one.path) for one in template.variables},
         body=rule.body if rule.body == "*" else _member(method, request, rule.body),
         reply_body=_member(method, reply, rule.response_body),

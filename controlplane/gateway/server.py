@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,12 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from controlplane.gateway import browser, errors, headers, openapi, origins, replies, transcode
+from controlplane.gateway import browser, connect, errors, headers, openapi, origins, replies, transcode
+from controlplane.gateway.bodies import read_body
 from controlplane.gateway.browser import BrowserSessions
+from controlplane.gateway.concatenated import read_objects
+from controlplane.gateway.connect import PATH as CONNECT_PATH
+from controlplane.gateway.connect import ConnectDoor
 from controlplane.gateway.cookies import Held
 from controlplane.gateway.errors import GatewayError
 from controlplane.gateway.headers import Metadata
@@ -89,6 +94,8 @@ def build_app(
     app.router.add_get(PATH, door.serve, allow_head=False)
     app.cleanup_ctx.append(door.running)
     app.on_shutdown.append(door.shut)
+    connected = ConnectDoor(channel, services, gateway.metadata, sessions, gateway.limits)
+    app.router.add_route("*", CONNECT_PATH, connected.serve)
     if describe:
         app.router.add_get("/openapi.json", replies.always(openapi.document(routes.all)))
     app.on_response_prepare.append(headers.harden)
@@ -164,6 +171,9 @@ class _Gateway:
         held = self._sessions.read(request)
         metadata = self.metadata(request) + self._sessions.authorize(request, route, held)
         timeout = headers.timeout_of(request)
+        if route.collects:
+            begun = self._calls[id(route)](timeout=timeout, metadata=metadata)
+            return await self._collect(request, found, query, begun)
         message = await self._message(request, found, query)
         self._sessions.fill(request, route, message, held)
         call = self._calls[id(route)]
@@ -174,8 +184,25 @@ class _Gateway:
         under_way = call(message, timeout=self.limits.unary_s if timeout is None else timeout, metadata=metadata)
         return await self._answer(route, under_way, held, into_cookies=into_cookies)
 
+    async def _collect(self, request: web.Request, match: Match, query: str, call: Any) -> web.Response:
+        """Pass the objects of a body on one by one; the call is over when this returns or raises."""
+        try:
+            headers.check_content(request)
+            if query:
+                raise errors.bad_request("this path takes every field in its body and none in its query")
+            # A server that answers before the end does not listen any more: its answer is what counts.
+            with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+                async for body in read_objects(request, self.limits):
+                    await call.write(transcode.read_request(match, "", body))
+                await call.done_writing()
+        except BaseException:
+            call.cancel()
+            raise
+        return await replies.reply(match.route, await call)
+
     async def _message(self, request: web.Request, match: Match, query: str) -> Message:
-        body = await self._body(request)
+        headers.check_content(request)
+        body = await read_body(request, self.limits)
         if len(body) > _OFF_LOOP_BYTES:
             return await asyncio.to_thread(transcode.read_request, match, query, body)
         return transcode.read_request(match, query, body)
@@ -198,7 +225,8 @@ class _Gateway:
             raise GatewayError(grpc.StatusCode.PERMISSION_DENIED, "NETWORK_REFUSED", words, closes=True)
 
     def _preflight(self, request: web.Request) -> web.Response:
-        found = self._find(request, request.raw_path.partition("?")[0])
+        handled = request.match_info.http_exception is None
+        found = connect.METHODS if handled else self._find(request, request.raw_path.partition("?")[0])
         if not self._origins.is_listed(request):
             words = "the page's origin is not one of cors_origins"
             raise GatewayError(grpc.StatusCode.PERMISSION_DENIED, "ORIGIN_REFUSED", words)
@@ -237,32 +265,9 @@ class _Gateway:
         ]
         return headers.forwarded(request) + own
 
-    async def _body(self, request: web.Request) -> bytes:
-        headers.check_content(request)
-        if not request.body_exists:
-            return b""
-        if (request.content_length or 0) > self.limits.body_bytes:
-            raise self._too_large()
-        try:
-            async with asyncio.timeout(self.limits.body_s):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise self._too_large() from None
-        except web.RequestPayloadError:
-            raise errors.bad_request("the body ends before its end") from None
-        except TimeoutError:
-            words = f"the body did not arrive within {self.limits.body_s:g} s"
-            code = grpc.StatusCode.DEADLINE_EXCEEDED
-            raise GatewayError(code, "BODY_TOO_SLOW", words, http_status=408, closes=True) from None
-
-    def _too_large(self) -> GatewayError:
-        words = f"a body has at most {self.limits.body_bytes} bytes"
-        code = grpc.StatusCode.RESOURCE_EXHAUSTED
-        return GatewayError(code, "BODY_TOO_LARGE", words, http_status=413, closes=True)
-
 
 def _callable(channel: grpc.aio.Channel | Upstream, route: Route) -> Any:
-    make = channel.unary_stream if route.streams else channel.unary_unary
+    make = channel.stream_unary if route.collects else channel.unary_stream if route.streams else channel.unary_unary
     return make(
         route.rpc,
         request_serializer=route.request.SerializeToString,

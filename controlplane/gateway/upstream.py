@@ -54,6 +54,10 @@ class Upstream:
         """As a channel's."""
         return self._callable(lambda channel: channel.unary_stream(method, request_serializer, response_deserializer))
 
+    def stream_unary(self, method: str, request_serializer: Codec, response_deserializer: Codec) -> Callable[..., Any]:
+        """As a channel's."""
+        return self._callable(lambda channel: channel.stream_unary(method, request_serializer, response_deserializer))
+
     def _callable(self, make: Callable[[grpc.aio.Channel], Any]) -> Callable[..., Any]:
         made = (self._channel, make(self._channel))
 

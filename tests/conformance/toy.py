@@ -80,8 +80,10 @@ class Toy(grpc.GenericRpcHandler):
     def _handler(self, method: Any) -> Any:
         request = message_factory.GetMessageClass(method.input_type)
         make: Callable[..., Any] = (
-            grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-        )
+            grpc.unary_stream_rpc_method_handler if method.server_streaming
+            else grpc.stream_unary_rpc_method_handler if method.client_streaming
+            else grpc.unary_unary_rpc_method_handler
+        )  # fmt: skip
         behaviour = getattr(self, f"_{method.name.lower()}", None) or self._named(method.name)
         return make(behaviour, request.FromString, lambda reply: reply.SerializeToString())
 
@@ -125,6 +127,21 @@ class Toy(grpc.GenericRpcHandler):
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
+
+    async def _collect(self, requests: Any, context: Any) -> Any:
+        texts: list[str] = []
+        self.started.set()
+        try:
+            async for one in requests:
+                if one.text == "fail":
+                    await context.abort(grpc.StatusCode.ABORTED, "one was wrong")
+                if one.text == "enough":
+                    break
+                texts.append(one.text)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return message("Pairs")(pairs={str(place): text for place, text in enumerate(texts)})
 
     async def _metadata(self, _request: Any, context: Any) -> Any:
         return message("Pairs")(pairs={key: str(value) for key, value in context.invocation_metadata()})
