@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     mtls_listen: Address = Field("0.0.0.0:7443", description="gRPC for holders of a client certificate")
     tls_listen: Address = Field("0.0.0.0:7444", description="gRPC with bearer tokens, and enrollment")
     gateway_listen: Address = Field("127.0.0.1:3000", description="REST over HTTPS")
+    gateway_share_port: bool = Field(
+        False, description="several gateways that run apart may listen on one port, of one user"
+    )
     gateway_dir: Path | None = Field(
         None, description="the gateway runs apart, and finds its certificate here; empty: it runs within"
     )

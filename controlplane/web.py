@@ -102,7 +102,9 @@ async def gateway_site(settings: Settings, keys: GatewayKeys, target: str) -> As
         proxies = tuple(map(network, settings.trusted_proxies))
         admission = Admission.of(settings.allow_networks, settings.deny_networks)
         trust = Trust(keys.secret, keys.csrf_secret, proxies, admission, tuple(settings.cors_origins))
-        caps = Caps(settings.gateway_connections, settings.gateway_connections_per_ip, proxies)
+        caps = Caps(
+            settings.gateway_connections, settings.gateway_connections_per_ip, proxies, settings.gateway_share_port
+        )  # fmt: skip
         runner = make_runner(build_app(upstream, list(SERVICES), trust, describe=settings.reflection))
         tls = _tls(keys)
         port = await stack.enter_async_context(serve_site(runner, settings.gateway_listen, tls, caps))

@@ -56,6 +56,7 @@ class Caps:
         connections: in all.
         per_address: from one address (IPv6: one /64), TLS handshakes under way included.
         exempt: ranges of proxies, behind which many clients stand.
+        share_port: other processes of the same user may listen on the port, too.
         handshake_s: how long a TLS handshake may take, in seconds.
         unread_s: how long a client may leave unread what was sent to it, in seconds.
     """
@@ -63,6 +64,7 @@ class Caps:
     connections: int = 20_000
     per_address: int = 256
     exempt: tuple[Network, ...] = ()
+    share_port: bool = False
     handshake_s: float = 10.0
     unread_s: float = 30.0
 
@@ -105,7 +107,7 @@ async def listening(
         OSError: it cannot be listened there.
     """
     door = _Door(factory, tls, caps)
-    sockets = await _bind(host, port)
+    sockets = await _bind(host, port, share=caps.share_port)
     accepting = [asyncio.create_task(door.accept(one)) for one in sockets]
     try:
         yield int(sockets[0].getsockname()[1])
@@ -242,8 +244,8 @@ class _Counted(asyncio.Protocol):
         self._inner.connection_lost(exc)
 
 
-async def _bind(host: str, port: int) -> list[socket.socket]:
-    """Bind every address of a name, to one port."""
+async def _bind(host: str, port: int, *, share: bool) -> list[socket.socket]:
+    """Bind every address of a name, to one port; `share`: other processes of the same user may do so, too."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     bound: list[socket.socket] = []
@@ -253,6 +255,9 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
             bound.append(one)
             one.setblocking(False)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if share:
+                # The kernel spreads connections over all that listen (socket(7)).
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             one.bind((address[0], port, *address[2:]))

@@ -130,7 +130,8 @@ class Cluster:
         await self.begin_server()
         assert self.server
         await self.until_open(self.tls_port, self.server)
-        await self.until_open(self.rest_port, self.server)
+        if "gateway_dir" not in self.settings:
+            await self.until_open(self.rest_port, self.server)
 
     async def begin_server(self) -> None:
         """Start the control plane."""
