@@ -26,6 +26,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "ctl": ("--collect-submodules=ctl.commands",),
     "controlplane": (
         f"--add-data={ROOT}/controlplane/store/migrations:controlplane/store/migrations",
+        f"--add-data={ROOT}/controlplane/gateway/page:controlplane/gateway/page",
         "--collect-all=alembic",
         "--collect-all=dbos",
         "--collect-data=limits",

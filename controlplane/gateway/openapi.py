@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from solward.comments import COMMENTS
 from solward.policy.v1 import policy_pb2
 
 from common.policy import field_rules
 from controlplane.gateway import cookies
 from controlplane.gateway.browser import CSRF_HEADER, SESSION, SESSION_HEADER
 from controlplane.gateway.routes import Route
-from controlplane.gateway.schemas import Schemas, in_query
+from controlplane.gateway.schemas import Schemas, described, in_query
 from controlplane.gateway.templates import ONE, Literal, Segment
 
 Json = dict[str, Any]
@@ -84,7 +85,8 @@ def _operation(route: Route, names: Iterable[tuple[str, FieldDescriptor]], numbe
     operation: Json = {
         "operationId": f"{service}_{method}" + (f"_{number}" if number > 1 else ""),
         "tags": [route.method.containing_service.full_name.split(".")[-3]],
-        "summary": f"{service}.{method}",
+        **_said(route),
+        "x-solward-rpc": f"{service}.{method}",
         "parameters": [*_path_parameters(names, schemas), *_query_parameters(route, schemas), *_headers(route)],
         "responses": {"200": _reply(route, schemas), "default": _ERROR},
         "security": _security(route),
@@ -97,6 +99,17 @@ def _operation(route: Route, names: Iterable[tuple[str, FieldDescriptor]], numbe
         schema = schemas.field(route.body, is_input=True)
         operation["requestBody"] = {"content": {"application/json": {"schema": schema}}, "required": False}
     return operation
+
+
+def _said(route: Route) -> Json:
+    """Say what a call does, in the contract's words: the first sentence, and the whole where there is more."""
+    name = f"{route.method.containing_service.name}.{route.method.name}"
+    words = COMMENTS.get(route.method.full_name, "").removeprefix(f"{route.method.name} ")
+    if not words:
+        return {"summary": name}
+    words = words[0].upper() + words[1:]
+    first = words.partition(". ")[0].removesuffix(".")
+    return {"summary": first} | ({"description": words} if words.removesuffix(".") != first else {})
 
 
 def _path(route: Route) -> tuple[str, list[tuple[str, FieldDescriptor]]]:
@@ -145,7 +158,8 @@ def _query_parameters(route: Route, schemas: Schemas) -> Iterator[Json]:
         if path not in taken and path[:1] != (route.body,):
             name = ".".join(field.json_name for field in path)
             required = len(path) == 1 and field_rules(path[0]).required
-            yield {"name": name, "in": "query", "required": required, "schema": schemas.field(path[-1], is_input=True)}
+            schema = schemas.field(path[-1], is_input=True)
+            yield {"name": name, "in": "query", "required": required, "schema": schema, **described(path[-1])}
 
 
 def _leaves(

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from solward.comments import COMMENTS
 from solward.policy.v1 import policy_pb2
 
 from common.policy import field_rules
@@ -36,6 +37,12 @@ def in_query(field: FieldDescriptor) -> bool:
     if nested is None:
         return True
     return not field.is_repeated and (_wrapped(nested) is not None or _short(nested) in _TEXTUAL)
+
+
+def described(field: FieldDescriptor) -> Json:
+    """Say what a field is, in the contract's words, where it has any."""
+    words = COMMENTS.get(field.full_name)
+    return {"description": words} if words else {}
 
 
 class Schemas:
@@ -96,8 +103,12 @@ class Schemas:
         fields = [field for field in message.fields if field not in without]
         schema: Json = {
             "type": "object",
-            "properties": {field.json_name: self.field(field, is_input=is_input) for field in fields},
+            "properties": {
+                field.json_name: self.field(field, is_input=is_input) | described(field) for field in fields
+            },
         }
+        if words := COMMENTS.get(message.full_name):
+            schema["description"] = words
         required = [field.json_name for field in fields if field_rules(field).required]
         if is_input:
             schema["additionalProperties"] = False

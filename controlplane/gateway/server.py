@@ -26,6 +26,7 @@ from controlplane.gateway.headers import Metadata
 from controlplane.gateway.live import PATH, LiveDoor, LiveLimits
 from controlplane.gateway.oidc import OidcPages
 from controlplane.gateway.origins import Origins
+from controlplane.gateway.page import add_page
 from controlplane.gateway.routes import Match, Route, Routes
 from controlplane.gateway.site import Limits
 from controlplane.gateway.templates import PathError
@@ -98,6 +99,7 @@ def build_app(
     app.router.add_route("*", CONNECT_PATH, connected.serve)
     if describe:
         app.router.add_get("/openapi.json", replies.always(openapi.document(routes.all)))
+        add_page(app)
     app.on_response_prepare.append(headers.harden)
     app.on_response_prepare.append(gateway.mark)
     return app

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
@@ -16,6 +18,7 @@ from controlplane.gateway.openapi import document
 from controlplane.gateway.routes import Routes
 from tests.conformance.toy import SERVICE
 from tests.support.plane import Plane
+from tests.support.stand import Stand
 
 EXAMPLES = 4
 LOGOUTS = ("AuthService_Logout", "AuthService_EndOidcSession")
@@ -34,6 +37,22 @@ def test_every_binding_is_described_once_under_a_name_of_its_own() -> None:
     for operation in operations:
         if operation["tags"] != ["gateway"]:
             assert {"x-solward-permission", "x-solward-second-factor", "x-solward-risk"} <= operation.keys()
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    for services in (SERVICES, [SERVICE]):
+        OpenAPIV31SpecValidator(described(services)).validate()
+
+
+def test_the_contracts_own_words_are_in_it() -> None:
+    found = described()
+    listed = found["paths"]["/api/geyser/pipelines"]["get"]
+    assert listed["summary"] == "Tells how every pipeline stands, and which hop is at fault"
+    assert listed["x-solward-rpc"] == "GeyserService.ListPipelines"
+    field = found["components"]["schemas"]["solward.geyser.v1.Pipeline"]["properties"]["slowHop"]
+    assert field["description"].startswith("The name of the hop that is at fault")
+    summaries = [one["summary"] for verbs in found["paths"].values() for one in verbs.values()]
+    assert not [one for one in summaries if re.fullmatch(r"\w+Service\.\w+", one)], "an RPC without a comment"
 
 
 def test_every_reference_leads_somewhere() -> None:
@@ -117,3 +136,19 @@ def _drive(operation: Any, base: str, headers: dict[str, str], authority: str, s
             raise AssertionError([str(failure) for failure in failures.exceptions]) from None
 
     ask()
+
+
+async def test_a_page_shows_the_document_and_takes_nothing_from_elsewhere(stand: Stand) -> None:
+    for path, content_type in (
+        ("/docs", "text/html"),
+        ("/docs/page.js", "text/javascript"),
+        ("/docs/page.css", "text/css"),
+    ):
+        answer = await stand.send("GET", path)
+        text = await answer.text()
+        assert (answer.status, answer.content_type) == (200, content_type)
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert "//" not in text.replace("// ", ""), "an address of elsewhere"
+        assert "innerHTML" not in text
+        if path == "/docs":
+            assert not re.search(r"<script(?! src=)|<style|style=|\son\w+=", text), "something inline"
