@@ -53,6 +53,10 @@ gen: $(STAMP)  ## Regenerate gen/ from proto/, and what docs/ and packaging/ rep
 bench: $(STAMP)  ## Measure (ONLY=group: one group), write build/bench.json and docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(ONLY)
 
+.PHONY: wheel
+wheel: $(STAMP)  ## Build the stubs for other programs into build/wheel
+	@cd packaging/client && $(abspath $(BIN))/python -m hatchling build -t wheel -d $(abspath build/wheel)
+
 .PHONY: deb
 deb:  ## Build the Debian packages into build/deb
 	@tools/install_packages python3 python3-venv libpython3.11 binutils lintian
