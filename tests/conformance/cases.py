@@ -1,5 +1,6 @@
 """The cases, as data: what is sent, and what must be answered."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,39 +9,56 @@ import yaml
 
 HERE = Path(__file__).parent
 _METHODS = ("get", "post", "put", "patch", "delete", "head")
-_KNOWN = {"json", "body", "headers", "status", "is", "lines", "code", "headers_are", "envoy", *_METHODS}
+_KNOWN = {"json", "body", "headers", "status", "is", "lines", "code", "headers_are", *_METHODS}
 
 
 @dataclass(frozen=True)
 class Try:
-    """One request and its answer.
-
-    Attributes:
-        envoy: what Envoy's transcoder answers instead: status and the name of the difference; empty: the same.
-    """
+    """One request and its answer."""
 
     method: str
     path: str
     wanted: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
-    json: Any = None
+    value: Any = None
     body: str | None = None
-    envoy: dict[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> int:
         """The HTTP status that is wanted."""
         return int(self.wanted.get("status", 200))
 
+    @property
+    def label(self) -> str:
+        """What it sends, in one line."""
+        body = self.body if self.value is None else json.dumps(self.value, separators=(",", ":"))
+        return " ".join(
+            filter(None, (self.method, self.path, body, *(f"{key}: {value}" for key, value in self.headers.items())))
+        )
+
     def options(self) -> dict[str, Any]:
         """Say it to a client."""
         sent: dict[str, Any] = {"headers": dict(self.headers)}
-        if self.json is not None:
-            sent["json"] = self.json
+        if self.value is not None:
+            sent["json"] = self.value
         if self.body is not None:
             sent["data"] = self.body.encode()
             sent["headers"].setdefault("Content-Type", "application/json")
         return sent
+
+
+def fits(one: Try, status: int, text: str) -> bool:
+    """Whether an answer is the one that is wanted, as far as every transcoder could give it."""
+    if status != one.status:
+        return False
+    try:
+        if "is" in one.wanted:
+            return bool(json.loads(text) == one.wanted["is"])
+        if "lines" in one.wanted:
+            return [json.loads(line) for line in text.splitlines()] == one.wanted["lines"]
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -62,9 +80,9 @@ def load() -> list[Case]:
     return found
 
 
-def differences() -> dict[str, str]:
-    """Read why Envoy answers otherwise, by name."""
-    read: dict[str, str] = yaml.safe_load((HERE / "differences.yaml").read_text())
+def differences() -> list[dict[str, Any]]:
+    """Read where Envoy answers otherwise, and what for."""
+    read: list[dict[str, Any]] = yaml.safe_load((HERE / "differences.yaml").read_text())
     return read
 
 
@@ -72,7 +90,4 @@ def _try(raw: dict[str, Any]) -> Try:
     assert not raw.keys() - _KNOWN, raw
     (method,) = [name for name in _METHODS if name in raw]
     wanted = {key: raw[key] for key in ("status", "is", "lines", "code", "headers_are") if key in raw}
-    return Try(
-        method.upper(), raw[method], wanted, raw.get("headers", {}), raw.get("json"), raw.get("body"),
-        raw.get("envoy", {}),
-    )  # fmt: skip
+    return Try(method.upper(), raw[method], wanted, raw.get("headers", {}), raw.get("json"), raw.get("body"))
