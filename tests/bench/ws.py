@@ -52,23 +52,49 @@ async def _measure(folder: Path) -> list[Row]:
             await door.wait()
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
-    return _rows(told)
+        plain = await _plain(folder, plane, tokens)
+    return _rows(told, plain)
 
 
-def _rows(told: dict[str, object]) -> list[Row]:
+async def _plain(folder: Path, plane: Plane, tokens: list[str]) -> dict[str, object]:
+    """Measure a broadcast with aiohttp alone, with as many clients and frames as large."""
+    (port,) = free_ports(1)
+    server = plane.app.identities.pki.server
+    for name, content in (("key.pem", server.key_pem), ("chain.pem", server.chain_pem)):
+        (folder / name).write_bytes(content)
+    argv = [sys.executable, "-m", "tests.bench.ws_plain", str(port), str(folder / "key.pem"), str(folder / "chain.pem")]
+    with (folder / "plain.log").open("wb") as log:
+        door = await asyncio.create_subprocess_exec(*argv, "987", stdout=log, stderr=log)
+    try:
+        await _until_open(door, port, folder / "plain.log")
+        return await _until_over(await _clients(folder, port, tokens), door)
+    finally:
+        door.terminate()
+        await door.wait()
+
+
+def _rows(told: dict[str, object], plain: dict[str, object]) -> list[Row]:
     delays, sizes = told["delays"], told["sizes"]
     assert isinstance(delays, list)
     assert isinstance(sizes, list)
     assert len(delays) >= 0.95 * CLIENTS * MEASURED_S, f"only {len(delays)} frames came"
     rss, idle = float(str(told["rss_mb"])), float(str(told["idle_mb"]))
+    theirs = plain["delays"]
+    assert isinstance(theirs, list)
+    plain_rss, plain_idle = float(str(plain["rss_mb"])), float(str(plain["idle_mb"]))
+    beside = (
+        f"aiohttp's broadcast alone in the same run: p99 {quantile(theirs, 0.99):.0f} ms, {plain_rss:.0f} MB, "
+        f"{float(str(plain['cpu'])):.2f} cores, {(plain_rss - plain_idle) * 1000 / CLIENTS:.1f} KB a client"
+    )
     detail = (
         f"{CLIENTS:,} clients of {PEOPLE} people, 1 Hz, frames of {quantile(sizes, 0.5):.0f} bytes, TLS; from when the "
         f"control plane made the frame to when the client has it; p50 {quantile(delays, 0.5):.0f} ms, most "
-        f"{max(delays):.0f} ms; door {float(str(told['cpu'])):.2f} cores; all three on the same cores"
+        f"{max(delays):.0f} ms; door {float(str(told['cpu'])):.2f} cores; all three on the same cores; {beside}"
     )
     return [
         row("ws_delay_p99_ms", quantile(delays, 0.99), "ms", "< 100", detail),
         row("ws_rss_mb", rss, "MB", "<= 400", f"the door's process; {idle:.0f} MB before the first client; TLS"),
+        row("ws_client_kb", (rss - idle) * 1000 / CLIENTS, "KB", "<= 32", f"of one client, subscribed; {beside}"),
     ]
 
 
@@ -90,16 +116,21 @@ async def _door(plane: Plane, folder: Path, port: int) -> Process:
     with (folder / "gateway.log").open("wb") as log:
         argv = [str(BIN / "solward-controlplane"), "gateway"]
         door = await asyncio.create_subprocess_exec(*argv, env=environment, stdout=log, stderr=log)
+    await _until_open(door, port, folder / "gateway.log")
+    return door
+
+
+async def _until_open(door: Process, port: int, log: Path) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
-                assert door.returncode is None, (folder / "gateway.log").read_text()
+                assert door.returncode is None, log.read_text()
                 await asyncio.sleep(0.1)
                 continue
             writer.close()
-            return door
+            return
 
 
 async def _clients(folder: Path, port: int, tokens: list[str]) -> Process:
