@@ -18,6 +18,7 @@ from controlplane.gateway.browser import BrowserSessions
 from controlplane.gateway.errors import GatewayError, bad_request
 from controlplane.gateway.headers import Metadata
 from controlplane.gateway.live_access import Pass, Passes
+from controlplane.gateway.live_events import EventSocket, head_of
 from controlplane.gateway.live_feeds import Feeds
 from controlplane.gateway.live_socket import CLOSE_S, NOT_ALLOWED, SOCKETS, Socket
 from controlplane.gateway.origins import Origins
@@ -106,12 +107,56 @@ class LiveDoor:
         for socket in self._passes.sockets():
             socket.abort()
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Serve one client to its end."""
-        token = self._token(request)
+    async def serve_events(self, request: web.Request) -> web.StreamResponse:
+        """Serve one client that listens to events, to its end: `?topics=fleet,alerts`."""
+        if unknown := sorted(request.query.keys() - {"topics"}):
+            raise bad_request(f"there is no parameter {unknown[0][:80]!r}; a token goes into a header", unknown[0][:80])
+        topics = [one for text in request.query.getall("topics", ()) for one in text.split(",") if one]
+        if not topics or not _are_topics(topics):
+            raise bad_request("topics are named, for example ?topics=fleet,alerts", "topics")
+        access = await self._hold(request, self._credential(request))
+        try:
+            self._must_have_room(access)
+            if request.transport is None:
+                raise bad_request("the connection is gone")
+            socket = EventSocket(request.transport, access, self, self._limits.burst)
+        except BaseException:
+            self._passes.release(access)
+            raise
+        access.sockets.add(socket)
+        SOCKETS.inc()
+        try:
+            await self._passes.ask(access, topics)
+            self._must_all_be_allowed(access, topics)
+            head = await head_of(request, self._marks(request))
+        except BaseException:
+            self.gone(socket)
+            raise
+        socket.greet(head)
+        transport, request.protocol.transport = request.transport, None
+        hand_over(transport, socket)
+        await self._subscribe(socket, topics, {})
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def _must_all_be_allowed(self, access: Pass, topics: list[str]) -> None:
+        if refused := [topic for topic in topics if topic not in access.allowed]:
+            raise _refusal(access, refused[0])
+
+    def _marks(self, request: web.Request) -> dict[str, str]:
+        """Give the headers by which a page of a listed origin may read the answer."""
+        answer = web.Response()
+        self._origins.mark(request, answer)
+        return dict(answer.headers)
+
+    async def _hold(self, request: web.Request, token: str) -> Pass:
         metadata = [pair for pair in self._metadata(request) if pair[0] in _OWN]
         metadata.append(("authorization", f"Bearer {token}"))
-        access = await self._passes.hold(token, metadata)
+        return await self._passes.hold(token, metadata)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Serve one client to its end."""
+        access = await self._hold(request, self._token(request))
         try:
             self._must_have_room(access)
             # Without compression: it would cost memory for each socket, and tell of secrets by lengths.
@@ -160,6 +205,9 @@ class LiveDoor:
             raise GatewayError(code, "UPGRADE_WANTED", words, http_status=426, headers=upgrade)
         if request.query_string:
             raise bad_request("this path takes no parameters; a token goes into a header or subprotocol, never a URL")
+        return self._credential(request)
+
+    def _credential(self, request: web.Request) -> str:
         held = self._sessions.read(request)
         given = [found for found in (held.access, _bearer(request), _offered(request)) if found]
         if len(given) > 1:
@@ -228,11 +276,7 @@ class LiveDoor:
         self._feeds.join(socket, allowed)
 
     def _refuse(self, socket: Socket, topic: str, echo: dict[str, Any]) -> None:
-        found = socket.access.refusals.get(topic)
-        reason = found.reason if found else "PERMISSION_MISSING"
-        code = _CODES.get(reason, grpc.StatusCode.PERMISSION_DENIED)
-        words = found.message if found else "this topic may not be watched"
-        status = SolwardError(code, reason, words, {"topic": topic}).status()
+        status = _refusal(socket.access, topic).status()
         socket.tell({"error": errors.body_of(status), "topic": topic} | echo)
 
     def _changed(self, access: Pass) -> None:
@@ -250,6 +294,15 @@ class LiveDoor:
 
 
 _CODES = {"TOPIC_UNKNOWN": grpc.StatusCode.INVALID_ARGUMENT, "HOST_NOT_FOUND": grpc.StatusCode.NOT_FOUND}
+
+
+def _refusal(access: Pass, topic: str) -> GatewayError:
+    found = access.refusals.get(topic)
+    reason = found.reason if found else "PERMISSION_MISSING"
+    words = found.message if found else "this topic may not be watched"
+    error = GatewayError(_CODES.get(reason, grpc.StatusCode.PERMISSION_DENIED), reason, words)
+    error.metadata = {"topic": topic}
+    return error
 
 
 def _bearer(request: web.Request) -> str:

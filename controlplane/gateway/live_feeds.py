@@ -12,7 +12,7 @@ from solward.metrics.v1 import topics_pb2 as pb
 
 from common.breaker import Breaker, BreakerOpen
 from controlplane.gateway.live_access import Pass
-from controlplane.gateway.live_socket import Socket, wire
+from controlplane.gateway.live_socket import Socket
 
 log = structlog.get_logger(__name__)
 
@@ -177,14 +177,19 @@ class Feeds:
         crowd = feed.crowds.get(response.topic)
         if crowd is None:
             return
-        frame, now = wire(response.frame), asyncio.get_running_loop().time()
+        # Written once for each kind of client.
+        frames: dict[type[Socket], bytes] = {}
+        now = asyncio.get_running_loop().time()
         for place, socket in enumerate(list(crowd.members)):
             if place % _AT_ONCE == _AT_ONCE - 1:
                 # What was written leaves, and others have the loop.
                 await asyncio.sleep(0)
             # It may have left, or be one who may no longer see this, meanwhile.
             if socket in crowd.members:
-                socket.push(frame, now)
+                kind = type(socket)
+                if kind not in frames:
+                    frames[kind] = kind.written(response.frame)
+                socket.push(frames[kind], now)
         _SENT.inc(len(crowd.members))
 
     def _doubt(self, feed: Feed) -> None:

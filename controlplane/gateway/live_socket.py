@@ -96,11 +96,16 @@ class Socket(asyncio.Protocol):
         self.left = left
         self.asked = False
 
+    @staticmethod
+    def written(text: str) -> bytes:
+        """Write a frame as this kind of client reads it."""
+        return wire(text)
+
     def push(self, frame: bytes, now: float) -> None:
         """Send a frame, without waiting; one that is behind gets a later one, or is closed.
 
         Args:
-            frame: what `wire` wrote.
+            frame: what `written` gave.
             now: of the loop, in seconds.
         """
         if self._closing or self._transport.is_closing():
@@ -120,7 +125,7 @@ class Socket(asyncio.Protocol):
     def tell(self, value: dict[str, Any]) -> None:
         """Send a message of its own."""
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        self.push(wire(text), asyncio.get_running_loop().time())
+        self.push(self.written(text), asyncio.get_running_loop().time())
 
     def ping(self) -> None:
         """Ask whether the client is still there."""

@@ -75,9 +75,20 @@ def _own_paths() -> dict[str, Json]:
         ready["get"]["responses"][status] = ready["get"]["responses"]["200"]
     return {
         "/health": ready,
+        "/api/rpc/events": _events(),
         "/auth/csrf": get("csrf", "The CSRF token of the session in cookies", token, security=[{"cookie": []}]),
         "/openapi.json": get("openapi", "This document", {"type": "object"}, security=[]),
     }
+
+
+def _events() -> Json:
+    topics = {"name": "topics", "in": "query", "required": True, "description": "by name, with commas between them",
+              "schema": {"type": "string", "minLength": 1}}  # fmt: skip
+    content = {"text/event-stream": {"schema": {"type": "string"}}}
+    answer = {"description": "Frames of live topics, each an event.", "content": content}
+    return {"get": {"operationId": "events", "tags": ["gateway"], "summary": "Live topics as server-sent events",
+                    "parameters": [topics], "responses": {"200": answer, "default": _ERROR},
+                    "security": [{"bearer": []}, {"cookie": []}]}}  # fmt: skip
 
 
 def _operation(route: Route, names: Iterable[tuple[str, FieldDescriptor]], number: int, schemas: Schemas) -> Json:

@@ -24,6 +24,7 @@ from controlplane.gateway.cookies import Held
 from controlplane.gateway.errors import GatewayError
 from controlplane.gateway.headers import Metadata
 from controlplane.gateway.live import PATH, LiveDoor, LiveLimits
+from controlplane.gateway.live_events import PATH as EVENTS_PATH
 from controlplane.gateway.oidc import OidcPages
 from controlplane.gateway.origins import Origins
 from controlplane.gateway.page import add_page
@@ -93,6 +94,7 @@ def build_app(
     app.router.add_post("/auth/backchannel-logout", pages.back_channel)
     door = LiveDoor(channel, gateway.metadata, sessions, listed, live)
     app.router.add_get(PATH, door.serve, allow_head=False)
+    app.router.add_get(EVENTS_PATH, door.serve_events, allow_head=False)
     app.cleanup_ctx.append(door.running)
     app.on_shutdown.append(door.shut)
     connected = ConnectDoor(channel, services, gateway.metadata, sessions, gateway.limits)

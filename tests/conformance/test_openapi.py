@@ -33,7 +33,7 @@ def test_every_binding_is_described_once_under_a_name_of_its_own() -> None:
     found = described()
     operations = [operation for path in found["paths"].values() for operation in path.values()]
     names = [operation["operationId"] for operation in operations]
-    assert len(names) == len(set(names)) == len(routes) + 3
+    assert len(names) == len(set(names)) == len(routes) + 4
     for operation in operations:
         if operation["tags"] != ["gateway"]:
             assert {"x-solward-permission", "x-solward-second-factor", "x-solward-risk"} <= operation.keys()

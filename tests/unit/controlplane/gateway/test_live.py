@@ -259,3 +259,52 @@ def _handshake(token: str) -> dict[str, str]:
         "Authorization": f"Bearer {token}", "Upgrade": "websocket", "Connection": "Upgrade",
         "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }  # fmt: skip
+
+
+async def events(door: Door, query: str, **headers: str) -> Any:
+    url = door.url.replace("/ws", "/events") + query
+    return await door.session.get(url, headers={"Authorization": "Bearer a.b.c"} | headers)
+
+
+async def test_events_are_the_frames_of_the_sockets() -> None:
+    async with door() as made:
+        made.server.frame = '{"topic":"fleet"}'
+        socket = await made.join("fleet")
+        async with await events(made, "?topics=fleet") as answer:
+            assert (answer.status, answer.content_type) == (200, "text/event-stream")
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert await answer.content.readline() == b'data: {"topic":"fleet"}\n'
+            assert await answer.content.readline() == b"\n"
+            # Both kinds of client come by one stream.
+            assert made.server.streams == [["fleet"]]
+        await socket.close()
+        async with asyncio.timeout(5):
+            while made.server.open:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("query", ["", "?topics=", "?topic=fleet", "?topics=fleet&token=x", f"?topics={'x' * 81}"])
+async def test_events_that_cannot_be_meant_are_refused(query: str) -> None:
+    async with door() as made, await events(made, query) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["details"][0]["reason"] == "REQUEST_MALFORMED"
+
+
+async def test_events_need_a_credential_and_a_page_of_ours() -> None:
+    async with door() as made:
+        async with made.session.get(made.url.replace("/ws", "/events") + "?topics=fleet") as answer:
+            assert answer.status == 401
+        async with await events(made, "?topics=fleet", Origin="https://evil.example") as answer:
+            assert answer.status == 403
+
+
+async def test_a_listener_is_pinged_and_told_why_it_ends() -> None:
+    async with door(LiveLimits(ping_s=0.3)) as made:
+        made.server.period_s = 60
+        answer = await events(made, "?topics=fleet")
+        assert await answer.content.readline() == b"data: {}\n"
+        assert await answer.content.readline() == b"\n"
+        assert await answer.content.readline() == b": still here\n"
+    # The gateway has ended.
+    rest = await answer.content.read()
+    assert b'event: end\ndata: {"code":1001,' in rest
