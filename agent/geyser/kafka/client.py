@@ -85,8 +85,10 @@ def configuration(name: str, wanted: KafkaSettings) -> dict[str, str | int | flo
         # What it would write to standard error comes to the error callback as well.
         "log_level": 0,
         "enable.metrics.push": False,
-        # Longer than a look waits: a slow broker is then told as slow, and not as one that hung up.
-        "socket.timeout.ms": max(2000, 2 * timeout_ms),
+        "socket.timeout.ms": max(1000, timeout_ms),
+        # One answer that is late does not end a connection: a slow broker is then told as slow.
+        "socket.max.fails": 3,
+        "socket.keepalive.enable": True,
         "socket.connection.setup.timeout.ms": max(1000, timeout_ms),
         "reconnect.backoff.max.ms": 10_000,
         "receive.message.max.bytes": _LONGEST_ANSWER,
