@@ -86,8 +86,6 @@ def configuration(name: str, wanted: KafkaSettings) -> dict[str, str | int | flo
         "log_level": 0,
         "enable.metrics.push": False,
         "socket.timeout.ms": max(1000, timeout_ms),
-        # One answer that is late does not end a connection: a slow broker is then told as slow.
-        "socket.max.fails": 3,
         "socket.keepalive.enable": True,
         "socket.connection.setup.timeout.ms": max(1000, timeout_ms),
         "reconnect.backoff.max.ms": 10_000,

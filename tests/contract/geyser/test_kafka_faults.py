@@ -199,7 +199,9 @@ async def test_a_slow_cluster_costs_its_deadline_and_the_loop_nothing() -> None:
                 longest, last = max(longest, time.monotonic() - last), time.monotonic()
             assert last - began < 8
             assert longest < 0.5
-            assert sink.of("geyser_errors", source="main", **{"class": "timeout"})
+            # The client drops a connection whose answer is late, and then says that it has none.
+            classes = ("timeout", "unreachable")
+            assert any(sink.of("geyser_errors", source="main", **{"class": one}) for one in classes)
             mock.slow(1, 0)
             task.cancel()
 
