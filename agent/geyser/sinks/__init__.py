@@ -1,0 +1,1 @@
+"""Databases that Geyser events end in. Imported only where `geyser.sinks` is set."""
