@@ -203,6 +203,7 @@ class ClickhouseSink:
                 raise
         # A profile with readonly=1 lets nobody set anything, and lets nobody write.
         answer = await self._ask_of(self._strict, query)
+        self._target.close()
         self._target = self._strict
         return answer
 
