@@ -12,7 +12,8 @@ from time import monotonic
 import structlog
 
 from agent.geyser.settings import SinkSettings
-from agent.geyser.sinks.base import Budget, SinkFailed, SinkSource, Told
+from agent.geyser.sinks import of_kind, open_sink
+from agent.geyser.sinks.base import Budget, SinkFailed, Told
 from agent.probes.base import Series, Sink
 from common.breaker import Breaker, BreakerOpen
 
@@ -34,7 +35,7 @@ class SinksProbe:
     name = "geyser_sinks"
 
     def __init__(self, sinks: Mapping[str, SinkSettings]) -> None:
-        self._watches = [_watch(name, wanted) for name, wanted in sinks.items()]
+        self._watches = [_Watch(name, wanted) for name, wanted in sinks.items()]
 
     async def run(self, sink: Sink) -> None:
         """Look until cancelled."""
@@ -43,30 +44,16 @@ class SinksProbe:
                 group.create_task(watch.run(sink), name=f"sink {watch.name}")
 
 
-def _watch(name: str, wanted: SinkSettings) -> "_Watch":
-    # Imported on demand: a host that looks at one kind need not carry the other's client.
-    if wanted.postgresql:
-        from agent.geyser.sinks.postgresql import PostgresqlSink
-
-        budget = Budget(wanted.postgresql.budget)
-        return _Watch(name, PostgresqlSink(name, wanted.postgresql, budget), budget, wanted.postgresql.period_seconds)
-    if not wanted.clickhouse:
-        raise ValueError(f"geyser.sinks.{name}: must name one of postgresql and clickhouse")
-    from agent.geyser.sinks.clickhouse import ClickhouseSink
-
-    budget = Budget(wanted.clickhouse.budget)
-    return _Watch(name, ClickhouseSink(name, wanted.clickhouse, budget), budget, wanted.clickhouse.period_seconds)
-
-
 class _Watch:
     """One sink."""
 
-    def __init__(self, name: str, source: SinkSource, budget: Budget, period_s: float) -> None:
+    def __init__(self, name: str, wanted: SinkSettings) -> None:
         self.name = name
-        self._source = source
-        self._budget = budget
-        self._period_s = period_s
-        self._breaker = Breaker(f"sink {name}", failures=3, first_s=period_s, longest_s=LONGEST_PAUSE_S)
+        one = of_kind(name, wanted)
+        self._budget = Budget(one.budget)
+        self._source = open_sink(name, wanted, self._budget)
+        self._period_s = one.period_seconds
+        self._breaker = Breaker(f"sink {name}", failures=3, first_s=self._period_s, longest_s=LONGEST_PAUSE_S)
         self._said: set[str] = set()
         self._down = False
 
