@@ -50,9 +50,10 @@ async def test_lag_is_what_was_written_and_not_committed(broker: KafkaServer) ->
         await told.look()
         assert told.last("geyser_kafka_lag_messages", **where) == 510
         rates = told.all("geyser_kafka_produce_rate", topic="lag.t")
-        assert sum(rates) == pytest.approx(500, rel=0.2)
+        # Each is over the time between two looks, which a busy machine makes longer than a second.
+        assert 200 < sum(rates) < 600
         assert told.all("geyser_events_rate", kind="account") == rates
-        assert sum(told.all("geyser_kafka_consume_rate", **where)) == pytest.approx(50, rel=0.2)
+        assert 20 < sum(told.all("geyser_kafka_consume_rate", **where)) < 60
         rows = await probe.partitions("main", "lag")
         assert [(row.topic, row.lag.partition, row.lag.committed, row.lag.end, row.lag.lag) for row in rows] == [
             ("lag.t", 0, 90, 600, 510), ("lag.t", 1, 50, 50, 0),
