@@ -202,7 +202,7 @@ class Cluster:
         offsets = self._wait(asked, look)
         asked.clear()
         for name in names:
-            # An offset of the client's weighs ten times what is kept of it: each answer goes as it is read.
+            # Each answer goes as it is read: there may be tens of thousands of offsets.
             look.groups[name] = self._group(told.get(name), offsets.pop(name, None))
 
     def _group(self, told: Any, offsets: ConsumerGroupTopicPartitions | None) -> GroupLook:
