@@ -90,6 +90,7 @@ def _run(settings: Settings, _arguments: argparse.Namespace) -> int:
 
     from agent.allowlist import AllowlistError
     from agent.app import Agent
+    from agent.geyser.secret import GeyserFileError
     from agent.identity import IdentityError
     from agent.jito.auth import EngineFileError
 
@@ -98,7 +99,7 @@ def _run(settings: Settings, _arguments: argparse.Namespace) -> int:
 
     try:
         uvloop.run(run())
-    except (AllowlistError, IdentityError, EngineFileError) as error:
+    except (AllowlistError, IdentityError, EngineFileError, GeyserFileError) as error:
         _fail(str(error), FAILED)
     return OK
 

@@ -12,6 +12,7 @@ from solward.hosts.v1 import link_pb2
 
 from agent import VERSION, allowlist
 from agent.actions.executor import Executor
+from agent.geyser.settings import GeyserSettings
 from agent.host.admin_rpc import AdminRpc
 from agent.host.config import Flags
 from agent.host.node import Node
@@ -75,7 +76,7 @@ class Agent:
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)
         self._probes: list[Probe] = [
             units, *_probes(settings), *_log_probes(settings, store, self._spool, list(allowed.units)),
-            *_jito_probes(settings.jito, engine),
+            *_jito_probes(settings.jito, engine), *_geyser_probes(settings.geyser or GeyserSettings()),
         ]  # fmt: skip
 
     async def run(self) -> None:
@@ -139,6 +140,20 @@ def _jito_probes(wanted: JitoSettings | None, engine: "Engine | None") -> list[P
     from agent.probes.jito import JitoProbe
 
     return [JitoProbe(engine, wanted.relays, wanted.rtt_period_seconds)]
+
+
+def _geyser_probes(wanted: GeyserSettings) -> list[Probe]:
+    # Imported on demand: only hosts near a pipeline need carry its clients in memory.
+    probes: list[Probe] = []
+    if wanted.kafka:
+        from agent.probes.geyser_kafka import KafkaProbe
+
+        probes.append(KafkaProbe(wanted.kafka))
+    if wanted.sinks:
+        from agent.probes.geyser_sinks import SinksProbe
+
+        probes.append(SinksProbe(wanted.sinks))
+    return probes
 
 
 def _probes(settings: Settings) -> list[Probe]:

@@ -105,6 +105,22 @@ async def _engine(settings: Settings) -> str:
     return f"{', '.join(urls)} can be reached"
 
 
+async def _geyser(settings: Settings) -> str:
+    """Look once at every cluster and database, as the probes do."""
+    if settings.geyser is None:
+        return "none to look at"
+    from agent.geyser.once import troubles
+    from agent.geyser.secret import GeyserFileError
+
+    try:
+        found = await troubles(settings.geyser)
+    except GeyserFileError as error:
+        raise Failed(str(error)) from None
+    if found:
+        raise Failed("; ".join(f"{name} cannot be asked: {why}" for name, why in found.items()))
+    return ", ".join((*settings.geyser.kafka, *settings.geyser.sinks)) + " can be asked"
+
+
 async def _reach(url: str) -> bool:
     parts = urlsplit(url)
     try:
@@ -122,4 +138,5 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("units", _units),
     ("control plane", _server),
     ("block engine", _engine),
+    ("geyser", _geyser),
 )

@@ -10,7 +10,9 @@ import socket
 import ssl
 import time
 from asyncio import get_running_loop
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +21,7 @@ from agent.probes.wire import Address, Endpoint, Wire
 
 _NAMES_TTL_S = 30.0
 _IDLE_WIRES = 32
+_JSON: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
 
 
 class _Stale(ConnectionError):
@@ -54,15 +57,18 @@ class HttpTarget:
     Args:
         url: http or https; credentials in it go into a Basic authorization header.
         tls: the context of an https URL; by default the system's authorities are trusted.
+        headers: to be sent besides; those of a JSON call by default.
 
     Raises:
-        ValueError: for any other URL.
+        ValueError: for any other URL, and for a header that is more than a line.
     """
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None, headers: Mapping[str, str] = _JSON) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
             raise ValueError("the target must be an http or https URL")
+        if any(re.search(r"[\r\n\0]", f"{name}{value}") for name, value in headers.items()):
+            raise ValueError("a header must be one line")
         secure = parts.scheme == "https"
         if secure and tls is None:
             tls = ssl.create_default_context()
@@ -73,7 +79,8 @@ class HttpTarget:
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             head += f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"
-        self._head = head + "Content-Type: application/json\r\nAccept-Encoding: identity\r\nContent-Length: "
+        head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._head = head + "Accept-Encoding: identity\r\nContent-Length: "
         self._idle: list[Wire] = []
         self._addresses: list[Address] = []
         self._resolved_at = 0.0

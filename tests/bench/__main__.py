@@ -34,6 +34,7 @@ GROUPS = {
     "landing": ("landing",),
     "ws": ("ws",),
     "bundle": ("bundle", "tracker"),
+    "kafka": ("kafka",),
 }
 
 HEAD = """# Benchmarks

@@ -24,7 +24,7 @@ STARTS = 5
 
 async def run() -> list[Row]:
     """Measure a real agent process, with the agent's own requirements only, beside a validator peer."""
-    program = await asyncio.to_thread(_own_environment)
+    program = await asyncio.to_thread(own_environment)
     with tempfile.TemporaryDirectory() as folder:
         async with cluster(Path(folder), rate_limits=HIGH_LIMITS, log_level="warning") as plane:
             plane.agent_program = (str(program), "-m", "agent")
@@ -52,7 +52,7 @@ async def run() -> list[Row]:
     ]
 
 
-def _own_environment() -> Path:
+def own_environment() -> Path:
     """Make an environment of requirements/agent.txt alone: what is not there cannot be in memory."""
     folder = ROOT / "build" / "agent-env"
     python = folder / "bin" / "python"

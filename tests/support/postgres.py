@@ -22,6 +22,7 @@ USER = "solward"
 READY_S = 30.0
 # PostgreSQL refuses to run as root.
 SERVANT = "nobody"
+DEBIAN = Path("/usr/lib/postgresql")
 # How a server ends: its connections cut and its files tidied up, or as in a crash.
 FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
 
@@ -126,6 +127,36 @@ class PostgresServer:
             if self._server is not None:
                 self.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
+    @contextmanager
+    def standby(self) -> Iterator["PostgresServer"]:
+        """Run a hot standby of this server, of Debian's programs, for the length of a block."""
+        folder = Path(tempfile.mkdtemp(prefix="solward-standby-"))
+        try:
+            _give(folder)
+            other = PostgresServer(folder, self._programs, **self._settings)
+            other.password = self.password
+            where = f"host=127.0.0.1 port={self.port} user={USER} password={self.password} application_name=second"
+            argv = [
+                self._programs / "pg_basebackup",
+                "-D",
+                folder / "data",
+                "-R",
+                "-X",
+                "stream",
+                "-c",
+                "fast",
+                "-d",
+                where,
+            ]
+            run = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, **_servant())
+            if run.returncode:
+                raise RuntimeError(f"pg_basebackup ended with {run.returncode}: {run.stderr}")
+            other.start()
+            yield other
+        finally:
+            other.stop(IMMEDIATE)
+            shutil.rmtree(folder)
+
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Run a statement by psql; give what it prints, unaligned."""
         argv = ["--no-psqlrc", "-qAtX", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement]
@@ -153,16 +184,18 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres(**settings: str) -> Iterator[PostgresServer]:
+def postgres(*, debian: bool = False, **settings: str) -> Iterator[PostgresServer]:
     """Run a PostgreSQL server for the length of a block; nothing of it is left.
 
     Args:
+        debian: Debian's release, which is older, rather than the newest.
         settings: settings of the server, for example `max_connections="20"`.
     """
     folder = Path(tempfile.mkdtemp(prefix="solward-postgres-"))
     try:
         _give(folder)
-        server = PostgresServer(folder, _programs(folder), **settings)
+        programs = _debian_programs() if debian else _programs(folder)
+        server = PostgresServer(folder, programs, **settings)
         server.create()
         try:
             server.start()
@@ -171,6 +204,13 @@ def postgres(**settings: str) -> Iterator[PostgresServer]:
             server.stop(IMMEDIATE)
     finally:
         shutil.rmtree(folder)
+
+
+def _debian_programs() -> Path:
+    found = sorted(DEBIAN.glob("*/bin/initdb"))
+    if not found:
+        raise RuntimeError("Debian's PostgreSQL is not installed: apt-get install postgresql")
+    return found[0].parent
 
 
 def _programs(folder: Path) -> Path:

@@ -1,0 +1,134 @@
+"""Tell how far consumer groups of Kafka clusters are behind: docs/geyser.md names the series and the events.
+
+Each cluster is looked at once a period, in a thread of its own, since its client blocks. A cluster that cannot be asked
+is told as down, with the class of the failure, and left alone for a while after it failed several times in a row.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import monotonic
+
+import structlog
+
+from agent.geyser.kafka.client import Cluster
+from agent.geyser.kafka.failures import KafkaFailed
+from agent.geyser.kafka.sweep import Row, Sweep, Told
+from agent.geyser.settings import KafkaSettings
+from agent.probes.base import Series, Sink
+from common.breaker import Breaker, BreakerOpen
+
+log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE_S = 60.0
+
+
+class KafkaProbe:
+    """Looks at clusters.
+
+    Args:
+        clusters: by name, which their series bear as `source`.
+
+    Raises:
+        GeyserFileError: where a file that the settings name will not do.
+    """
+
+    name = "geyser_kafka"
+
+    def __init__(self, clusters: Mapping[str, KafkaSettings]) -> None:
+        self._watches = {name: _Watch(name, wanted) for name, wanted in clusters.items()}
+
+    async def run(self, sink: Sink) -> None:
+        """Look until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, watch in self._watches.items():
+                group.create_task(watch.run(sink), name=f"kafka {name}")
+
+    async def partitions(self, source: str, group: str = "") -> list[Row]:
+        """Say how far a group, or every one, is behind in each partition, as of the last look.
+
+        Raises: KeyError for a source that there is not.
+        """
+        return await self._watches[source].partitions(group)
+
+
+class _Watch:
+    """One cluster and its thread."""
+
+    def __init__(self, name: str, wanted: KafkaSettings) -> None:
+        self._name = name
+        self._period_s = wanted.period_seconds
+        self._stop = Event()
+        self._cluster = Cluster(name, wanted, self._stop)
+        self._sweep = Sweep(name, wanted.kinds, wanted.period_seconds)
+        self._breaker = Breaker(f"kafka {name}", failures=3, first_s=wanted.period_seconds, longest_s=LONGEST_PAUSE_S)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{name}")
+        self._said_left_out = False
+        self._down = False
+
+    async def run(self, sink: Sink) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        try:
+            while True:
+                await self._turn(sink)
+                due = max(due + self._period_s, loop.time())
+                await asyncio.sleep(due - loop.time())
+        finally:
+            self._stop.set()
+            self._thread.submit(self._cluster.close)
+            self._thread.shutdown(wait=False)
+            self._breaker.close()
+
+    async def partitions(self, group: str) -> list[Row]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._sweep.partitions, group)
+
+    async def _turn(self, sink: Sink) -> None:
+        up = Series.of("geyser_kafka_up", source=self._name)
+        try:
+            self._breaker.before()
+            begun = monotonic()
+            told, errors = await asyncio.get_running_loop().run_in_executor(self._thread, self._look)
+        except BreakerOpen:
+            sink.sample(up, 0.0)
+            return
+        except KafkaFailed as failed:
+            self._failed(failed)
+            sink.sample(up, 0.0)
+            self._tell_errors(sink, {failed.kind: 1})
+            return
+        self._succeeded(told.left_out)
+        sink.sample(up, 1.0)
+        sink.sample(Series.of("geyser_kafka_sweep_seconds", source=self._name), monotonic() - begun)
+        self._tell_errors(sink, errors)
+        for series, value in told.samples:
+            sink.sample(series, value)
+        for event in told.events:
+            sink.event(event)
+
+    def _look(self) -> tuple[Told, Mapping[str, int]]:
+        look = self._cluster.look()
+        return self._sweep.take(look, monotonic()), look.errors
+
+    def _tell_errors(self, sink: Sink, errors: Mapping[str, int]) -> None:
+        for kind, times in errors.items():
+            sink.sample(Series.counting("geyser_errors", source=self._name, **{"class": kind}), float(times))
+
+    def _failed(self, failed: KafkaFailed) -> None:
+        self._breaker.failed()
+        if not self._down:
+            log.warning("kafka cannot be asked", source=self._name, reason=failed.kind, why=failed.message)
+        self._down = True
+
+    def _succeeded(self, left_out: int) -> None:
+        self._breaker.succeeded()
+        if self._down:
+            log.info("kafka answers again", source=self._name)
+        self._down = False
+        if left_out and not self._said_left_out:
+            log.warning(
+                "kafka has more than is looked at; name those that matter in groups and topics of geyser.kafka",
+                source=self._name, left_out=left_out,
+            )  # fmt: skip
+        self._said_left_out = bool(left_out)

@@ -1,0 +1,46 @@
+"""An agent beside a Kafka cluster and a database: what it tells of them reaches who asks the control plane."""
+
+import asyncio
+from pathlib import Path
+
+import yaml
+
+from tests.support.cluster import cluster
+from tests.support.kafka import kafka
+from tests.support.postgres import postgres
+
+
+async def test_lag_and_freshness_reach_the_control_plane(tmp_path: Path) -> None:
+    url = tmp_path / "accounts-db.url"
+    url.touch(0o600)
+    with kafka() as broker, postgres() as database:
+        broker.create("solana.slots", partitions=2)
+        broker.produce("solana.slots", {0: 5, 1: 5})
+        broker.commit("indexer", "solana.slots", {0: 2, 1: 5})
+        database.sql("CREATE TABLE slot (slot bigint PRIMARY KEY, updated_on timestamp NOT NULL)")
+        database.sql("INSERT INTO slot VALUES (7, now() AT TIME ZONE 'utc')")
+        url.write_text(database.url().replace("+asyncpg", ""))
+        async with cluster(tmp_path) as plane:
+            await plane.sign_in()
+            host = await plane.prepare_host("sol-1")
+            settings = yaml.safe_load(host.config.read_text())
+            settings["geyser"] = {
+                "kafka": {"main": {"brokers": [broker.address], "period_seconds": 1}},
+                "sinks": {"db": {"postgresql": {"url_file": str(url), "period_seconds": 1}}},
+            }
+            host.config.write_text(yaml.safe_dump(settings))
+            await plane.enroll(host)
+            assert "ok    geyser: main, db can be asked" in (await plane.agent_command(host, "check")).out
+            await plane.start_agent(host)
+            for metric, labels, value in (
+                ("geyser_kafka_lag_messages", "group=indexer, host=sol-1, source=main, topic=solana.slots", "3"),
+                ("geyser_sink_newest_slot", "host=sol-1, source=db, table=slot", "7"),
+            ):
+                async with asyncio.timeout(30):
+                    while not [
+                        line
+                        for line in (await plane.ctl("metrics", "query", metric)).out.splitlines()
+                        if line.startswith(labels) and line.removeprefix(labels).split()[0] == value
+                    ]:
+                        await asyncio.sleep(0.5)
+            assert await plane.stop_agent(host) == 0
