@@ -163,7 +163,7 @@ def _probes(settings: Settings) -> list[Probe]:
         from agent.probes.rpc import RpcProbe, RpcTarget
 
         rpc = settings.rpc
-        target = RpcTarget(rpc.url, rpc.methods, 1.0, rpc.timeout_seconds, rpc.max_calls_per_second)
+        target = RpcTarget(rpc.url, rpc.methods, 1.0, rpc.timeout_seconds, rpc.max_calls_per_second, not rpc.references)
         probes.append(RpcProbe(target))
         if rpc.websocket:
             from agent.probes.rpc_pubsub import PubsubProbe

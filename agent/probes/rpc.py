@@ -32,6 +32,7 @@ class RpcTarget:
     Attributes:
         connect_period_s: seconds between two fresh connections.
         timeout_s: seconds that a call may take, unless its method says otherwise.
+        tells_slot: tell `solana_rpc_slot` by what getSlot answers, where no references are asked.
     """
 
     url: str
@@ -39,6 +40,7 @@ class RpcTarget:
     connect_period_s: float = 1.0
     timeout_s: float = 5.0
     max_calls_per_second: float = MAX_CALLS_PER_SECOND
+    tells_slot: bool = False
 
 
 class _Connect:
@@ -102,7 +104,7 @@ class RpcProbe:
     async def run(self, sink: Sink) -> None:
         """Probe until cancelled."""
         target = self._target
-        http, node = HttpTarget(target.url, self._tls), NodeState()
+        http, node = HttpTarget(target.url, self._tls), NodeState(tells_slot=target.tells_slot)
         turns: list[Call | _Connect] = [Call(http, one, target.timeout_s, node, sink) for one in target.methods]
         turns.append(_Connect(http, target.connect_period_s, target.timeout_s, sink))
         try:

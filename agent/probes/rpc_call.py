@@ -95,11 +95,19 @@ def slot_of(body: bytes) -> int | None:
         return None
 
 
-class NodeState:
-    """What the calls of one node share: its newest slot, and whether it asked for fewer calls."""
+_NODE_SLOT = Series.of("solana_rpc_slot")
 
-    def __init__(self) -> None:
+
+class NodeState:
+    """What the calls of one node share: its newest slot, and whether it asked for fewer calls.
+
+    Args:
+        tells_slot: record the slot that getSlot answers: nobody else does.
+    """
+
+    def __init__(self, *, tells_slot: bool = False) -> None:
         self.slot = 0
+        self.tells_slot = tells_slot
         self._quiet_until = 0.0
         self._pause_s = _FIRST_PAUSE_S
 
@@ -184,6 +192,8 @@ class Call:
                 self._sink.sample(self._latency, answer.seconds)
             if failure is None and self.name == "getSlot":
                 self._node.slot = slot_of(answer.body) or 0
+                if self._node.tells_slot and self._node.slot:
+                    self._sink.sample(_NODE_SLOT, float(self._node.slot))
         return failure
 
     def _encode(self, params: list[Any]) -> bytes:

@@ -42,6 +42,8 @@ class About(NamedTuple):
         changeable: flags that root lets be changed; the validator then starts from a script, by real flags.
         rpc: settings of its RPC probe besides the URL and the methods.
         jito: settings of its block engines; root then allows bundles of 50,000 lamports.
+        geyser: settings of what its agent looks at for pipelines.
+        services: further units, by what they start; root lets them be restarted as consumers.
         job_delay_ms: so long systemd thinks about each job, so that it has a middle.
     """
 
@@ -56,6 +58,8 @@ class About(NamedTuple):
     rpc: Mapping[str, Any] = MappingProxyType({})
     job_delay_ms: float = 0
     jito: Mapping[str, Any] = MappingProxyType({})
+    geyser: Mapping[str, Any] = MappingProxyType({})
+    services: Mapping[str, list[str]] = MappingProxyType({})
 
 
 @dataclass
@@ -226,7 +230,7 @@ class Cluster:
             argv = write_script(folder, argv[3:])
         config = folder / "agent.yaml"
         job = [*self.agent_program, "--config", str(config), "job", "%i"]
-        units = {UNIT: argv, JOB: job}
+        units = {UNIT: argv, JOB: job, **about.services}
         peer = await self.stack.enter_async_context(
             systemd_peer(units, start=about.running, restart=about.restart, job_delay_ms=about.job_delay_ms)
         )
@@ -260,10 +264,12 @@ class Cluster:
         settings["labels"] = dict(about.labels)
         if about.jito:
             settings["jito"] = dict(about.jito)
+        if about.geyser:
+            settings["geyser"] = dict(about.geyser)
         host.config.write_text(yaml.safe_dump(settings))
         actions = [f"validator.{verb}" for verb in ("start", "stop", "restart", "vote", "config", "snapshot", "ledger")]
         allowed: dict[str, Any] = {
-            "units": {UNIT: actions},
+            "units": {UNIT: actions} | {unit: ["geyser.restart"] for unit in about.services},
             "voters": list(about.voters),
             "ledger_tool": str(ledger_tool.program(host.folder)),
         }

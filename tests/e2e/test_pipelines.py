@@ -1,0 +1,157 @@
+"""A Geyser pipeline, whole: a node, a Kafka broker, a consumer that is a unit, a PostgreSQL table; and its faults."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from confluent_kafka import Producer
+
+from tests.support.cluster import About, Cluster, HostProcess, cluster
+from tests.support.kafka import KafkaServer, kafka
+from tests.support.postgres import PostgresServer, postgres
+
+HOST, UNIT = "sol-1", "indexer.service"
+TOPIC, GROUP = "solana.slots", "indexer"
+PATIENCE_S = 60.0
+pytestmark = pytest.mark.timeout(240)
+
+HOPS = [
+    {"name": "node", "kind": "node", "host": HOST},
+    {"name": "topic", "kind": "topic", "host": HOST, "source": "main", "topic": TOPIC},
+    {"name": "indexer", "kind": "consumer", "host": HOST, "source": "main", "topic": TOPIC, "group": GROUP,
+     "unit": UNIT},
+    {"name": "rows", "kind": "sink", "host": HOST, "source": "db", "table": "slot"},
+]  # fmt: skip
+RECOVERY = {
+    "cures": [{"hop": "indexer", "flaws": ["stalled", "down"], "for_seconds": 5, "steps": ["restart_unit"]}],
+    "settle_seconds": 30, "back_off_seconds": 30,
+}  # fmt: skip
+
+
+@dataclass
+class Pipeline:
+    """The pipeline, and what a test may do to it."""
+
+    made: Cluster
+    host: HostProcess
+    broker: KafkaServer
+    database: PostgresServer
+    fed: asyncio.Task[None]
+
+    async def look(self) -> dict[str, Any]:
+        found: dict[str, Any] = await self.made.ctl_json("geyser", "explain", "slots")
+        return found
+
+    async def until(self, wanted: dict[str, str], at_fault: str = "") -> dict[str, Any]:
+        """Wait until hops flow as wanted, and one is named."""
+        found: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    found = await self.look()
+                    flows = {hop["name"]: hop["flow"].removeprefix("FLOW_") for hop in found["hops"]}
+                    if wanted.items() <= flows.items() and at_fault in ("", found["slowHop"]):
+                        return found
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            raise AssertionError(found) from None
+
+
+@asynccontextmanager
+async def pipeline(folder: Path) -> AsyncIterator[Pipeline]:
+    """Run all of it."""
+    with kafka() as broker, postgres() as database:
+        broker.create(TOPIC, partitions=2)
+        database.sql("CREATE TABLE slot (slot bigint PRIMARY KEY, updated_on timestamp NOT NULL)")
+        url = database.url().replace("+asyncpg", "")
+        secret = folder / "db.url"
+        secret.touch(0o600)
+        secret.write_text(url)
+        settings = {"pipelines": {"slots": {"hops": HOPS, "recovery": RECOVERY}}}
+        async with cluster(folder, require_second_factor=False, geyser=settings) as made:
+            await made.sign_in()
+            looked_at = {
+                "kafka": {"main": {"brokers": [broker.address], "period_seconds": 1, "kinds": {TOPIC: "slot"}}},
+                "sinks": {"db": {"postgresql": {"url_file": str(secret), "period_seconds": 1}}},
+            }
+            argv = [sys.executable, "-m", "tests.peers.indexer", broker.address, TOPIC, GROUP, url, str(folder)]
+            host = await made.add_host(HOST, About(geyser=looked_at, services={UNIT: argv}))
+            fed = asyncio.create_task(feed(host, broker))
+            try:
+                yield Pipeline(made, host, broker, database, fed)
+            finally:
+                fed.cancel()
+                await asyncio.gather(fed, return_exceptions=True)
+
+
+async def feed(host: HostProcess, broker: KafkaServer) -> None:
+    """Write each slot of the node to the topic, as a plugin does."""
+    producer, newest = Producer({"bootstrap.servers": broker.address, "log_level": 0}), 0
+    async with aiohttp.ClientSession() as http:
+        while True:
+            asked = {"jsonrpc": "2.0", "id": 1, "method": "getSlot", "params": [{"commitment": "processed"}]}
+            async with http.post(f"http://127.0.0.1:{host.rpc_port}", json=asked) as answer:
+                slot = (await answer.json())["result"]
+            for one in range(newest + 1 if newest else slot, slot + 1):
+                producer.produce(TOPIC, str(one).encode(), partition=one % 2)
+            newest = slot
+            await asyncio.to_thread(producer.flush, 5)
+            await asyncio.sleep(0.2)
+
+
+FLOWS = {"node": "OK", "topic": "OK", "indexer": "OK", "rows": "OK"}
+
+
+async def test_each_fault_is_named_where_it_is(tmp_path: Path) -> None:
+    async with pipeline(tmp_path) as line:
+        good = await line.until(FLOWS)
+        assert good["flow"] == "FLOW_OK"
+        assert good["behindSeconds"] < 15, good
+        assert good["message"].startswith("everything flows; ")
+        listed = await line.made.ctl("geyser", "pipelines")
+        assert [one for one in listed.out.splitlines() if one.split()[:2] == ["slots", "ok"]], listed.out
+        (group,) = await line.made.ctl_json("geyser", "lag", "--group", GROUP)
+        assert (group["topic"], group["members"], group["state"]) == (TOPIC, 1, "stable")
+
+        (tmp_path / "hang").touch()
+        found = await line.until({"indexer": "STALLED", "rows": "STARVED"}, "indexer")
+        assert "partitions get messages and commit none" in found["message"]
+        # It is off: nothing is done by itself.
+        assert found["recovery"].get("enabled", False) is False
+        (tmp_path / "hang").unlink()
+        await line.until(FLOWS)
+
+        await asyncio.to_thread(line.database.stop)
+        found = await line.until({"rows": "DOWN"}, "rows")
+        assert found["message"] == "sink rows: it does not answer"
+        await asyncio.to_thread(line.database.start)
+
+        await asyncio.to_thread(line.broker.stop)
+        await line.until({"topic": "DOWN"}, "topic")
+
+
+async def test_a_consumer_that_hangs_is_restarted_once_it_is_let(tmp_path: Path) -> None:
+    async with pipeline(tmp_path) as line:
+        await line.until(FLOWS)
+        await line.made.ctl("geyser", "recovery", "slots", "on", "--yes")
+        (tmp_path / "hang").touch()
+        await line.until({"indexer": "STALLED"}, "indexer")
+        found = await line.until(FLOWS)
+        assert found["recovery"]["attemptsLastHour"] == 1
+        (operation,) = [
+            one for one in await line.made.ctl_json("operations", "list") if one["kind"] == "geyser.restart"
+        ]
+        assert operation["state"] == "OPERATION_STATE_SUCCEEDED"
+        assert operation["requester"] == "recovery of slots, turned on by admin"
+        assert "partitions get messages and commit none" in operation["reason"]
+        assert operation["name"] == found["recovery"]["operation"]
+        audit = await line.made.ctl("audit", "list", "--output", "json")
+        assert operation["name"] in audit.out
+        alerts = await line.made.ctl_json("alerts")
+        assert [one for one in alerts if one["rule"] == "pipeline_recovery"], alerts
