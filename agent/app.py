@@ -34,6 +34,7 @@ from agent.witness import Witness
 from common import logs, sdnotify
 
 if TYPE_CHECKING:
+    from agent.jito.canary import Canary
     from agent.jito.engine import Engine
 
 log = structlog.get_logger(__name__)
@@ -76,7 +77,8 @@ class Agent:
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)
         self._probes: list[Probe] = [
             units, *_probes(settings), *_log_probes(settings, store, self._spool, list(allowed.units)),
-            *_jito_probes(settings.jito, engine), *_geyser_probes(settings.geyser or GeyserSettings()),
+            *_jito_probes(settings, engine, _canary(settings, allowed, engine, self._worker)),
+            *_geyser_probes(settings.geyser or GeyserSettings()),
         ]  # fmt: skip
 
     async def run(self) -> None:
@@ -134,12 +136,31 @@ def _engine(wanted: JitoSettings) -> "Engine":
     )  # fmt: skip
 
 
-def _jito_probes(wanted: JitoSettings | None, engine: "Engine | None") -> list[Probe]:
-    if wanted is None or engine is None:
+def _canary(
+    settings: Settings, allowed: allowlist.Allowlist, engine: "Engine | None", worker: ThreadPoolExecutor
+) -> "Canary | None":
+    wanted = settings.jito.canary if settings.jito else None
+    if wanted is None or settings.jito is None or settings.rpc is None or engine is None:
+        return None
+    from agent.jito.auth import load_key
+    from agent.jito.canary import Canary, Habits
+    from agent.jito.purse import Purse
+
+    regions = allowlist.canary_regions(allowed.bundles, wanted.regions or tuple(engine.regions), wanted.tip_lamports)
+    habits = Habits(
+        load_key(wanted.key, "jito.canary.key"), settings.jito.cluster, wanted.period_minutes * 60,
+        wanted.tip_lamports, regions, wanted.dry_run,
+    )  # fmt: skip
+    purse = Purse(settings.state_dir / "canary.json", wanted.bundle_lamports, wanted.daily_lamports)
+    return Canary(engine, NodeRpc(settings.rpc.url), habits, purse, worker)
+
+
+def _jito_probes(settings: Settings, engine: "Engine | None", canary: "Canary | None") -> list[Probe]:
+    if settings.jito is None or engine is None:
         return []
     from agent.probes.jito import JitoProbe
 
-    return [JitoProbe(engine, wanted.relays, wanted.rtt_period_seconds)]
+    return [JitoProbe(engine, settings.jito.relays, settings.jito.rtt_period_seconds, canary)]
 
 
 def _geyser_probes(wanted: GeyserSettings) -> list[Probe]:

@@ -94,6 +94,8 @@ async def _engine(settings: Settings) -> str:
         load_roots(settings.jito.tls_roots)
         if settings.jito.auth_key:
             load_key(settings.jito.auth_key)
+        if settings.jito.canary:
+            load_key(settings.jito.canary.key, "jito.canary.key")
     except EngineFileError as error:
         raise Failed(str(error)) from None
     urls = {name: one.url for name, one in settings.jito.regions.items()}

@@ -29,6 +29,7 @@ EARLY_S = 300.0
 # Of a token that lives shorter than that.
 EARLY_SHARE = 0.2
 _KEYPAIR = 64
+_MOST_SECRET = 4096
 
 
 class EngineFileError(Exception):
@@ -43,31 +44,47 @@ def load_roots(path: Path | None) -> bytes | None:
         raise EngineFileError(f"jito.tls_roots: {path} cannot be read: {error.strerror}") from None
 
 
-def load_key(path: Path) -> Ed25519PrivateKey:
-    """Read a keypair as solana-keygen writes it: a JSON list of 64 bytes.
+def read_secret(path: Path, field: str) -> bytes:
+    """Read a file that only the agent's user, or root, owns and may read.
+
+    Args:
+        field: the setting that names it, for messages.
 
     Raises: EngineFileError where it cannot be read, or others may read it.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise EngineFileError(f"jito.auth_key: {path} cannot be opened: {error.strerror}") from None
+        raise EngineFileError(f"{field}: {path} cannot be opened: {error.strerror}") from None
     with os.fdopen(handle, "rb") as file:
         info = os.fstat(file.fileno())
-        if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o177:
-            raise EngineFileError(f"jito.auth_key: {path} must belong to the agent's user alone: chmod 600 {path}")
-        content = file.read(4096)
+        if not stat.S_ISREG(info.st_mode):
+            raise EngineFileError(f"{field}: {path} is no file")
+        if info.st_uid not in (os.geteuid(), 0):
+            raise EngineFileError(f"{field}: {path} must belong to the agent's user, or to root: chown it")
+        if stat.S_IMODE(info.st_mode) & 0o177:
+            raise EngineFileError(f"{field}: {path} must be readable by its owner alone: chmod 600 {path}")
+        return file.read(_MOST_SECRET)
+
+
+def load_key(path: Path, field: str = "jito.auth_key") -> Ed25519PrivateKey:
+    """Read a keypair as solana-keygen writes it: a JSON list of 64 bytes.
+
+    Args:
+        field: the setting that names it, for messages.
+
+    Raises: EngineFileError where it cannot be read, or others may read it.
+    """
+    content = read_secret(path, field)
     try:
         raw = bytes(json.loads(content))
     except (ValueError, TypeError):
         raw = b""
     if len(raw) != _KEYPAIR:
-        raise EngineFileError(
-            f"jito.auth_key: {path} must be a JSON list of {_KEYPAIR} bytes, as solana-keygen writes it"
-        )
+        raise EngineFileError(f"{field}: {path} must be a JSON list of {_KEYPAIR} bytes, as solana-keygen writes it")
     key = Ed25519PrivateKey.from_private_bytes(raw[:32])
     if key.public_key().public_bytes_raw() != raw[32:]:
-        raise EngineFileError(f"jito.auth_key: the two halves of {path} are not one keypair")
+        raise EngineFileError(f"{field}: the two halves of {path} are not one keypair")
     return key
 
 

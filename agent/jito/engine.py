@@ -11,6 +11,7 @@ import grpc
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.jito.known import KNOWN
 from agent.jito.region import Measured, Place, Region
 from agent.jito.results import SILENT_S, Result, ResultsStream, Sent
 from agent.jito.send import Ack, Way, send
@@ -20,11 +21,6 @@ log = structlog.get_logger(__name__)
 
 # After a measurement that failed.
 AGAIN_S = 10.0
-# Jito's regions, from its documentation of low-latency transaction sending.
-KNOWN = {
-    "mainnet": ("amsterdam", "dublin", "frankfurt", "london", "ny", "singapore", "slc", "tokyo"),
-    "testnet": ("dallas", "ny"),
-}
 
 
 def known_places(cluster: str) -> dict[str, Place]:
@@ -123,8 +119,9 @@ class Engine:
         return sorted(places, key=merit)
 
     async def send(
-        self, name: str, ident: str, transactions: Sequence[bytes], way: Way, begun: Callable[[], None]
-    ) -> Ack:
+        self, name: str, ident: str, transactions: Sequence[bytes], way: Way, begun: Callable[[], None],
+        *, canary: bool = False,
+    ) -> Ack:  # fmt: skip
         """Send a bundle once.
 
         Args:
@@ -132,11 +129,12 @@ class Engine:
             ident: the bundle's id, computed by us.
             way: "grpc" or "http".
             begun: called just before it goes.
+            canary: it is the agent's own.
 
         Raises: SendFailed.
         """
         # Before it goes: its results may be here before the acknowledgement.
-        self.sent.add(ident)
+        self.sent.add(ident, canary=canary)
         try:
             ack = await send(self.regions[name], transactions, way, self._wishes.send_s, begun)
         except SendFailed as failed:

@@ -108,6 +108,28 @@ class Region:
         self.rtt_s = min(one.rtt_s for one in found)
         return Measured(self.rtt_s, min(ways) if ways else None)
 
+    async def tip_accounts(self) -> list[str]:
+        """Ask which accounts may be tipped, base58; raises grpc.aio.AioRpcError."""
+        metadata = await self.auth.metadata()
+        request = searcher_pb2.GetTipAccountsRequest()
+        return list(
+            (
+                await self.ask(lambda: self.searcher().GetTipAccounts(request, metadata=metadata, timeout=CALL_S))
+            ).accounts
+        )
+
+    async def ask(self, call: Callable[[], grpc.aio.UnaryUnaryCall[Any, Any]]) -> Any:
+        """Make a call that is in no hurry, when the region's limit lets it; raises grpc.aio.AioRpcError."""
+        await self.gate.enter()
+        try:
+            with ours_alone():
+                answer = await call()
+        except grpc.aio.AioRpcError as error:
+            self.judge(error)
+            raise
+        self.gate.limiter.answered()
+        return answer
+
     async def _timed(self, call: Callable[[], grpc.aio.UnaryUnaryCall[Any, Any]]) -> Measured:
         await self.gate.enter()
         begun, begun_unix = time.perf_counter(), time.time()

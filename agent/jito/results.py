@@ -42,6 +42,17 @@ class Result(NamedTuple):
     validator: str = ""
     bid_lamports: int | None = None
     message: str = ""
+    canary: bool = False
+
+
+class Wanted(NamedTuple):
+    """A bundle whose results are wanted until a time, by the clock of whoever keeps it; a canary is the agent's own."""
+
+    until: float
+    canary: bool
+
+
+_NOT_WANTED = Wanted(0.0, canary=False)
 
 
 class Sent:
@@ -49,17 +60,21 @@ class Sent:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._until: OrderedDict[str, float] = OrderedDict()
+        self._wanted: OrderedDict[str, Wanted] = OrderedDict()
 
-    def add(self, ident: str) -> None:
+    def add(self, ident: str, *, canary: bool = False) -> None:
         """Want the results of a bundle, from before it is sent."""
-        self._until[ident] = self._now() + REMEMBERED_S
-        self._until.move_to_end(ident)
-        while len(self._until) > MOST_REMEMBERED or next(iter(self._until.values())) < self._now():
-            self._until.popitem(last=False)
+        self._wanted[ident] = Wanted(self._now() + REMEMBERED_S, canary)
+        self._wanted.move_to_end(ident)
+        while len(self._wanted) > MOST_REMEMBERED or next(iter(self._wanted.values())).until < self._now():
+            self._wanted.popitem(last=False)
+
+    def is_canary(self, ident: str) -> bool:
+        """Whether a bundle is a canary of this agent's."""
+        return self._wanted.get(ident, _NOT_WANTED).canary
 
     def __contains__(self, ident: str) -> bool:
-        return self._until.get(ident, 0.0) > self._now()
+        return self._wanted.get(ident, _NOT_WANTED).until > self._now()
 
 
 def read_result(message: bundle_pb2.BundleResult, region: str, unix_ms: int) -> Result | None:
@@ -176,7 +191,7 @@ class ResultsStream:
         if result is None:
             self.unknown += 1
         else:
-            self._tell(result)
+            self._tell(result._replace(canary=self._sent.is_canary(result.bundle)))
 
     def _left_s(self) -> float:
         """Give the seconds after which silence ends the stream; looked at again at least so often."""

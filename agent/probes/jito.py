@@ -5,7 +5,9 @@ Series: `jito_region_rtt_seconds{region}` and, where the engine says when it got
 `jito_results_stream_up{region}`; `jito_limiter_wait_seconds{region}`, how long a call would wait now;
 `jito_sends{region,outcome}`, tries by what came of them; `jito_bundle_results{region,outcome}`;
 `jito_foreign_results{region}`, results of others' bundles, which are dropped; and `jito_relay_connect_seconds{relay}`
-or `jito_relay_errors{relay}`. Each result of ours is an event of kind `jito.bundle`, sent up at once.
+or `jito_relay_errors{relay}`. Where the agent sends bundles of its own, `jito_canary_sends{region,outcome}`, those that
+were not sent by their reason, and `jito_canary_spent_lamports`, put aside today; each is told as events of kind
+`jito.canary`. Each result of ours is an event of kind `jito.bundle`, sent up at once.
 """
 
 import asyncio
@@ -14,12 +16,13 @@ from time import perf_counter
 
 from solward.hosts.v1 import link_pb2
 
+from agent.jito.canary import Canary, Note
 from agent.jito.engine import Engine
 from agent.jito.results import Result
 from agent.probes.base import Series, Sink
 from agent.probes.http1 import HttpTarget
+from common.names import BUNDLE, CANARY
 
-KIND = "jito.bundle"
 CONNECT_S = 5.0
 
 
@@ -29,12 +32,16 @@ class JitoProbe:
     Args:
         relays: URLs by name, to see whether they can be reached.
         period_s: seconds between two looks at a relay.
+        canary: sends bundles of the agent's own; None: none are sent.
     """
 
     name = "jito"
 
-    def __init__(self, engine: Engine, relays: Mapping[str, str], period_s: float = 60.0) -> None:
+    def __init__(
+        self, engine: Engine, relays: Mapping[str, str], period_s: float = 60.0, canary: Canary | None = None
+    ) -> None:
         self._engine = engine
+        self._canary = canary
         self._relays = {name: HttpTarget(url) for name, url in relays.items()}
         self._period_s = period_s
 
@@ -44,6 +51,8 @@ class JitoProbe:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._engine.run())
             group.create_task(self._tell_on(sink))
+            if self._canary:
+                group.create_task(self._canary.run(lambda note: sink.event(as_note(note), urgent=True)))
             for name, target in self._relays.items():
                 group.create_task(self._reach_on(name, target, sink))
 
@@ -71,6 +80,11 @@ class JitoProbe:
         for name, times in counts.foreign.items():
             sink.sample(Series.counting("jito_foreign_results", region=name), times)
 
+        if self._canary:
+            sink.sample(Series.of("jito_canary_spent_lamports"), float(self._canary.spent_lamports))
+            for (name, outcome), times in self._canary.take_counts().items():
+                sink.sample(Series.counting("jito_canary_sends", region=name, outcome=outcome), times)
+
     async def _reach_on(self, name: str, target: HttpTarget, sink: Sink) -> None:
         while True:
             try:
@@ -95,7 +109,18 @@ def as_event(result: Result) -> link_pb2.Event:
         attributes["bid_lamports"] = str(result.bid_lamports)
     if result.message:
         attributes["message"] = result.message
+    if result.canary:
+        attributes["canary"] = "1"
     return link_pb2.Event(
-        kind=KIND, unix_ms=result.unix_ms, message=f"bundle {result.bundle[:16]}: {result.outcome}",
+        kind=BUNDLE, unix_ms=result.unix_ms, message=f"bundle {result.bundle[:16]}: {result.outcome}",
+        attributes=attributes, severity=link_pb2.SEVERITY_INFO, area="jito", times=1,
+    )  # fmt: skip
+
+
+def as_note(note: Note) -> link_pb2.Event:
+    """Say of a canary, as the link does."""
+    attributes = {"bundle": note.bundle, "region": note.region, "outcome": note.outcome} | note.figures
+    return link_pb2.Event(
+        kind=CANARY, unix_ms=note.unix_ms, message=f"canary {note.bundle[:16]}: {note.outcome}",
         attributes=attributes, severity=link_pb2.SEVERITY_INFO, area="jito", times=1,
     )  # fmt: skip

@@ -71,7 +71,9 @@ class JitoApi(JitoServiceServicer):
         before = (position[0], position[1]) if position else None
         size = request.page_size or BUNDLES_PAGE
         reach = await Reach.of_caller(self._hosts)
-        found = await self._bundles.page(await self._uids(request.host, reach), request.strategy, before, size + 1)
+        found = await self._bundles.page(
+            await self._uids(request.host, reach), request.strategy, before, size + 1, canaries=request.canaries
+        )
         more = page_token(request, list(found[size - 1][0])) if len(found) > size else ""
         current = [self._tracker.current(key[1]) or bundle for key, bundle in found[:size]]
         return pb.ListBundlesResponse(bundles=[one for one in current if reach.sees(one.host)], next_page_token=more)
@@ -80,6 +82,8 @@ class JitoApi(JitoServiceServicer):
         if request.host:
             await find_host(self._hosts, request.host)
         async for bundle in self._bus.watch():
+            if bundle.canary != request.canaries:
+                continue
             if request.host in ("", bundle.host) and (await Reach.of_caller(self._hosts)).sees(bundle.host):
                 yield bundle
 

@@ -11,6 +11,7 @@ from solward.jito.v1 import jito_pb2 as pb
 from common.clock import now_ms
 from common.names import host_id
 from controlplane.mev import figures
+from controlplane.mev.canaries import Canaries
 from controlplane.mev.chain import Chain
 from controlplane.mev.learning import Learning
 from controlplane.mev.submit import Submitter
@@ -49,6 +50,7 @@ class Mev:
         self._watch, self._watching = Watch(), watching
         self._findings: asyncio.Queue[tuple[str, list[link_pb2.Event]]] = asyncio.Queue()
         watching.findings.bundles = self.tracker.take
+        watching.findings.canaries = Canaries(records.bundles, self.tracker).take
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Give what goes on in the background."""
@@ -69,6 +71,10 @@ class Mev:
         self._watching.ingest.record(now_ms(), rows)
 
     def _ended(self, bundle: pb.Bundle) -> None:
+        if bundle.canary:
+            if bundle.state == pb.BUNDLE_STATE_FINALIZED:
+                figures.CANARY_PAID.labels(bundle.region).inc(bundle.tip_lamports + bundle.fee_lamports)
+            return
         self.learning.ended(bundle)
         if bundle.state == pb.BUNDLE_STATE_FINALIZED:
             figures.TIPPED.labels(bundle.strategy).inc(bundle.tip_lamports)

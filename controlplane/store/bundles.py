@@ -94,6 +94,23 @@ class BundleRepository:
                 return await _known(connection, uid, request_key)
         return None
 
+    async def adopt(self, canary: pb.Bundle, host_uid: str) -> bool:
+        """Store a bundle that a host's agent sends of its own, outside any budget; says whether it is new."""
+        uid = uid_of(canary)
+        row = {
+            "uid": uid, "host_uid": host_uid, "strategy": canary.strategy, "state": canary.state,
+            "tip_lamports": canary.tip_lamports, "day": now_ms() // DAY_MS, "ended": canary.state in ENDED,
+            "record": canary.SerializeToString(), "transactions": b"", "created_ms": now_ms(), "canary": True,
+        }  # fmt: skip
+        try:
+            async with self._engine.begin() as connection:
+                if await _known(connection, uid, None):
+                    return False
+                await connection.execute(insert(bundles).values(**row))
+        except IntegrityError:
+            return False
+        return True
+
     async def find(self, uid: str, request_key: str | None = None) -> Stored | None:
         """Find a bundle by its id, or by the name of the request that it came with."""
         async with self._engine.connect() as connection:
@@ -116,11 +133,17 @@ class BundleRepository:
                 await connection.execute(update(bundles).where(bundles.c.uid.in_(ended)).values(transactions=b""))
 
     async def page(
-        self, host_uids: Iterable[str] | None, strategy: str, before: Position | None, size: int
-    ) -> list[tuple[Position, pb.Bundle]]:
-        """List bundles of some hosts or all, the newest first, each with the key that the next page begins before."""
+        self, host_uids: Iterable[str] | None, strategy: str, before: Position | None, size: int,
+        *, canaries: bool = False,
+    ) -> list[tuple[Position, pb.Bundle]]:  # fmt: skip
+        """List bundles of some hosts or all, the newest first, each with the key that the next page begins before.
+
+        Args:
+            canaries: those that agents sent of their own, and no others.
+        """
         columns = (bundles.c.created_ms, bundles.c.uid, bundles.c.record)
         statement = select(*columns).order_by(bundles.c.created_ms.desc(), bundles.c.uid.desc()).limit(size)
+        statement = statement.where(bundles.c.canary.is_(canaries))
         if host_uids is not None:
             statement = statement.where(bundles.c.host_uid.in_(list(host_uids)))
         if strategy:
@@ -143,8 +166,9 @@ class BundleRepository:
             ]
 
     async def since(self, unix_ms: int) -> list[pb.Bundle]:
-        """List the bundles that were asked for since a time, the oldest first."""
-        statement = select(bundles.c.record).where(bundles.c.created_ms >= unix_ms).order_by(bundles.c.created_ms)
+        """List the bundles that were asked for since a time, the oldest first, without canaries."""
+        wanted = (bundles.c.created_ms >= unix_ms) & bundles.c.canary.is_(False)
+        statement = select(bundles.c.record).where(wanted).order_by(bundles.c.created_ms)
         async with self._engine.connect() as connection:
             return [pb.Bundle.FromString(record) for record in (await connection.execute(statement)).scalars()]
 
@@ -187,7 +211,8 @@ async def _budget(connection: AsyncConnection, unix_ms: int) -> pb.Budget:
     paid = case((bundles.c.ended.is_(True), bundles.c.tip_lamports), else_=0)
     promised = case((bundles.c.ended.is_(False), bundles.c.tip_lamports), else_=0)
     sums = select(func.coalesce(func.sum(paid), 0), func.coalesce(func.sum(promised), 0))
-    today = sums.where(bundles.c.day == unix_ms // DAY_MS, bundles.c.state.not_in(UNPAID))
+    ours = bundles.c.canary.is_(False)
+    today = sums.where(bundles.c.day == unix_ms // DAY_MS, bundles.c.state.not_in(UNPAID), ours)
     spent, reserved = (await connection.execute(today)).one()
     budget = pb.Budget(spent_lamports=int(spent), reserved_lamports=int(reserved))
     row = (await connection.execute(select(tip_budgets).where(tip_budgets.c.name == _BUDGET))).first()

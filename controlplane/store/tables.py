@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 metadata = MetaData()
@@ -304,6 +305,8 @@ bundles = Table(
     Column("transactions", LargeBinary, nullable=False),
     Column("request_key", String(192), unique=True),
     Column("created_ms", BigInteger, nullable=False, index=True),
+    # An agent's own, which no budget of ours pays for.
+    Column("canary", Boolean, nullable=False, server_default=false()),
 )
 
 # How much may be tipped; one row, "tips".

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.jito.transactions import read_bundle
 from tests.peers.block_engine import Peer, block_engine
@@ -28,7 +29,7 @@ TOLD = ("accepted", "processed", "finalized")
 
 
 @asynccontextmanager
-async def fleet(folder: Path, *regions: str) -> AsyncIterator[tuple[Cluster, HostProcess, Peer]]:
+async def fleet(folder: Path, *regions: str, **more: Any) -> AsyncIterator[tuple[Cluster, HostProcess, Peer]]:
     """A control plane, one host, and a block engine that both of them know, on one chain."""
     async with block_engine(*regions) as peer:
         chain = f"{next(iter(peer.regions.values())).json_rpc}/rpc"
@@ -36,7 +37,37 @@ async def fleet(folder: Path, *regions: str) -> AsyncIterator[tuple[Cluster, Hos
         async with cluster(folder, require_second_factor=False, solana_rpc_url=chain, jito=tips) as made:
             await made.sign_in()
             await made.ctl("jito", "budget", "set", "1000000")
-            yield made, await made.add_host(HOST, About(jito=reached(peer))), peer
+            rpc = {"url": chain, "methods": [{"name": "getSlot"}]} if more else {}
+            about = About(jito=reached(peer) | more, rpc=rpc)
+            yield made, await made.add_host(HOST, about), peer
+
+
+async def test_a_canary_goes_out_and_the_chain_tells_what_became_of_it(tmp_path: Path) -> None:
+    key = tmp_path / "canary.json"
+    secret = Ed25519PrivateKey.generate()
+    key.write_text(json.dumps(list(secret.private_bytes_raw() + secret.public_key().public_bytes_raw())))
+    key.chmod(0o600)
+    async with fleet(tmp_path, "ny", canary={"key": str(key)}) as (made, host, peer):
+        rows: list[dict[str, Any]] = []
+        async with asyncio.timeout(PATIENCE_S):
+            while not (rows and rows[0]["state"] in FINAL):
+                await asyncio.sleep(0.2)
+                rows = await made.ctl_json("jito", "bundles", "--canaries")
+        assert (rows[0]["canary"], rows[0]["region"], rows[0]["requester"]) == (True, "ny", f"hosts/{HOST}")
+        assert {"sent", "accepted", "processed"} <= {event["kind"] for event in rows[0]["events"]}
+        assert peer.world.tips == 1_000
+        await made.stop_agent(host, signal.SIGKILL)
+        # A key that others may read is refused by name.
+        key.chmod(0o640)
+        refused = await made.agent_command(host, "run")
+        assert (refused.code, "jito.canary.key" in refused.err, "chmod 600" in refused.err) == (1, True, True)
+        key.chmod(0o600)
+        # The next life keeps the period and the sum.
+        await made.start_agent(host)
+        await made.until_connected(HOST)
+        await asyncio.sleep(2.0)
+        assert len(peer["ny"].region.received) == 1
+        assert json.loads((await made.ctl("jito", "bundles", "--output", "json", check=False)).out) == []
 
 
 def reached(peer: Peer) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Bundles are stored once, and never promise more than the budget, whoever asks at the same time."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from solward.jito.v1 import jito_pb2 as pb
@@ -16,7 +17,7 @@ def everywhere(engines: list[AsyncEngine]) -> list[BundleRepository]:
     return [BundleRepository(engine) for engine in engines]
 
 
-def bundle(number: int, tip: int = 10_000, state: pb.BundleState = pb.BUNDLE_STATE_SENDING, **more: str) -> pb.Bundle:
+def bundle(number: int, tip: int = 10_000, state: pb.BundleState = pb.BUNDLE_STATE_SENDING, **more: Any) -> pb.Bundle:
     return pb.Bundle(name=f"bundles/{number:064x}", tip_lamports=tip, state=state, **more)
 
 
@@ -126,3 +127,17 @@ async def test_only_what_has_ended_and_is_old_is_let_go(everywhere: list[BundleR
     assert await store.prune(0) == 0
     assert await store.prune(2**53) == 2
     assert [one.bundle.name for one in await store.unfinished()] == [bundle(0).name]
+
+
+async def test_canaries_are_stored_once_and_no_budget_pays(everywhere: list[BundleRepository]) -> None:
+    await everywhere[0].set_budget(10_000, 0, "user:ann")
+    canary = bundle(7, 9_000, canary=True)
+    found = await asyncio.gather(*(store.adopt(canary, HOST) for store in everywhere))
+    assert sorted(found) == [False] * (len(everywhere) - 1) + [True]
+    store = everywhere[0]
+    assert (await store.budget()).reserved_lamports == 0
+    assert [one.bundle.name for one in await store.unfinished()] == [canary.name]
+    assert await add(store, bundle(8, 10_000)) is None
+    assert [one.name for _, one in await store.page(None, "", None, 9)] == [bundle(8).name]
+    assert [one.name for _, one in await store.page([HOST], "", None, 9, canaries=True)] == [canary.name]
+    assert [one.name for one in await store.since(0)] == [bundle(8).name]

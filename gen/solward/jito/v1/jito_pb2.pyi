@@ -64,16 +64,18 @@ class GetBundleRequest(_message.Message):
     def __init__(self, bundle: _Optional[str] = ...) -> None: ...
 
 class ListBundlesRequest(_message.Message):
-    __slots__ = ("host", "strategy", "page_size", "page_token")
+    __slots__ = ("host", "strategy", "page_size", "page_token", "canaries")
     HOST_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CANARIES_FIELD_NUMBER: _ClassVar[int]
     host: str
     strategy: str
     page_size: int
     page_token: str
-    def __init__(self, host: _Optional[str] = ..., strategy: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    canaries: bool
+    def __init__(self, host: _Optional[str] = ..., strategy: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., canaries: _Optional[bool] = ...) -> None: ...
 
 class ListBundlesResponse(_message.Message):
     __slots__ = ("bundles", "next_page_token")
@@ -84,13 +86,15 @@ class ListBundlesResponse(_message.Message):
     def __init__(self, bundles: _Optional[_Iterable[_Union[Bundle, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchBundlesRequest(_message.Message):
-    __slots__ = ("host",)
+    __slots__ = ("host", "canaries")
     HOST_FIELD_NUMBER: _ClassVar[int]
+    CANARIES_FIELD_NUMBER: _ClassVar[int]
     host: str
-    def __init__(self, host: _Optional[str] = ...) -> None: ...
+    canaries: bool
+    def __init__(self, host: _Optional[str] = ..., canaries: _Optional[bool] = ...) -> None: ...
 
 class Bundle(_message.Message):
-    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing")
+    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing", "canary")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     REQUESTER_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +118,7 @@ class Bundle(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_LANDING_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
     name: str
     host: str
     requester: str
@@ -137,7 +142,8 @@ class Bundle(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     observed: bool
     expected_landing: float
-    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ...) -> None: ...
+    canary: bool
+    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ..., canary: _Optional[bool] = ...) -> None: ...
 
 class BundleEvent(_message.Message):
     __slots__ = ("time", "kind", "region", "slot", "validator", "bid_lamports", "message")
