@@ -132,6 +132,7 @@ def _engine(wanted: JitoSettings) -> "Engine":
             places or known_places(wanted.cluster), load_key(wanted.auth_key) if wanted.auth_key else None,
             load_roots(wanted.tls_roots), wanted.requests_per_second, wanted.results,
             wanted.rtt_period_seconds, wanted.send_timeout_seconds, wanted.silent_seconds,
+            wanted.leader_period_seconds,
         )
     )  # fmt: skip
 

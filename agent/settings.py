@@ -137,8 +137,9 @@ class JitoSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `regions` are, by name, where regions are; empty: those that Jito lists for `cluster`. `auth_key` is a keypair file
     for the agent's user alone; most searchers need none. `requests_per_second` holds for each region and for all ways
-    to it. `relays` are watched for whether they can be reached. `tls_roots` replaces the authorities that are trusted.
-    `canary`, off where it is left out, sends bundles of the agent's own.
+    to it. The next leader is asked for every `leader_period_seconds`, of one region after the other; 0: never. `relays`
+    are watched for whether they can be reached. `tls_roots` replaces the authorities that are trusted. `canary`, off
+    where it is left out, sends bundles of the agent's own.
     """
 
     cluster: Literal["mainnet", "testnet"] = "mainnet"
@@ -150,6 +151,7 @@ class JitoSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     rtt_period_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
     send_timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
     relays: dict[RegionName, Annotated[str, msgspec.Meta(pattern="^https?://")]] = {}
+    leader_period_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
     tls_roots: Path | None = None
     canary: JitoCanary | None = None
 

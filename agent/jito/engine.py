@@ -12,7 +12,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.jito.known import KNOWN
-from agent.jito.region import Measured, Place, Region
+from agent.jito.region import Leader, Measured, Place, Region
 from agent.jito.results import SILENT_S, Result, ResultsStream, Sent
 from agent.jito.send import Ack, Way, send
 from agent.jito.verdicts import SendFailed, of_grpc
@@ -42,6 +42,7 @@ class Wishes:
         period_s: seconds between two measurements of a region.
         send_s: seconds that one try may take.
         silent_s: seconds of silence that end a results stream, once a bundle was taken.
+        leader_s: seconds between two questions for the next leader, to one region after the other; 0: none is asked.
     """
 
     places: Mapping[str, Place]
@@ -52,6 +53,7 @@ class Wishes:
     period_s: float = 60.0
     send_s: float = 5.0
     silent_s: float = SILENT_S
+    leader_s: float = 2.0
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Counts:
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     foreign: Counter[str] = field(default_factory=Counter)
     measured: dict[str, Measured] = field(default_factory=dict)
+    leader: Leader | None = None
 
 
 class Engine:
@@ -89,6 +92,8 @@ class Engine:
         """Measure regions and keep results streams up until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
+                if self._wishes.leader_s:
+                    group.create_task(_for_ever(self._ask_on), name="jito leader")
                 for name, region in self.regions.items():
                     group.create_task(_for_ever(partial(self._measure_on, region)), name=f"jito {name}")
                     if self._wishes.results:
@@ -104,17 +109,21 @@ class Engine:
             taken.foreign[name], stream.foreign = stream.foreign, 0
         return taken
 
-    def ranked(self, allowed: Collection[str] = ()) -> list[str]:
+    def ranked(self, allowed: Collection[str] = (), order: Sequence[str] = ()) -> list[str]:
         """Give the regions that may be used, the best first: open before left alone, near before far.
 
         Args:
             allowed: names; none: all.
+            order: names that come first, in their order, where they are not left alone.
         """
         places = {name: place for place, name in enumerate(self.regions) if not allowed or name in allowed}
 
-        def merit(name: str) -> tuple[bool, bool, float, int]:
+        wished = {name: place for place, name in enumerate(order)}
+
+        def merit(name: str) -> tuple[bool, int, bool, float, int]:
             region = self.regions[name]
-            return region.breaker.state == "open", region.rtt_s is None, region.rtt_s or 0.0, places[name]
+            near = region.rtt_s is None, region.rtt_s or 0.0, places[name]
+            return region.breaker.state == "open", wished.get(name, len(wished)), *near
 
         return sorted(places, key=merit)
 
@@ -150,6 +159,20 @@ class Engine:
         self._counts.results[result.region, result.outcome] += 1
         for tell in self._listeners:
             tell(result)
+
+    async def _ask_on(self) -> None:
+        """Ask for the next leader, each time another region, so that no one's limit pays for all."""
+        names, place = list(self.regions), 0
+        while True:
+            region = self.regions[names[place % len(names)]]
+            place += 1
+            # What is left alone, or waits for its limit, is not asked: bundles come first.
+            if region.breaker.state == "closed" and region.gate.limiter.wait_s <= 0:
+                try:
+                    self._counts.leader = await region.next_leader(names)
+                except grpc.aio.AioRpcError as error:
+                    self._counts.errors[region.name, of_grpc(error).reason.lower()] += 1
+            await asyncio.sleep(self._wishes.leader_s)
 
     async def _measure_on(self, region: Region) -> None:
         while True:

@@ -2,8 +2,9 @@
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
@@ -31,6 +32,8 @@ CALL_S = 10.0
 RECEIVED_AT = "x-request-received-at"
 # A way that would take longer is a clock that is wrong.
 _LONGEST_WAY_S = 5.0
+# An epoch's: what is farther is no next leader.
+_MOST_SLOTS = 432_000
 _BUNDLES = "/api/v1/bundles"
 
 
@@ -46,6 +49,13 @@ class Measured(NamedTuple):
 
     rtt_s: float
     uplink_s: float | None
+
+
+class Leader(NamedTuple):
+    """The next leader that takes bundles: its region, and how many slots away its turn is."""
+
+    region: str
+    slots: int
 
 
 class Region:
@@ -117,6 +127,17 @@ class Region:
                 await self.ask(lambda: self.searcher().GetTipAccounts(request, metadata=metadata, timeout=CALL_S))
             ).accounts
         )
+
+    async def next_leader(self, regions: Sequence[str]) -> Leader | None:
+        """Ask for the next leader of some regions; None where it is of none of them. Raises grpc.aio.AioRpcError."""
+        metadata = await self.auth.metadata()
+        request = searcher_pb2.NextScheduledLeaderRequest(regions=regions)
+        call = partial(self.searcher().GetNextScheduledLeader, request, metadata=metadata, timeout=CALL_S)
+        told = await self.ask(call)
+        slots = told.next_leader_slot - told.current_slot
+        if told.next_leader_region not in regions or not 0 <= slots < _MOST_SLOTS:
+            return None
+        return Leader(told.next_leader_region, slots)
 
     async def ask(self, call: Callable[[], grpc.aio.UnaryUnaryCall[Any, Any]]) -> Any:
         """Make a call that is in no hurry, when the region's limit lets it; raises grpc.aio.AioRpcError."""

@@ -2,7 +2,8 @@
 
 Series: `jito_region_rtt_seconds{region}` and, where the engine says when it got a request,
 `jito_region_uplink_seconds{region}`, once for each measurement; `jito_region_errors{region,class}`;
-`jito_results_stream_up{region}`; `jito_limiter_wait_seconds{region}`, how long a call would wait now;
+`jito_results_stream_up{region}`; `jito_region_left_alone{region}`; `jito_region_leader_slots{region}`, slots until the
+next leader, of the region that it is of; `jito_limiter_wait_seconds{region}`, how long a call would wait now;
 `jito_sends{region,outcome}`, tries by what came of them; `jito_bundle_results{region,outcome}`;
 `jito_foreign_results{region}`, results of others' bundles, which are dropped; and `jito_relay_connect_seconds{relay}`
 or `jito_relay_errors{relay}`. Where the agent sends bundles of its own, `jito_canary_sends{region,outcome}`, those that
@@ -67,6 +68,9 @@ class JitoProbe:
         for name, region in self._engine.regions.items():
             sink.sample(Series.of("jito_results_stream_up", region=name), float(self._engine.streams[name].up))
             sink.sample(Series.of("jito_limiter_wait_seconds", region=name), region.gate.limiter.wait_s)
+            sink.sample(Series.of("jito_region_left_alone", region=name), float(region.breaker.state == "open"))
+        if counts.leader:
+            sink.sample(Series.of("jito_region_leader_slots", region=counts.leader.region), float(counts.leader.slots))
         for name, measured in counts.measured.items():
             sink.sample(Series.of("jito_region_rtt_seconds", region=name), measured.rtt_s)
             if measured.uplink_s is not None:
@@ -80,6 +84,9 @@ class JitoProbe:
         for name, times in counts.foreign.items():
             sink.sample(Series.counting("jito_foreign_results", region=name), times)
 
+        self._tell_canaries(sink)
+
+    def _tell_canaries(self, sink: Sink) -> None:
         if self._canary:
             sink.sample(Series.of("jito_canary_spent_lamports"), float(self._canary.spent_lamports))
             for (name, outcome), times in self._canary.take_counts().items():

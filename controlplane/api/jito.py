@@ -15,6 +15,7 @@ from controlplane.api.reach import Reach
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import unreachable
+from controlplane.mev.landings import Landings
 from controlplane.mev.learning import Learning
 from controlplane.mev.priority_fees import CAVEAT, advise
 from controlplane.mev.regions import regions
@@ -37,7 +38,7 @@ class JitoApi(JitoServiceServicer):
 
     def __init__(
         self, hosts: HostRepository, bundles: BundleRepository, submitter: Submitter, tracker: Tracker, bus: BundleBus,
-        tips: TipFeed, learning: Learning, outside: OutsideView, ingest: Ingest,
+        tips: TipFeed, learning: Learning, outside: OutsideView, ingest: Ingest, landings: Landings,
     ) -> None:  # fmt: skip
         self._hosts = hosts
         self._bundles = bundles
@@ -45,6 +46,7 @@ class JitoApi(JitoServiceServicer):
         self._learning = learning
         self._outside = outside
         self._ingest = ingest
+        self._landings = landings
         self._submitter = submitter
         self._tracker = tracker
         self._bus = bus
@@ -89,7 +91,7 @@ class JitoApi(JitoServiceServicer):
 
     async def ListRegions(self, request: pb.ListRegionsRequest, context: Context) -> pb.ListRegionsResponse:
         named = [(await find_host(self._hosts, request.host)).name] if request.host else sorted(self._ingest.feeds)
-        return pb.ListRegionsResponse(regions=regions(self._ingest, named))
+        return pb.ListRegionsResponse(regions=regions(self._ingest, named, self._landings, now_ms() / 1000))
 
     async def GetTips(self, request: pb.GetTipsRequest, context: Context) -> pb.Tips:
         newest = self._tips.newest

@@ -8,9 +8,10 @@ from solward.jito.v1 import jito_pb2 as pb
 
 from common.clock import now_ms
 from common.errors import SolwardError
-from common.names import host_name
+from common.names import host_id, host_name
 from controlplane.mev import figures
 from controlplane.mev.chain import Chain, unreachable
+from controlplane.mev.choice import Choice
 from controlplane.mev.learning import Learning
 from controlplane.mev.tracker import Tracker
 from controlplane.mev.transactions import Bundle, read_bundle
@@ -30,11 +31,13 @@ class Submitter:
         tracker: sends and follows them.
         learning: is told of each.
         tell: takes a finding about a host, by its resource name.
+        choose: puts a host's regions in order, by its id; empty where nothing is known of them.
     """
 
     def __init__(
         self, cluster: str, bundles: BundleRepository, chain: Chain, tracker: Tracker,
         learning: Learning, tell: Callable[[str, link_pb2.Event], None],
+        choose: Callable[[str], list[Choice]],
     ) -> None:  # fmt: skip
         self._cluster = cluster
         self._bundles = bundles
@@ -42,6 +45,7 @@ class Submitter:
         self._tracker = tracker
         self._learning = learning
         self._tell = tell
+        self._choose = choose
 
     async def submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
         """Take a bundle in; one that is there already is given as it stands.
@@ -116,7 +120,20 @@ class Submitter:
             region=request.region, last_valid_block_height=life.last_valid_block_height,
         )  # fmt: skip
         bundle.create_time.FromMilliseconds(now_ms())
+        self._route(bundle)
         return bundle
+
+    def _route(self, bundle: pb.Bundle) -> None:
+        """Say where it goes first, and why."""
+        if bundle.region:
+            bundle.region_reasons.append("it was asked for")
+            return
+        choices = self._choose(host_id(bundle.host))
+        bundle.region_order.extend(one.region for one in choices)
+        if choices:
+            bundle.region_reasons.extend(choices[0].reasons)
+        else:
+            bundle.region_reasons.append("nothing is known of regions here: the agent takes the nearest")
 
 
 def _over(budget: pb.Budget, tip: int) -> SolwardError:

@@ -152,6 +152,7 @@ class Tracker:
         action = link_pb2.BundleAction(
             bundle=stored.uid, transactions=stored.transactions, region=bundle.region,
             tip_lamports=bundle.tip_lamports, deadline_unix_ms=now_ms() + round(within_s * 1000),
+            region_order=bundle.region_order,
         )  # fmt: skip
         request = link_pb2.ActionRequest(bundle=action).SerializeToString(deterministic=True)
         order = Order(bundle.name, STEP, stored.host_uid, ACTION, request, BEGIN_WITHIN_S, within_s + 10.0)

@@ -13,7 +13,10 @@ from common.names import host_id
 from controlplane.mev import figures
 from controlplane.mev.canaries import Canaries
 from controlplane.mev.chain import Chain
+from controlplane.mev.choice import Choice
+from controlplane.mev.landings import HALF_LIFE_S, Landings
 from controlplane.mev.learning import Learning
+from controlplane.mev.regions import choices
 from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tips import SHARES, Floor
@@ -30,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 BUDGET_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
+# As far back as is counted when a life begins.
+RECALL_HALF_LIVES = 4
 # As far back as spend can be asked for.
 KEPT_DAYS = 366
 
@@ -45,9 +50,10 @@ class Mev:
         self.tips = TipFeed(settings.jito.tip_floor_url, settings.jito.tip_floor_seconds, self._keep)
         self.learning = Learning(self.tips, settings.data_dir / "landing.model")
         self.submitter = Submitter(
-            settings.jito.cluster, records.bundles, self.chain, self.tracker, self.learning, self._found
+            settings.jito.cluster, records.bundles, self.chain, self.tracker, self.learning, self._found, self._choose
         )
         self._watch, self._watching = Watch(), watching
+        self.landings = Landings()
         self._findings: asyncio.Queue[tuple[str, list[link_pb2.Event]]] = asyncio.Queue()
         watching.findings.bundles = self.tracker.take
         watching.findings.canaries = Canaries(records.bundles, self.tracker).take
@@ -57,6 +63,7 @@ class Mev:
         return [
             self.learning.run(),
             self.tracker.run(),
+            self._recall(),
             self.tips.run(),
             self._tell(),
             self._show_budget(),
@@ -70,12 +77,24 @@ class Mev:
         ]
         self._watching.ingest.record(now_ms(), rows)
 
+    def _choose(self, host: str) -> list[Choice]:
+        return choices(self._watching.ingest, host, self.landings, now_ms() / 1000)
+
+    async def _recall(self) -> None:
+        """Count what ended before this life began."""
+        try:
+            since = now_ms() - round(RECALL_HALF_LIVES * HALF_LIFE_S * 1000)
+            self.landings.take_all(one for one in await self.bundles.since(since) if one.HasField("end_time"))
+        except Exception:
+            log.exception("how bundles landed of late could not be read; it is learnt anew")
+
     def _ended(self, bundle: pb.Bundle) -> None:
         if bundle.canary:
             if bundle.state == pb.BUNDLE_STATE_FINALIZED:
                 figures.CANARY_PAID.labels(bundle.region).inc(bundle.tip_lamports + bundle.fee_lamports)
             return
         self.learning.ended(bundle)
+        self.landings.take(bundle, now_ms() / 1000)
         if bundle.state == pb.BUNDLE_STATE_FINALIZED:
             figures.TIPPED.labels(bundle.strategy).inc(bundle.tip_lamports)
             figures.EARNED.labels(bundle.strategy).inc(bundle.profit_lamports)

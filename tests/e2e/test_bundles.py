@@ -132,6 +132,15 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
         async with asyncio.timeout(PATIENCE_S):
             while {one["region"] for one in await made.ctl_json("jito", "regions")} != {"ny", "slc"}:
                 await asyncio.sleep(0.2)
+        # The order and its reasons are told, and a bundle goes where they say.
+        rows = await made.ctl_json("jito", "regions")
+        assert [one["rank"] for one in rows] == [1, 2]
+        assert all(one["reasons"] for one in rows)
+        best = Bundle(tmp_path, peer)
+        asked = json.loads((await made.ctl("jito", "submit", *best.files, "--output", "json")).out)
+        assert asked["regionReasons"][0].startswith("round trip")
+        shown = await until_state(made, best, FINAL)
+        assert shown["region"] == asked["regionOrder"][0]
 
 
 @pytest.mark.parametrize("landed", [True, False], ids=["it has landed meanwhile", "its auction is to come"])

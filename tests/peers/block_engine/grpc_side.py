@@ -146,7 +146,7 @@ class Searcher(_Guarded, SearcherServiceServicer):
         slot = self._region.world.slot
         return searcher_pb2.NextScheduledLeaderResponse(
             current_slot=slot, next_leader_slot=slot + 4 - slot % 4, next_leader_identity=VALIDATOR,
-            next_leader_region=request.regions[0] if request.regions else self._region.name,
+            next_leader_region=self._region.faults.leader_region or self._region.name,
         )  # fmt: skip
 
     def _leaders(self) -> searcher_pb2.ConnectedLeadersResponse:

@@ -35,6 +35,7 @@ class Faults:
         shadow_drop: bundles are acknowledged and thrown away.
         silent: the results stream is open and says nothing.
         stale: nothing is answered.
+        leader_region: whose the next leader is said to be; empty: this one's.
     """
 
     upstream_errors: int = 0
@@ -60,6 +61,7 @@ class Faults:
     hold_auctions: bool = False
     hold_acks: bool = False
     most_streams: int = 1
+    leader_region: str = ""
 
 
 # Words, with what both wires say besides them.

@@ -94,7 +94,7 @@ class WatchBundlesRequest(_message.Message):
     def __init__(self, host: _Optional[str] = ..., canaries: _Optional[bool] = ...) -> None: ...
 
 class Bundle(_message.Message):
-    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing", "canary")
+    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing", "canary", "region_order", "region_reasons")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     REQUESTER_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +119,8 @@ class Bundle(_message.Message):
     OBSERVED_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_LANDING_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
+    REGION_ORDER_FIELD_NUMBER: _ClassVar[int]
+    REGION_REASONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     host: str
     requester: str
@@ -143,7 +145,9 @@ class Bundle(_message.Message):
     observed: bool
     expected_landing: float
     canary: bool
-    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ..., canary: _Optional[bool] = ...) -> None: ...
+    region_order: _containers.RepeatedScalarFieldContainer[str]
+    region_reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ..., canary: _Optional[bool] = ..., region_order: _Optional[_Iterable[str]] = ..., region_reasons: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BundleEvent(_message.Message):
     __slots__ = ("time", "kind", "region", "slot", "validator", "bid_lamports", "message")
@@ -176,7 +180,7 @@ class ListRegionsResponse(_message.Message):
     def __init__(self, regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ...) -> None: ...
 
 class Region(_message.Message):
-    __slots__ = ("host", "region", "rtt_ms", "rtt_p99_ms", "uplink_ms", "stream_up", "wait_seconds", "errors")
+    __slots__ = ("host", "region", "rtt_ms", "rtt_p99_ms", "uplink_ms", "stream_up", "wait_seconds", "errors", "rank", "reasons", "worth", "left_alone", "leader_here")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +196,11 @@ class Region(_message.Message):
     STREAM_UP_FIELD_NUMBER: _ClassVar[int]
     WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    WORTH_FIELD_NUMBER: _ClassVar[int]
+    LEFT_ALONE_FIELD_NUMBER: _ClassVar[int]
+    LEADER_HERE_FIELD_NUMBER: _ClassVar[int]
     host: str
     region: str
     rtt_ms: float
@@ -200,7 +209,12 @@ class Region(_message.Message):
     stream_up: bool
     wait_seconds: float
     errors: _containers.ScalarMap[str, int]
-    def __init__(self, host: _Optional[str] = ..., region: _Optional[str] = ..., rtt_ms: _Optional[float] = ..., rtt_p99_ms: _Optional[float] = ..., uplink_ms: _Optional[float] = ..., stream_up: _Optional[bool] = ..., wait_seconds: _Optional[float] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    rank: int
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    worth: float
+    left_alone: bool
+    leader_here: bool
+    def __init__(self, host: _Optional[str] = ..., region: _Optional[str] = ..., rtt_ms: _Optional[float] = ..., rtt_p99_ms: _Optional[float] = ..., uplink_ms: _Optional[float] = ..., stream_up: _Optional[bool] = ..., wait_seconds: _Optional[float] = ..., errors: _Optional[_Mapping[str, int]] = ..., rank: _Optional[int] = ..., reasons: _Optional[_Iterable[str]] = ..., worth: _Optional[float] = ..., left_alone: _Optional[bool] = ..., leader_here: _Optional[bool] = ...) -> None: ...
 
 class GetTipsRequest(_message.Message):
     __slots__ = ("history_seconds",)

@@ -23,7 +23,7 @@ from tests.unit.agent.fakes import HOST_UID
 
 def make_engine(peer: Peer, **wishes: Any) -> Engine:
     places = {name: Place(served.url, served.json_rpc) for name, served in peer.regions.items()}
-    return Engine(Wishes(places, **({"per_second": 500.0, "send_s": 2.0, "period_s": 600.0} | wishes)))
+    return Engine(Wishes(places, **({"per_second": 500.0, "send_s": 2.0, "period_s": 600.0, "leader_s": 0.0} | wishes)))
 
 
 class Stand:

@@ -15,6 +15,7 @@ from controlplane.links.dispatch import NoReceipt, NotDelivered, Order
 from controlplane.mev import tracker as tracker_module
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import BLOCKHASH_LIVES, Chain
+from controlplane.mev.choice import Choice
 from controlplane.mev.learning import Learning
 from controlplane.mev.lifecycle import MARGIN_BLOCKS
 from controlplane.mev.submit import Submitter
@@ -55,9 +56,12 @@ class World:
         self.bundles, self.chain = bundles, chain
         self.agent, self.bus, self.ended = Agent(), BundleBus(), []
         self.findings: list[str] = []
+        self.choices: list[Choice] = []
         learning = Learning(TipFeed("", 10, lambda _: None), Path("nowhere"))
         self.tracker = Tracker(bundles, Chain(outside), self.agent, self.bus, self.ended.append)
-        self.submitter = Submitter("mainnet", bundles, Chain(outside), self.tracker, learning, self._tell)
+        self.submitter = Submitter(
+            "mainnet", bundles, Chain(outside), self.tracker, learning, self._tell, lambda _: self.choices
+        )
 
     def _tell(self, _: str, event: link_pb2.Event) -> None:
         self.findings.append(event.kind)
