@@ -12,6 +12,8 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.jito.known import KNOWN
+from agent.jito.listing import Listing, compare, warn
+from agent.jito.listing import ask as ask_regions
 from agent.jito.region import Leader, Measured, Place, Region
 from agent.jito.results import SILENT_S, Result, ResultsStream, Sent
 from agent.jito.send import Ack, Way, send
@@ -21,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 # After a measurement that failed.
 AGAIN_S = 10.0
+# Between two questions for the regions there are: they change a few times a year.
+LIST_S = 600.0
 
 
 def known_places(cluster: str) -> dict[str, Place]:
@@ -81,6 +85,7 @@ class Engine:
         self.streams = {
             name: ResultsStream(region, self.sent, self._told, wishes.silent_s) for name, region in self.regions.items()
         }
+        self.listing: Listing | None = None
         self._counts = Counts()
         self._listeners: list[Callable[[Result], None]] = []
 
@@ -92,6 +97,7 @@ class Engine:
         """Measure regions and keep results streams up until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(_for_ever(self._list_on), name="jito regions")
                 if self._wishes.leader_s:
                     group.create_task(_for_ever(self._ask_on), name="jito leader")
                 for name, region in self.regions.items():
@@ -159,6 +165,21 @@ class Engine:
         self._counts.results[result.region, result.outcome] += 1
         for tell in self._listeners:
             tell(result)
+
+    async def _list_on(self) -> None:
+        """Ask which regions there are, one region after the other until one tells."""
+        names, place = list(self.regions), 0
+        while True:
+            region, wait_s = self.regions[names[place % len(names)]], LIST_S
+            place += 1
+            try:
+                found = compare(names, await ask_regions(region))
+                warn(self.listing, found)
+                self.listing = found
+            except grpc.aio.AioRpcError as error:
+                self._counts.errors[region.name, of_grpc(error).reason.lower()] += 1
+                wait_s = AGAIN_S
+            await asyncio.sleep(wait_s)
 
     async def _ask_on(self) -> None:
         """Ask for the next leader, each time another region, so that no one's limit pays for all."""

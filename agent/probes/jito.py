@@ -2,13 +2,15 @@
 
 Series: `jito_region_rtt_seconds{region}` and, where the engine says when it got a request,
 `jito_region_uplink_seconds{region}`, once for each measurement; `jito_region_errors{region,class}`;
-`jito_results_stream_up{region}`; `jito_region_left_alone{region}`; `jito_region_leader_slots{region}`, slots until the
-next leader, of the region that it is of; `jito_limiter_wait_seconds{region}`, how long a call would wait now;
-`jito_sends{region,outcome}`, tries by what came of them; `jito_bundle_results{region,outcome}`;
-`jito_foreign_results{region}`, results of others' bundles, which are dropped; and `jito_relay_connect_seconds{relay}`
-or `jito_relay_errors{relay}`. Where the agent sends bundles of its own, `jito_canary_sends{region,outcome}`, those that
-were not sent by their reason, and `jito_canary_spent_lamports`, put aside today; each is told as events of kind
-`jito.canary`. Each result of ours is an event of kind `jito.bundle`, sent up at once.
+`jito_results_stream_up{region}`; `jito_region_listed{region}`, whether the engine lists a region of the settings, and
+`jito_region_unknown{region}`, one that it lists besides; `jito_region_left_alone{region}`;
+`jito_region_leader_slots{region}`, slots until the next leader, of the region that it is of;
+`jito_limiter_wait_seconds{region}`, how long a call would wait now; `jito_sends{region,outcome}`, tries by what came
+of them; `jito_bundle_results{region,outcome}`; `jito_foreign_results{region}`, results of others' bundles, which are
+dropped; and `jito_relay_connect_seconds{relay}` or `jito_relay_errors{relay}`. Where the agent sends bundles of its
+own, `jito_canary_sends{region,outcome}`, those that were not sent by their reason, and `jito_canary_spent_lamports`,
+put aside today; each is told as events of kind `jito.canary`. Each result of ours is an event of kind `jito.bundle`,
+sent up at once.
 """
 
 import asyncio
@@ -84,7 +86,15 @@ class JitoProbe:
         for name, times in counts.foreign.items():
             sink.sample(Series.counting("jito_foreign_results", region=name), times)
 
+        self._tell_listing(sink)
         self._tell_canaries(sink)
+
+    def _tell_listing(self, sink: Sink) -> None:
+        if listing := self._engine.listing:
+            for name in listing.there | listing.gone:
+                sink.sample(Series.of("jito_region_listed", region=name), float(name in listing.there))
+            for name in listing.unknown:
+                sink.sample(Series.of("jito_region_unknown", region=name), 1.0)
 
     def _tell_canaries(self, sink: Sink) -> None:
         if self._canary:

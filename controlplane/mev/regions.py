@@ -12,6 +12,9 @@ from controlplane.telemetry.live import HostRing
 WINDOW_SECONDS = 300
 RTT, UPLINK = "jito_region_rtt_seconds", "jito_region_uplink_seconds"
 LEFT_ALONE, LEADER = "jito_region_left_alone", "jito_region_leader_slots"
+LISTED, UNKNOWN = "jito_region_listed", "jito_region_unknown"
+# An agent says each second which regions it does not know; silence means that it knows them now.
+LISTED_SECONDS = 10
 # What was told of the next leader is believed for so long: it is asked for every two seconds.
 LEADER_SECONDS = 5
 SLOTS_A_SECOND = 2.5
@@ -37,7 +40,10 @@ def regions(ingest: Ingest, hosts: list[str], landings: Landings, unix_s: float)
                 row = rows[choice.region]
                 row.rank, row.worth = place, choice.worth
                 row.reasons.extend(choice.reasons)
+                if row.HasField("listed") and not row.listed:
+                    row.reasons.append("the block engine does not list it")
                 found.append(row)
+            found += [_unknown(host, name) for name in _listed_besides(feed.ring)]
     return found
 
 
@@ -98,6 +104,8 @@ def _region(ring: HostRing, host: str, region: str) -> pb.Region:
         row.wait_seconds = float(wait[-1])
     if len(alone := _values(ring, LEFT_ALONE, region)):
         row.left_alone = bool(alone[-1] > 0)
+    if len(listed := _values(ring, LISTED, region)):
+        row.listed = bool(listed[-1] > 0)
     for (name, labels), column in ring.series:
         named = dict(labels)
         if name == ERRORS and named.get("region") == region:
@@ -105,9 +113,19 @@ def _region(ring: HostRing, host: str, region: str) -> pb.Region:
     return row
 
 
-def _values(ring: HostRing, name: str, region: str) -> np.typing.NDArray[np.float64]:
+def _listed_besides(ring: HostRing) -> list[str]:
+    names = sorted({dict(labels).get("region", "") for (name, labels), _ in ring.series if name == UNKNOWN} - {""})
+    return [name for name in names if len(_values(ring, UNKNOWN, name, LISTED_SECONDS))]
+
+
+def _unknown(host: str, region: str) -> pb.Region:
+    why = "the block engine lists it, and jito.regions of the agent does not: it is never used"
+    return pb.Region(host=host_name(host), region=region, unknown=True, listed=True, reasons=[why])
+
+
+def _values(ring: HostRing, name: str, region: str, seconds: int = WINDOW_SECONDS) -> np.typing.NDArray[np.float64]:
     columns = ring.columns(name, {"region": region})
     if not columns:
         return np.empty(0)
-    values = ring.window(columns[:1], min(WINDOW_SECONDS, ring.seconds))[:, 0]
+    values = ring.window(columns[:1], min(seconds, ring.seconds))[:, 0]
     return values[np.isfinite(values)]

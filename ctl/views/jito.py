@@ -67,6 +67,10 @@ def region_row(one: pb.Region) -> tuple[str, ...]:
     up = "[green]up[/]" if one.stream_up else "[red]down[/]"
     host = cell(one.host.removeprefix("hosts/"))
     why = cell("; ".join(one.reasons))
+    if one.unknown:
+        return (host, "-", f"[yellow]{cell(one.region)}[/]", "-", "-", "-", "-", "-", "", f"[yellow]{why}[/]")
+    if one.HasField("listed") and not one.listed:
+        why = f"[yellow]{why}[/]"
     return (host, str(one.rank or "-"), cell(one.region), *times, up, f"{one.wait_seconds:.1f} s", cell(errors), why)
 
 

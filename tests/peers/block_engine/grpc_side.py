@@ -170,8 +170,11 @@ class Searcher(_Guarded, SearcherServiceServicer):
         return searcher_pb2.GetTipAccountsResponse(accounts=self._region.tip_accounts())
 
     async def GetRegions(self, request: Any, context: Any) -> searcher_pb2.GetRegionsResponse:
+        if self._region.faults.no_regions:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
         await self._enter(context, "GetRegions")
-        return searcher_pb2.GetRegionsResponse(current_region=self._region.name, available_regions=self._names)
+        names = self._region.faults.regions if self._region.faults.regions is not None else self._names
+        return searcher_pb2.GetRegionsResponse(current_region=self._region.name, available_regions=names)
 
 
 class Validator(_Guarded, BlockEngineValidatorServicer):

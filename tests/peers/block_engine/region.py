@@ -35,6 +35,8 @@ class Faults:
         shadow_drop: bundles are acknowledged and thrown away.
         silent: the results stream is open and says nothing.
         stale: nothing is answered.
+        regions: those that are listed; None: those that there are.
+        no_regions: GetRegions is not offered.
         leader_region: whose the next leader is said to be; empty: this one's.
     """
 
@@ -62,6 +64,8 @@ class Faults:
     hold_acks: bool = False
     most_streams: int = 1
     leader_region: str = ""
+    regions: tuple[str, ...] | None = None
+    no_regions: bool = False
 
 
 # Words, with what both wires say besides them.

@@ -180,7 +180,7 @@ class ListRegionsResponse(_message.Message):
     def __init__(self, regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ...) -> None: ...
 
 class Region(_message.Message):
-    __slots__ = ("host", "region", "rtt_ms", "rtt_p99_ms", "uplink_ms", "stream_up", "wait_seconds", "errors", "rank", "reasons", "worth", "left_alone", "leader_here")
+    __slots__ = ("host", "region", "rtt_ms", "rtt_p99_ms", "uplink_ms", "stream_up", "wait_seconds", "errors", "rank", "reasons", "worth", "left_alone", "leader_here", "listed", "unknown")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +201,8 @@ class Region(_message.Message):
     WORTH_FIELD_NUMBER: _ClassVar[int]
     LEFT_ALONE_FIELD_NUMBER: _ClassVar[int]
     LEADER_HERE_FIELD_NUMBER: _ClassVar[int]
+    LISTED_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     host: str
     region: str
     rtt_ms: float
@@ -214,7 +216,9 @@ class Region(_message.Message):
     worth: float
     left_alone: bool
     leader_here: bool
-    def __init__(self, host: _Optional[str] = ..., region: _Optional[str] = ..., rtt_ms: _Optional[float] = ..., rtt_p99_ms: _Optional[float] = ..., uplink_ms: _Optional[float] = ..., stream_up: _Optional[bool] = ..., wait_seconds: _Optional[float] = ..., errors: _Optional[_Mapping[str, int]] = ..., rank: _Optional[int] = ..., reasons: _Optional[_Iterable[str]] = ..., worth: _Optional[float] = ..., left_alone: _Optional[bool] = ..., leader_here: _Optional[bool] = ...) -> None: ...
+    listed: bool
+    unknown: bool
+    def __init__(self, host: _Optional[str] = ..., region: _Optional[str] = ..., rtt_ms: _Optional[float] = ..., rtt_p99_ms: _Optional[float] = ..., uplink_ms: _Optional[float] = ..., stream_up: _Optional[bool] = ..., wait_seconds: _Optional[float] = ..., errors: _Optional[_Mapping[str, int]] = ..., rank: _Optional[int] = ..., reasons: _Optional[_Iterable[str]] = ..., worth: _Optional[float] = ..., left_alone: _Optional[bool] = ..., leader_here: _Optional[bool] = ..., listed: _Optional[bool] = ..., unknown: _Optional[bool] = ...) -> None: ...
 
 class GetTipsRequest(_message.Message):
     __slots__ = ("history_seconds",)

@@ -54,8 +54,10 @@ class Stand:
 
 
 @asynccontextmanager
-async def standing(peer: Peer, *, streams: bool = True, **wishes: Any) -> AsyncIterator[Stand]:
-    engine = make_engine(peer, results=streams, **wishes)
+async def standing(
+    peer: Peer, *, streams: bool = True, engine: Engine | None = None, **wishes: Any
+) -> AsyncIterator[Stand]:
+    engine = engine or make_engine(peer, results=streams, **wishes)
     made = Stand(peer, engine)
     task = asyncio.create_task(engine.run())
     try:

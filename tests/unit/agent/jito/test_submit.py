@@ -202,8 +202,12 @@ async def test_the_next_leader_is_asked_for_of_one_region_after_the_other() -> N
             return "slc" in leaders
 
         await stand.until(seen)
-        asked = {name: [what for _, what in one.region.calls] for name, one in peer.regions.items()}
-        assert all("GetNextScheduledLeader" in calls for calls in asked.values())
+
+        def asked() -> bool:
+            calls = [[what for _, what in one.region.calls] for one in peer.regions.values()]
+            return all("GetNextScheduledLeader" in one for one in calls)
+
+        await stand.until(asked)
         # A region that nobody here knows is no leader's.
         peer["ny"].faults.leader_region = peer["slc"].faults.leader_region = "tokyo"
         await asyncio.sleep(0.3)

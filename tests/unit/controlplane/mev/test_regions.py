@@ -65,3 +65,14 @@ def test_a_turn_that_is_over_counts_no_more(ingest: Ingest) -> None:
 def test_a_region_left_alone_is_last(ingest: Ingest) -> None:
     told(ingest, *RTTS, ("jito_region_left_alone", "ny", 1.0))
     assert [one.region for one in choices(ingest, "sol-1", Landings(), 0.0)] == ["slc", "ny"]
+
+
+def test_what_the_engine_lists_is_shown_beside_what_is_used(ingest: Ingest) -> None:
+    told(
+        ingest, *RTTS, ("jito_region_listed", "ny", 1.0), ("jito_region_listed", "slc", 0.0),
+        ("jito_region_unknown", "tokyo", 1.0),
+    )  # fmt: skip
+    ny, slc, tokyo = regions(ingest, ["sol-1"], Landings(), time.time())
+    assert (ny.listed, slc.listed, slc.reasons[-1]) == (True, False, "the block engine does not list it")
+    assert (tokyo.region, tokyo.unknown, tokyo.rank) == ("tokyo", True, 0)
+    assert [one.region for one in choices(ingest, "sol-1", Landings(), 0.0)] == ["ny", "slc"]
