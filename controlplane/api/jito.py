@@ -97,7 +97,8 @@ class JitoApi(JitoServiceServicer):
         newest = self._tips.newest
         if newest is None:
             raise _tips_unknown()
-        found = pb.Tips(floor=_floor(newest), congestion=self._tips.congestion, age_seconds=self._tips.age_s)
+        found = pb.Tips(floor=_floor(newest), congestion=self._tips.congestion, age_seconds=self._tips.age_s,
+                       source=self._tips.source)  # fmt: skip
         found.time.CopyFrom(found.floor.time)
         since = newest.unix_s - request.history_seconds
         found.history.extend(_floor(one) for one in self._tips.history if one.unix_s > since)
@@ -140,7 +141,7 @@ class JitoApi(JitoServiceServicer):
 
 
 def _tips_unknown() -> SolwardError:
-    why = "nobody has told what others tip: see jito.tip_floor_url, and ctl status"
+    why = "nobody has told what others tip: see jito.tip_stream_url and jito.tip_floor_url, and ctl status"
     return SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "TIPS_UNKNOWN", why)
 
 

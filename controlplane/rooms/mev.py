@@ -47,7 +47,9 @@ class Mev:
         self.bus = watching.bundles
         self.chain = Chain(operations.outside)
         self.tracker = Tracker(records.bundles, self.chain, operations.dispatch, self.bus, self._ended)
-        self.tips = TipFeed(settings.jito.tip_floor_url, settings.jito.tip_floor_seconds, self._keep)
+        self.tips = TipFeed(
+            settings.jito.tip_floor_url, settings.jito.tip_floor_seconds, self._keep, settings.jito.tip_stream_url
+        )
         self.learning = Learning(self.tips, settings.data_dir / "landing.model")
         self.submitter = Submitter(
             settings.jito.cluster, records.bundles, self.chain, self.tracker, self.learning, self._found, self._choose

@@ -99,6 +99,7 @@ def tips_pairs(tips: pb.Tips) -> list[tuple[str, str]]:
         *((name, lamports(amount)) for name, amount in rows),
         ("congestion", f"{tips.congestion:.2f} (1 is usual)"),
         ("told", f"{tips.age_seconds:.0f} s ago{stale}"),
+        ("source", {"stream": "the stream", "poll": "asked for"}.get(tips.source, "[yellow]none[/]")),
     ]
 
 

@@ -34,6 +34,7 @@ async def fleet(folder: Path, *regions: str, **more: Any) -> AsyncIterator[tuple
     async with block_engine(*regions) as peer:
         chain = f"{next(iter(peer.regions.values())).json_rpc}/rpc"
         tips = {"tip_floor_url": f"{chain.removesuffix('/rpc')}/api/v1/bundles/tip_floor", "tip_floor_seconds": 1}
+        tips["tip_stream_url"] = tips["tip_floor_url"].replace("http", "ws").replace("floor", "stream")
         async with cluster(folder, require_second_factor=False, solana_rpc_url=chain, jito=tips) as made:
             await made.sign_in()
             await made.ctl("jito", "budget", "set", "1000000")
@@ -123,7 +124,9 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
         assert len(peer["slc"].region.received) == 1
         advised = await made.ctl("jito", "ev", "--profit", "5000000", "--tip", "10000")
         assert "rivals expected above" in advised.out.replace("\n", " ")
-        assert "p50" in (await made.ctl("jito", "tips")).out
+        tips = (await made.ctl("jito", "tips")).out
+        assert "p50" in tips
+        assert "the stream" in tips
         # What root does not allow is refused on the host, whatever the budget allows.
         costly = Bundle(tmp_path, peer, tip=50_000)
         await made.ctl("jito", "submit", *costly.files, check=False)

@@ -227,18 +227,20 @@ class GetTipsRequest(_message.Message):
     def __init__(self, history_seconds: _Optional[int] = ...) -> None: ...
 
 class Tips(_message.Message):
-    __slots__ = ("time", "floor", "congestion", "age_seconds", "history")
+    __slots__ = ("time", "floor", "congestion", "age_seconds", "history", "source")
     TIME_FIELD_NUMBER: _ClassVar[int]
     FLOOR_FIELD_NUMBER: _ClassVar[int]
     CONGESTION_FIELD_NUMBER: _ClassVar[int]
     AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     floor: TipFloor
     congestion: float
     age_seconds: float
     history: _containers.RepeatedCompositeFieldContainer[TipFloor]
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., floor: _Optional[_Union[TipFloor, _Mapping]] = ..., congestion: _Optional[float] = ..., age_seconds: _Optional[float] = ..., history: _Optional[_Iterable[_Union[TipFloor, _Mapping]]] = ...) -> None: ...
+    source: str
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., floor: _Optional[_Union[TipFloor, _Mapping]] = ..., congestion: _Optional[float] = ..., age_seconds: _Optional[float] = ..., history: _Optional[_Iterable[_Union[TipFloor, _Mapping]]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TipFloor(_message.Message):
     __slots__ = ("time", "p25_lamports", "p50_lamports", "p75_lamports", "p95_lamports", "p99_lamports", "ema_p50_lamports")
