@@ -122,7 +122,7 @@ def _node(settings: Settings) -> Node | None:
 
 
 def _engine(wanted: JitoSettings) -> "Engine":
-    from agent.jito.auth import load_key, load_roots
+    from agent.jito.auth import load_key, load_roots, load_uuid
     from agent.jito.engine import Engine, Wishes, known_places
     from agent.jito.region import Place
 
@@ -132,7 +132,7 @@ def _engine(wanted: JitoSettings) -> "Engine":
             places or known_places(wanted.cluster), load_key(wanted.auth_key) if wanted.auth_key else None,
             load_roots(wanted.tls_roots), wanted.requests_per_second, wanted.results,
             wanted.rtt_period_seconds, wanted.send_timeout_seconds, wanted.silent_seconds,
-            wanted.leader_period_seconds,
+            wanted.leader_period_seconds, load_uuid(wanted.uuid_file) if wanted.uuid_file else "",
         )
     )  # fmt: skip
 

@@ -136,7 +136,8 @@ class JitoSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The Jito block engine.
 
     `regions` are, by name, where regions are; empty: those that Jito lists for `cluster`. `auth_key` is a keypair file
-    for the agent's user alone; most searchers need none. `requests_per_second` holds for each region and for all ways
+    for the agent's user alone, `uuid_file` a file as private with the UUID that Jito gave; most searchers need none.
+    `requests_per_second` holds for each region and for all ways
     to it. The next leader is asked for every `leader_period_seconds`, of one region after the other; 0: never. `relays`
     are watched for whether they can be reached. `tls_roots` replaces the authorities that are trusted. `canary`, off
     where it is left out, sends bundles of the agent's own.
@@ -145,6 +146,7 @@ class JitoSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     cluster: Literal["mainnet", "testnet"] = "mainnet"
     regions: dict[RegionName, JitoRegion] = {}
     auth_key: Path | None = None
+    uuid_file: Path | None = None
     requests_per_second: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 1.0
     results: bool = True
     silent_seconds: Annotated[float, msgspec.Meta(ge=1, le=600)] = 30.0
@@ -236,6 +238,9 @@ def _check_jito(jito: JitoSettings, path: Path, *, has_rpc: bool) -> None:
             good = False
         if not good:
             raise SettingsError(f"{path}: jito.{field}: must be a URL with a host, such as https://ny.example:443")
+        clear = parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")
+        if jito.uuid_file and field.startswith("regions") and clear:
+            raise SettingsError(f"{path}: jito.{field}: must be https where jito.uuid_file is set: it is a secret")
     if jito.canary:
         _check_canary(jito, jito.canary, path, has_rpc=has_rpc)
 

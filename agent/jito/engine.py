@@ -47,6 +47,7 @@ class Wishes:
         send_s: seconds that one try may take.
         silent_s: seconds of silence that end a results stream, once a bundle was taken.
         leader_s: seconds between two questions for the next leader, to one region after the other; 0: none is asked.
+        uuid: what Jito gave us to raise our limit; empty: nothing.
     """
 
     places: Mapping[str, Place]
@@ -58,6 +59,7 @@ class Wishes:
     send_s: float = 5.0
     silent_s: float = SILENT_S
     leader_s: float = 2.0
+    uuid: str = field(default="", repr=False)
 
 
 @dataclass
@@ -79,7 +81,7 @@ class Engine:
         self._wishes = wishes
         self.sent = Sent()
         self.regions = {
-            name: Region(name, place, wishes.roots, wishes.key, wishes.per_second)
+            name: Region(name, place, wishes.roots, wishes.key, wishes.per_second, wishes.uuid)
             for name, place in wishes.places.items()
         }
         self.streams = {

@@ -14,11 +14,11 @@ from jito import block_engine_pb2, searcher_pb2
 from jito.block_engine_pb2_grpc import BlockEngineValidatorStub
 from jito.searcher_pb2_grpc import SearcherServiceStub
 
-from agent.jito.auth import Auth
+from agent.jito.auth import UUID_KEY, Auth
 from agent.jito.channel import RegionChannel, ours_alone
 from agent.jito.limiter import Gate, Limiter
 from agent.jito.verdicts import of_grpc
-from agent.probes.http1 import HttpTarget
+from agent.probes.http1 import JSON, HttpTarget
 from common.breaker import Breaker
 
 if TYPE_CHECKING:
@@ -65,18 +65,20 @@ class Region:
         roots: authorities to trust, PEM; None: the usual ones.
         key: who we are; None: nobody.
         per_second: calls a second, over all ways.
+        uuid: what Jito gave us to raise our limit; empty: nothing.
     """
 
     def __init__(
-        self, name: str, place: Place, roots: bytes | None, key: Ed25519PrivateKey | None, per_second: float
-    ) -> None:
+        self, name: str, place: Place, roots: bytes | None, key: Ed25519PrivateKey | None, per_second: float,
+        uuid: str = "",
+    ) -> None:  # fmt: skip
         self.name = name
         self.channel = RegionChannel(name, place.url, roots)
-        self.auth = Auth(name, self.channel, key)
+        self.auth = Auth(name, self.channel, key, uuid)
         self.gate = Gate(Limiter(per_second))
         self.breaker = Breaker(f"jito {name}", failures=3, longest_s=30.0)
         tls = ssl.create_default_context(cadata=roots.decode()) if roots else None
-        self.http = HttpTarget(place.json_rpc.rstrip("/") + _BUNDLES, tls)
+        self.http = HttpTarget(place.json_rpc.rstrip("/") + _BUNDLES, tls, {**JSON, UUID_KEY: uuid} if uuid else JSON)
         self.rtt_s: float | None = None
         self.limited = 0
 

@@ -105,7 +105,10 @@ class _Guarded:
             self._region.count(_address(context.peer()), what)
         except Refused as refused:
             await _abort(context, refused)
-        told = dict(context.invocation_metadata()).get("authorization")
+        metadata = dict(context.invocation_metadata())
+        told = metadata.get("authorization")
+        if uuid := metadata.get("x-jito-auth"):
+            self._region.uuids.append(("grpc", uuid))
         if told is not None or self._region.faults.require_auth:
             self.seen.append(told or "")
             if not self._tokens.holds("access", (told or "").removeprefix("Bearer ")):

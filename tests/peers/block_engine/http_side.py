@@ -52,6 +52,10 @@ class Http:
         try:
             asked = await request.json()
             ident = asked.get("id")
+            if uuid := request.headers.get("x-jito-auth", ""):
+                self._region.uuids.append(("http", uuid))
+            if self._region.faults.uuid not in ("", uuid):
+                raise Refused("Unauthorized", -32600, 401)
             await self._region.trouble()
             self._region.count(request.remote or "", asked["method"])
             result, headers = await self._result(request, asked["method"], asked.get("params") or [])

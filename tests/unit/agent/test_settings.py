@@ -48,6 +48,17 @@ def test_the_block_engine_is_read(file: Path) -> None:
     assert (jito.regions, jito.requests_per_second, jito.cluster) == ({}, 1.0, "mainnet")
 
 
+def test_a_uuid_goes_over_no_line_that_others_may_read(file: Path) -> None:
+    place = "{url: 'https://ny.example', json_rpc: 'http://ny.example'}"
+    file.write_text(f"server: s\njito: {{regions: {{ny: {place}}}, relays: {{ny: 'http://r:8100'}}}}\n")
+    assert load(file).jito
+    file.write_text(f"server: s\njito: {{regions: {{ny: {place}}}, uuid_file: /u}}\n")
+    with pytest.raises(SettingsError, match=r"regions\.ny\.json_rpc: must be https"):
+        load(file)
+    file.write_text("server: s\njito: {uuid_file: /u, relays: {ny: 'http://r:8100'}}\n")
+    assert load(file).jito
+
+
 def test_canaries_are_off_until_they_are_asked_for(file: Path) -> None:
     file.write_text("server: s\nrpc: {}\njito: {}\n")
     jito = load(file).jito
