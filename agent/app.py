@@ -57,7 +57,7 @@ class Agent:
         self._systemd = Systemd(settings.bus_address or None)
         units = UnitWatch(self._systemd, list(allowed.units))
         self._node = _node(settings)
-        engine = _engine(settings.jito) if settings.jito else None
+        engine = _engine(settings.jito, settings.state_dir) if settings.jito else None
         executor = Executor(
             self._systemd, self._journal, allowed, lambda: self._link.identity, self._worker, self._spool.make_room,
             self._node, settings.state_dir / "towers",
@@ -121,10 +121,12 @@ def _node(settings: Settings) -> Node | None:
     return Node(settings.validator, NodeRpc(settings.rpc.url), AdminRpc(settings.validator.admin_socket))
 
 
-def _engine(wanted: JitoSettings) -> "Engine":
+def _engine(wanted: JitoSettings, state_dir: Path) -> "Engine":
     from agent.jito.auth import load_key, load_roots, load_uuid
     from agent.jito.engine import Engine, Wishes, known_places
+    from agent.jito.memory import Memory
     from agent.jito.region import Place
+    from agent.jito.results import MOST_REMEMBERED
 
     places = {name: Place(one.url, one.json_rpc or one.url) for name, one in wanted.regions.items()}
     return Engine(
@@ -133,7 +135,8 @@ def _engine(wanted: JitoSettings) -> "Engine":
             load_roots(wanted.tls_roots), wanted.requests_per_second, wanted.results,
             wanted.rtt_period_seconds, wanted.send_timeout_seconds, wanted.silent_seconds,
             wanted.leader_period_seconds, load_uuid(wanted.uuid_file) if wanted.uuid_file else "",
-        )
+        ),
+        Memory(state_dir / "bundles.sent", MOST_REMEMBERED),
     )  # fmt: skip
 
 

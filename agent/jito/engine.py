@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.jito.known import KNOWN
 from agent.jito.listing import Listing, compare, warn
 from agent.jito.listing import ask as ask_regions
+from agent.jito.memory import Memory
 from agent.jito.region import Leader, Measured, Place, Region
 from agent.jito.results import SILENT_S, Result, ResultsStream, Sent
 from agent.jito.send import Ack, Way, send
@@ -75,11 +76,15 @@ class Counts:
 
 
 class Engine:
-    """Puts the parts together; each region stands and falls by itself."""
+    """Puts the parts together; each region stands and falls by itself.
 
-    def __init__(self, wishes: Wishes) -> None:
+    Args:
+        memory: remembers what was sent over restarts; None: nothing does.
+    """
+
+    def __init__(self, wishes: Wishes, memory: Memory | None = None) -> None:
         self._wishes = wishes
-        self.sent = Sent()
+        self.sent = Sent(memory)
         self.regions = {
             name: Region(name, place, wishes.roots, wishes.key, wishes.per_second, wishes.uuid)
             for name, place in wishes.places.items()
@@ -97,6 +102,7 @@ class Engine:
 
     async def run(self) -> None:
         """Measure regions and keep results streams up until cancelled."""
+        await self.sent.recall()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_for_ever(self._list_on), name="jito regions")
@@ -151,7 +157,7 @@ class Engine:
         Raises: SendFailed.
         """
         # Before it goes: its results may be here before the acknowledgement.
-        self.sent.add(ident, canary=canary)
+        await self.sent.add(ident, canary=canary)
         try:
             ack = await send(self.regions[name], transactions, way, self._wishes.send_s, begun)
         except SendFailed as failed:

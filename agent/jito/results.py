@@ -12,6 +12,7 @@ import structlog
 from jito import bundle_pb2, searcher_pb2
 
 from agent.jito.channel import ours_alone
+from agent.jito.memory import Memory, Remembered
 from agent.jito.region import Region
 from common.clock import now_ms
 
@@ -56,14 +57,29 @@ _NOT_WANTED = Wanted(0.0, canary=False)
 
 
 class Sent:
-    """The bundles of which results are wanted: those that were sent of late."""
+    """The bundles of which results are wanted: those that were sent of late, by this life of the agent or the last.
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        memory: outlives the agent; None: nothing does.
+        now: a clock that nobody sets; what is in the memory goes by the wall clock.
+    """
+
+    def __init__(self, memory: Memory | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self._memory = memory
         self._now = now
         self._wanted: OrderedDict[str, Wanted] = OrderedDict()
 
-    def add(self, ident: str, *, canary: bool = False) -> None:
+    async def recall(self) -> None:
+        """Want the results of what the last life has sent."""
+        if self._memory:
+            wall = time.time()
+            for one in await asyncio.to_thread(self._memory.recall, wall, REMEMBERED_S):
+                self._wanted.setdefault(one.ident, Wanted(self._now() + one.until - wall, one.canary))
+
+    async def add(self, ident: str, *, canary: bool = False) -> None:
         """Want the results of a bundle, from before it is sent."""
+        if self._memory and ident not in self:
+            await asyncio.to_thread(self._memory.add, Remembered(ident, time.time() + REMEMBERED_S, canary))
         self._wanted[ident] = Wanted(self._now() + REMEMBERED_S, canary)
         self._wanted.move_to_end(ident)
         while len(self._wanted) > MOST_REMEMBERED or next(iter(self._wanted.values())).until < self._now():

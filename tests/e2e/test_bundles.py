@@ -168,6 +168,26 @@ async def test_an_agent_that_is_killed_before_the_acknowledgement_tips_once(tmp_
         assert peer.world.tips == 20_000
 
 
+async def test_results_that_come_after_the_agents_restart_are_told_as_its_own(tmp_path: Path) -> None:
+    async with fleet(tmp_path, "ny") as (made, host, peer):
+        await until_streams(peer)
+        peer["ny"].region.faults.hold_auctions = True
+        bundle = Bundle(tmp_path, peer)
+        await made.ctl("jito", "submit", *bundle.files)
+        await until_state(made, bundle, ("BUNDLE_STATE_SENT",))
+        await made.stop_agent(host, signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE_S):
+            while peer["ny"].region.listeners:
+                await asyncio.sleep(0.05)
+        await made.start_agent(host)
+        await made.until_connected(HOST)
+        await until_streams(peer)
+        peer["ny"].region.faults.hold_auctions = False
+        shown = await until_state(made, bundle, FINAL)
+        assert {"sent", "accepted", "processed"} <= {event["kind"] for event in shown["events"]}
+        assert len(peer["ny"].region.received) == 1
+
+
 async def test_results_are_with_the_client_at_once(tmp_path: Path) -> None:
     async with fleet(tmp_path, "ny") as (made, _, peer):
         await until_streams(peer)
