@@ -68,7 +68,7 @@ class Agent:
         )  # fmt: skip
         about = link_pb2.Hello(
             knows_validator=self._node is not None, group=settings.group, labels=settings.labels,
-            has_ledger_tool=bool(allowed.ledger_tool),
+            has_ledger_tool=bool(allowed.ledger_tool), bundles=_bundle_limits(allowed.bundles, engine),
         )  # fmt: skip
         witness = Witness(settings.state_dir, store.load().audit_key)
         self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, witness, about)
@@ -138,6 +138,16 @@ def _engine(wanted: JitoSettings, state_dir: Path) -> "Engine":
         ),
         Memory(state_dir / "bundles.sent", MOST_REMEMBERED),
     )  # fmt: skip
+
+
+def _bundle_limits(allowed: allowlist.Bundles | None, engine: "Engine | None") -> link_pb2.BundleLimits:
+    known = list(engine.regions) if engine else []
+    if allowed is None:
+        return link_pb2.BundleLimits(known_regions=known)
+    regions = [name for name in known if not allowed.regions or name in allowed.regions]
+    return link_pb2.BundleLimits(
+        allowed=True, max_tip_lamports=allowed.max_tip_lamports, regions=regions, known_regions=known
+    )
 
 
 def _canary(

@@ -10,6 +10,7 @@ from solward.jito.v1 import jito_pb2 as pb
 
 from common.clock import now_ms
 from common.names import host_id
+from controlplane.links.registry import KnownHost
 from controlplane.mev import figures
 from controlplane.mev.canaries import Canaries
 from controlplane.mev.chain import Chain
@@ -52,7 +53,14 @@ class Mev:
         )
         self.learning = Learning(self.tips, settings.data_dir / "landing.model")
         self.submitter = Submitter(
-            settings.jito.cluster, records.bundles, self.chain, self.tracker, self.learning, self._found, self._choose
+            settings.jito.cluster,
+            records.bundles,
+            self.chain,
+            self.tracker,
+            self.learning,
+            self._found,
+            lambda uid: _limits(operations.links.get(uid)),
+            self._choose,
         )
         self._watch, self._watching = Watch(), watching
         self.landings = Landings()
@@ -135,3 +143,9 @@ class Mev:
             except Exception:
                 log.exception("the budget for tips could not be read; trying again")
             await asyncio.sleep(BUDGET_SECONDS)
+
+
+def _limits(host: KnownHost | None) -> link_pb2.BundleLimits | None:
+    """Give what a host that is connected has told of bundles; None of one that is not, or that did not tell."""
+    hello = host.link.hello if host and host.link else None
+    return hello.bundles if hello is not None and hello.HasField("bundles") else None

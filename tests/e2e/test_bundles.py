@@ -127,11 +127,12 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
         tips = (await made.ctl("jito", "tips")).out
         assert "p50" in tips
         assert "the stream" in tips
-        # What root does not allow is refused on the host, whatever the budget allows.
+        # What root does not allow is refused, whatever the budget allows, before anything is stored.
         costly = Bundle(tmp_path, peer, tip=50_000)
-        await made.ctl("jito", "submit", *costly.files, check=False)
-        refused = await until_state(made, costly, ("BUNDLE_STATE_FAILED",))
-        assert refused["reason"] == "TIP_OVER_CAP"
+        refused = await made.ctl("jito", "submit", *costly.files, check=False)
+        assert "[TIP_OVER_CAP]" in refused.err
+        assert "root of sol-1 allows 50,000" in " ".join(refused.err.split())
+        assert costly.ident not in (await made.ctl("jito", "bundles", "--output", "json")).out
         async with asyncio.timeout(PATIENCE_S):
             while {one["region"] for one in await made.ctl_json("jito", "regions")} != {"ny", "slc"}:
                 await asyncio.sleep(0.2)
