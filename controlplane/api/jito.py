@@ -1,6 +1,5 @@
 """jito.v1: bundles, and what may be tipped."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
@@ -19,7 +18,7 @@ from controlplane.mev.landings import Landings
 from controlplane.mev.learning import Learning
 from controlplane.mev.priority_fees import CAVEAT, advise
 from controlplane.mev.regions import regions
-from controlplane.mev.spend import spend
+from controlplane.mev.spend import NEAR_MS, spend
 from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tips import Floor
@@ -124,7 +123,7 @@ class JitoApi(JitoServiceServicer):
 
     async def GetSpend(self, request: pb.GetSpendRequest, context: Context) -> pb.Spend:
         since = now_ms() - (request.days or SPEND_DAYS) * DAY_MS
-        return await asyncio.to_thread(spend, await self._bundles.since(since))
+        return spend(await self._bundles.sums(since), await self._bundles.overpaid(since, NEAR_MS))
 
     async def GetBudget(self, request: pb.GetBudgetRequest, context: Context) -> pb.Budget:
         return await self._bundles.budget()

@@ -24,6 +24,8 @@ UNPAID = (pb.BUNDLE_STATE_CHECKED, pb.BUNDLE_STATE_EXPIRED, pb.BUNDLE_STATE_FAIL
 ENDED = (
     *UNPAID, pb.BUNDLE_STATE_FINALIZED, pb.BUNDLE_STATE_PARTIAL, pb.BUNDLE_STATE_UNKNOWN,
 )  # fmt: skip
+LANDED = (pb.BUNDLE_STATE_LANDED, pb.BUNDLE_STATE_FINALIZED)
+_OUTBID = ("OUTBID_LOCALLY", "OUTBID_GLOBALLY")
 _BUDGET = "tips"
 Position = tuple[int, str]
 
@@ -53,6 +55,17 @@ class Stored(NamedTuple):
         return uid_of(self.bundle)
 
 
+class StrategySum(NamedTuple):
+    """Bundles of one strategy in one state: how many, and what they come to, in lamports."""
+
+    strategy: str
+    state: int
+    bundles: int
+    tips: int
+    profit: int
+    fees: int
+
+
 class BundleRepository:
     """Reads and writes bundles and the budget."""
 
@@ -76,7 +89,7 @@ class BundleRepository:
             "uid": uid, "host_uid": host_uid, "strategy": bundle.strategy, "state": bundle.state,
             "tip_lamports": bundle.tip_lamports, "day": created // DAY_MS, "ended": bundle.state in ENDED,
             "record": bundle.SerializeToString(), "transactions": _packed(transactions), "request_key": request_key,
-            "created_ms": created,
+            "created_ms": created, **_summed(bundle),
         }  # fmt: skip
         try:
             async with self._engine.begin() as connection:
@@ -101,6 +114,7 @@ class BundleRepository:
             "uid": uid, "host_uid": host_uid, "strategy": canary.strategy, "state": canary.state,
             "tip_lamports": canary.tip_lamports, "day": now_ms() // DAY_MS, "ended": canary.state in ENDED,
             "record": canary.SerializeToString(), "transactions": b"", "created_ms": now_ms(), "canary": True,
+            **_summed(canary),
         }  # fmt: skip
         try:
             async with self._engine.begin() as connection:
@@ -119,13 +133,21 @@ class BundleRepository:
     async def save(self, changed: Iterable[pb.Bundle]) -> None:
         """Store bundles as they stand now; one that has ended is sent no more."""
         rows = [
-            {"changed": uid_of(one), "state": one.state, "record": one.SerializeToString(), "ended": one.state in ENDED}
+            {
+                "changed": uid_of(one),
+                "state": one.state,
+                "record": one.SerializeToString(),
+                "ended": one.state in ENDED,
+                "lost_bid": _lost_bid(one),
+            }
             for one in changed
         ]
         if not rows:
             return
         mine = bundles.c.uid == bindparam("changed")
-        values: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in ("state", "record", "ended")}
+        values: dict[str, BindParameter[Any]] = {
+            name: bindparam(name) for name in ("state", "record", "ended", "lost_bid")
+        }
         ended = [row["changed"] for row in rows if row["ended"]]
         async with self._engine.begin() as connection:
             await connection.execute(update(bundles).where(mine).values(**values), rows)
@@ -172,6 +194,36 @@ class BundleRepository:
         async with self._engine.connect() as connection:
             return [pb.Bundle.FromString(record) for record in (await connection.execute(statement)).scalars()]
 
+    async def sums(self, unix_ms: int) -> list[StrategySum]:
+        """Sum bundles up that were asked for since a time, by strategy and state, without canaries."""
+        wanted = (bundles.c.created_ms >= unix_ms) & bundles.c.canary.is_(False)
+        columns = [func.sum(bundles.c[name]) for name in ("tip_lamports", "profit_lamports", "fee_lamports")]
+        statement = select(bundles.c.strategy, bundles.c.state, func.count(), *columns).where(wanted)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(statement.group_by(bundles.c.strategy, bundles.c.state))).all()
+        return [StrategySum(row[0], row[1], *map(int, row[2:])) for row in rows]
+
+    async def overpaid(self, unix_ms: int, near_ms: int) -> dict[str, int]:
+        """Sum up, by strategy, what landed bundles tipped above the greatest bid that lost within a time beside them.
+
+        Args:
+            near_ms: within how many milliseconds.
+        """
+        lost = bundles.alias()
+        beside = select(func.max(lost.c.lost_bid)).where(
+            lost.c.strategy == bundles.c.strategy, lost.c.lost_bid > 0, lost.c.canary.is_(False),
+            lost.c.created_ms.between(bundles.c.created_ms - near_ms, bundles.c.created_ms + near_ms),
+            lost.c.created_ms >= unix_ms,
+        )  # fmt: skip
+        landed = bundles.c.state.in_(LANDED) & (bundles.c.created_ms >= unix_ms) & bundles.c.canary.is_(False)
+        pairs = select(
+            bundles.c.strategy, bundles.c.tip_lamports, beside.scalar_subquery().label("bid")
+        ).where(landed).subquery()  # fmt: skip
+        over = pairs.c.tip_lamports - pairs.c.bid
+        statement = select(pairs.c.strategy, func.sum(over)).where(over > 0).group_by(pairs.c.strategy)
+        async with self._engine.connect() as connection:
+            return {row[0]: int(row[1]) for row in (await connection.execute(statement)).all()}
+
     async def prune(self, before_ms: int) -> int:
         """Let go of bundles that have ended and were asked for before a time; give how many."""
         old = delete(bundles).where(bundles.c.ended.is_(True), bundles.c.created_ms < before_ms)
@@ -200,6 +252,16 @@ class BundleRepository:
 def uid_of(bundle: pb.Bundle) -> str:
     """Give a bundle's id."""
     return bundle.name.removeprefix(BUNDLES)
+
+
+def _lost_bid(bundle: pb.Bundle) -> int:
+    return bundle.simulated_bid_lamports if bundle.reason in _OUTBID else 0
+
+
+def _summed(bundle: pb.Bundle) -> dict[str, int]:
+    return {
+        "profit_lamports": bundle.profit_lamports, "fee_lamports": bundle.fee_lamports, "lost_bid": _lost_bid(bundle),
+    }  # fmt: skip
 
 
 def _affords(budget: pb.Budget, tip: int) -> bool:
