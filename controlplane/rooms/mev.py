@@ -65,6 +65,7 @@ class Mev:
         self._watch, self._watching = Watch(), watching
         self.landings = Landings()
         self._findings: asyncio.Queue[tuple[str, list[link_pb2.Event]]] = asyncio.Queue()
+        watching.ingest.forgetters.append(self._watch.forget)
         watching.findings.bundles = self.tracker.take
         watching.findings.canaries = Canaries(records.bundles, self.tracker).take
 
@@ -108,7 +109,8 @@ class Mev:
         if bundle.state == pb.BUNDLE_STATE_FINALIZED:
             figures.TIPPED.labels(bundle.strategy).inc(bundle.tip_lamports)
             figures.EARNED.labels(bundle.strategy).inc(bundle.profit_lamports)
-        if found := self._watch.take(bundle, now_ms()):
+        shown = host_id(bundle.host) in self._watching.ingest.feeds
+        if found := self._watch.take(bundle, now_ms(), shown=shown):
             self._findings.put_nowait((bundle.host, found))
 
     def _found(self, host: str, event: link_pb2.Event) -> None:

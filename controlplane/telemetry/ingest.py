@@ -1,6 +1,6 @@
 """Ingest: where every batch arrives; it fills the live ring and feeds the exporters."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,6 +80,8 @@ class Ingest:
         self.store: SampleStore | None = None
         self.unkept = ""
         self._keeper: Keeper | None = None
+        # Whoever else holds something of a host: told its id when it is cut off.
+        self.forgetters: list[Callable[[str], None]] = []
 
     def keep(self, store: SampleStore, keeper: Keeper) -> None:
         """Store samples from now on; before any stream begins."""
@@ -145,6 +147,8 @@ class Ingest:
         self.feeds.pop(host, None)
         self.histograms.forget_host(host)
         self.totals.forget_host(host)
+        for forget in self.forgetters:
+            forget(host)
 
     def _define(self, host: str, feed: HostFeed, definition: link_pb2.SeriesDefinition) -> None:
         key = feed.ring.define(definition)
