@@ -30,7 +30,7 @@ SHOWN = (
     "solana_validator_", "solana_log_", "solana_metrics_", "solana_ws_", "solana_rpc_connect", "solana_rpc_slot",
     "solana_rpc_reference_", "solana_rpc_monitor_", "solana_rpc_not_offered", "solana_rpc_skipped", "node_",
     "solward_agent_", "jito_region_", "jito_results_", "jito_limiter_", "jito_sends", "jito_foreign_",
-    "jito_canary_",
+    "jito_canary_sends", "jito_canary_spent_",
     "geyser_kafka_", "geyser_events_rate", "geyser_newest_slot", "geyser_slot_", "geyser_missed_", "geyser_stream_",
     "geyser_plugin_", "geyser_sink_", "geyser_errors",
 )  # fmt: skip
