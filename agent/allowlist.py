@@ -146,6 +146,19 @@ def load(path: Path, owner: str) -> Allowlist:
     return Allowlist(units, parsed.voters, parsed.admin, parsed.config, parsed.jobs, parsed.ledger_tool, parsed.bundles)
 
 
+def canary_regions(allowed: Bundles | None, wanted: tuple[str, ...], tip_lamports: int) -> tuple[str, ...]:
+    """Give the regions where the agent may send bundles of its own; raises AllowlistError where root allows none."""
+    if allowed is None or tip_lamports > allowed.max_tip_lamports:
+        most = "no bundles" if allowed is None else f"tips of {allowed.max_tip_lamports:,} lamports at the most"
+        raise AllowlistError(
+            f"jito.canary would tip {tip_lamports:,} lamports, and the allowlist allows {most}: change one of them"
+        )
+    regions = tuple(name for name in wanted if not allowed.regions or name in allowed.regions)
+    if not regions:
+        raise AllowlistError(f"jito.canary: the allowlist's bundles.regions have none of {', '.join(wanted)}")
+    return regions
+
+
 def _refuse_foreign(info: os.stat_result, path: Path, owner: str, owner_uid: int) -> None:
     if info.st_uid not in (owner_uid, 0):
         raise AllowlistError(f"{path} must belong to {owner}: chown {owner} {path}")

@@ -34,6 +34,7 @@ from agent.witness import Witness
 from common import logs, sdnotify
 
 if TYPE_CHECKING:
+    from agent.jito.canary import Canary
     from agent.jito.engine import Engine
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ class Agent:
         self._systemd = Systemd(settings.bus_address or None)
         units = UnitWatch(self._systemd, list(allowed.units))
         self._node = _node(settings)
-        engine = _engine(settings.jito) if settings.jito else None
+        engine = _engine(settings.jito, settings.state_dir) if settings.jito else None
         executor = Executor(
             self._systemd, self._journal, allowed, lambda: self._link.identity, self._worker, self._spool.make_room,
             self._node, settings.state_dir / "towers",
@@ -67,7 +68,7 @@ class Agent:
         )  # fmt: skip
         about = link_pb2.Hello(
             knows_validator=self._node is not None, group=settings.group, labels=settings.labels,
-            has_ledger_tool=bool(allowed.ledger_tool),
+            has_ledger_tool=bool(allowed.ledger_tool), bundles=_bundle_limits(allowed.bundles, engine),
         )  # fmt: skip
         witness = Witness(settings.state_dir, store.load().audit_key)
         self._direct = direct = DirectLink(self._spool, self._worker, executor, units, allowed, witness, about)
@@ -76,7 +77,8 @@ class Agent:
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)
         self._probes: list[Probe] = [
             units, *_probes(settings), *_log_probes(settings, store, self._spool, list(allowed.units)),
-            *_jito_probes(settings.jito, engine), *_geyser_probes(settings.geyser or GeyserSettings()),
+            *_jito_probes(settings, engine, _canary(settings, allowed, engine, self._worker)),
+            *_geyser_probes(settings.geyser or GeyserSettings()),
         ]  # fmt: skip
 
     async def run(self) -> None:
@@ -119,10 +121,12 @@ def _node(settings: Settings) -> Node | None:
     return Node(settings.validator, NodeRpc(settings.rpc.url), AdminRpc(settings.validator.admin_socket))
 
 
-def _engine(wanted: JitoSettings) -> "Engine":
-    from agent.jito.auth import load_key, load_roots
+def _engine(wanted: JitoSettings, state_dir: Path) -> "Engine":
+    from agent.jito.auth import load_key, load_roots, load_uuid
     from agent.jito.engine import Engine, Wishes, known_places
+    from agent.jito.memory import Memory
     from agent.jito.region import Place
+    from agent.jito.results import MOST_REMEMBERED
 
     places = {name: Place(one.url, one.json_rpc or one.url) for name, one in wanted.regions.items()}
     return Engine(
@@ -130,16 +134,47 @@ def _engine(wanted: JitoSettings) -> "Engine":
             places or known_places(wanted.cluster), load_key(wanted.auth_key) if wanted.auth_key else None,
             load_roots(wanted.tls_roots), wanted.requests_per_second, wanted.results,
             wanted.rtt_period_seconds, wanted.send_timeout_seconds, wanted.silent_seconds,
-        )
+            wanted.leader_period_seconds, load_uuid(wanted.uuid_file) if wanted.uuid_file else "",
+        ),
+        Memory(state_dir / "bundles.sent", MOST_REMEMBERED),
     )  # fmt: skip
 
 
-def _jito_probes(wanted: JitoSettings | None, engine: "Engine | None") -> list[Probe]:
-    if wanted is None or engine is None:
+def _bundle_limits(allowed: allowlist.Bundles | None, engine: "Engine | None") -> link_pb2.BundleLimits:
+    known = list(engine.regions) if engine else []
+    if allowed is None:
+        return link_pb2.BundleLimits(known_regions=known)
+    regions = [name for name in known if not allowed.regions or name in allowed.regions]
+    return link_pb2.BundleLimits(
+        allowed=True, max_tip_lamports=allowed.max_tip_lamports, regions=regions, known_regions=known
+    )
+
+
+def _canary(
+    settings: Settings, allowed: allowlist.Allowlist, engine: "Engine | None", worker: ThreadPoolExecutor
+) -> "Canary | None":
+    wanted = settings.jito.canary if settings.jito else None
+    if wanted is None or settings.jito is None or settings.rpc is None or engine is None:
+        return None
+    from agent.jito.auth import load_key
+    from agent.jito.canary import Canary, Habits
+    from agent.jito.purse import Purse
+
+    regions = allowlist.canary_regions(allowed.bundles, wanted.regions or tuple(engine.regions), wanted.tip_lamports)
+    habits = Habits(
+        load_key(wanted.key, "jito.canary.key"), settings.jito.cluster, wanted.period_minutes * 60,
+        wanted.tip_lamports, regions, wanted.dry_run,
+    )  # fmt: skip
+    purse = Purse(settings.state_dir / "canary.json", wanted.bundle_lamports, wanted.daily_lamports)
+    return Canary(engine, NodeRpc(settings.rpc.url), habits, purse, worker)
+
+
+def _jito_probes(settings: Settings, engine: "Engine | None", canary: "Canary | None") -> list[Probe]:
+    if settings.jito is None or engine is None:
         return []
     from agent.probes.jito import JitoProbe
 
-    return [JitoProbe(engine, wanted.relays, wanted.rtt_period_seconds)]
+    return [JitoProbe(engine, settings.jito.relays, settings.jito.rtt_period_seconds, canary)]
 
 
 def _geyser_probes(wanted: GeyserSettings) -> list[Probe]:

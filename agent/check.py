@@ -85,7 +85,7 @@ async def _server(settings: Settings) -> str:
 
 
 async def _engine(settings: Settings) -> str:
-    from agent.jito.auth import EngineFileError, load_key, load_roots
+    from agent.jito.auth import EngineFileError, load_key, load_roots, load_uuid
     from agent.jito.engine import known_places
 
     if settings.jito is None:
@@ -94,6 +94,10 @@ async def _engine(settings: Settings) -> str:
         load_roots(settings.jito.tls_roots)
         if settings.jito.auth_key:
             load_key(settings.jito.auth_key)
+        if settings.jito.uuid_file:
+            load_uuid(settings.jito.uuid_file)
+        if settings.jito.canary:
+            load_key(settings.jito.canary.key, "jito.canary.key")
     except EngineFileError as error:
         raise Failed(str(error)) from None
     urls = {name: one.url for name, one in settings.jito.regions.items()}

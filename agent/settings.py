@@ -9,10 +9,13 @@ import msgspec
 
 from agent.geyser import settings as geyser_settings
 from agent.geyser.settings import GeyserSettings
+from agent.jito.known import KNOWN
 from agent.logs import metrics_config
 from agent.probes.rpc_methods import MAX_CALLS_PER_SECOND, RpcMethod, check_methods
 
 LABELS = 16
+# What the one signature of a canary costs (Solana's fee rule).
+CANARY_FEE = 5_000
 DEFAULT_FILE = Path("/etc/solward/agent.yaml")
 
 Label = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?$")]
@@ -113,24 +116,46 @@ class JitoRegion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     json_rpc: Annotated[str, msgspec.Meta(pattern=r"^(https?://\S+)?$")] = ""
 
 
+class JitoCanary(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Bundles of the agent's own, at most one each `period_minutes`, in `regions` (none: all) in turn.
+
+    `key` is a keypair file of mode 0600, of the agent's user or root. One may cost `bundle_lamports`, tip and fee, and
+    those of a day (UTC) `daily_lamports`. In a `dry_run` they are signed and simulated, and none is sent.
+    """
+
+    key: Path
+    period_minutes: Annotated[float, msgspec.Meta(ge=1, le=1440)] = 10.0
+    tip_lamports: Annotated[int, msgspec.Meta(ge=1_000, le=10_000_000)] = 1_000
+    bundle_lamports: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 10_000
+    daily_lamports: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 1_000_000
+    regions: tuple[RegionName, ...] = ()
+    dry_run: bool = False
+
+
 class JitoSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The Jito block engine.
 
     `regions` are, by name, where regions are; empty: those that Jito lists for `cluster`. `auth_key` is a keypair file
-    for the agent's user alone; most searchers need none. `requests_per_second` holds for each region and for all ways
-    to it. `relays` are watched for whether they can be reached. `tls_roots` replaces the authorities that are trusted.
+    for the agent's user alone, `uuid_file` a file as private with the UUID that Jito gave; most searchers need none.
+    `requests_per_second` holds for each region and for all ways
+    to it. The next leader is asked for every `leader_period_seconds`, of one region after the other; 0: never. `relays`
+    are watched for whether they can be reached. `tls_roots` replaces the authorities that are trusted. `canary`, off
+    where it is left out, sends bundles of the agent's own.
     """
 
     cluster: Literal["mainnet", "testnet"] = "mainnet"
     regions: dict[RegionName, JitoRegion] = {}
     auth_key: Path | None = None
+    uuid_file: Path | None = None
     requests_per_second: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 1.0
     results: bool = True
     silent_seconds: Annotated[float, msgspec.Meta(ge=1, le=600)] = 30.0
     rtt_period_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
     send_timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
     relays: dict[RegionName, Annotated[str, msgspec.Meta(pattern="^https?://")]] = {}
+    leader_period_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
     tls_roots: Path | None = None
+    canary: JitoCanary | None = None
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -189,7 +214,7 @@ def load(path: Path | None = None) -> Settings:
             check_methods(settings.rpc.methods, settings.rpc.max_calls_per_second)
         except ValueError as error:
             raise SettingsError(f"{path}: rpc.methods: {error}") from None
-    _check_jito(settings.jito or JitoSettings(), path)
+    _check_jito(settings.jito or JitoSettings(), path, has_rpc=settings.rpc is not None)
     _check_geyser(settings.geyser or GeyserSettings(), path)
     endpoint = settings.validator.metrics_endpoint if settings.validator else None
     if endpoint and endpoint.forward:
@@ -200,7 +225,7 @@ def load(path: Path | None = None) -> Settings:
     return settings
 
 
-def _check_jito(jito: JitoSettings, path: Path) -> None:
+def _check_jito(jito: JitoSettings, path: Path, *, has_rpc: bool) -> None:
     """Refuse URLs that no pattern tells from good ones."""
     urls = {f"relays.{name}": url for name, url in jito.relays.items()}
     for name, region in jito.regions.items():
@@ -213,6 +238,25 @@ def _check_jito(jito: JitoSettings, path: Path) -> None:
             good = False
         if not good:
             raise SettingsError(f"{path}: jito.{field}: must be a URL with a host, such as https://ny.example:443")
+        clear = parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")
+        if jito.uuid_file and field.startswith("regions") and clear:
+            raise SettingsError(f"{path}: jito.{field}: must be https where jito.uuid_file is set: it is a secret")
+    if jito.canary:
+        _check_canary(jito, jito.canary, path, has_rpc=has_rpc)
+
+
+def _check_canary(jito: JitoSettings, canary: JitoCanary, path: Path, *, has_rpc: bool) -> None:
+    where = f"{path}: jito.canary"
+    if not has_rpc:
+        raise SettingsError(f"{where}: needs rpc, whose node tells blockhash and balance")
+    if not canary.tip_lamports + CANARY_FEE <= canary.bundle_lamports <= canary.daily_lamports:
+        least = f"{canary.tip_lamports + CANARY_FEE:,} (tip and fee)"
+        raise SettingsError(f"{where}.bundle_lamports: must be {least} at the least, and daily_lamports at the most")
+    unknown = set(canary.regions) - set(jito.regions or KNOWN[jito.cluster])
+    if unknown:
+        raise SettingsError(
+            f"{where}.regions: {', '.join(sorted(unknown))} must be among jito.regions, or Jito's where none are named"
+        )
 
 
 def _check_geyser(geyser: GeyserSettings, path: Path) -> None:

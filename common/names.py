@@ -6,9 +6,10 @@ from typing import Literal, NamedTuple
 HOST_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 UID = re.compile(r"[0-9a-f]{32}")
 TRUST_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,253}[a-z0-9])?")
-# The kind of event that a line of an agent's own log is.
-# What a block engine said of a bundle, as a kind of event.
+# What a block engine said of a bundle, as a kind of event; and what an agent says of a bundle of its own.
 BUNDLE = "jito.bundle"
+CANARY = "jito.canary"
+# The kind of event that a line of an agent's own log is.
 AGENT_LOG = "agent.log"
 
 Kind = Literal["agent", "user", "service"]

@@ -18,3 +18,12 @@ def http_url(text: str, example: str = "") -> yarl.URL:
     if url.user or url.password:
         raise ValueError("must hold no credentials: they go into user and password, or token")
     return url
+
+
+def websocket_url(text: str) -> yarl.URL:
+    """Read a ws or wss URL without credentials in it; raises ValueError, which never holds the URL itself."""
+    scheme, _, rest = text.partition("://")
+    if scheme not in ("ws", "wss"):
+        raise ValueError("must be a ws or wss URL")
+    http_url(f"{scheme.replace('ws', 'http')}://{rest}")
+    return yarl.URL(text)

@@ -98,7 +98,9 @@ class BundleAct:
         return self._over(last)
 
     async def _try(self, engine: "Engine") -> Outcome:
-        names = [self._action.region] if self._action.region else engine.ranked(self._regions)
+        names = (
+            [self._action.region] if self._action.region else engine.ranked(self._regions, self._action.region_order)
+        )
         # The best of those that were tried the least; the second time by the other way.
         name = min(names, key=lambda one: self._tried[one])
         way: Way = "http" if self._tried[name] % 2 else "grpc"

@@ -7,6 +7,7 @@ sent back, is the public key in base58, a dash and the challenge.
 import asyncio
 import json
 import os
+import re
 import stat
 import time
 from pathlib import Path
@@ -29,6 +30,10 @@ EARLY_S = 300.0
 # Of a token that lives shorter than that.
 EARLY_SHARE = 0.2
 _KEYPAIR = 64
+_MOST_SECRET = 4096
+# Of JSON-RPC, by Jito's documentation; whether gRPC's side looks at it is not documented, and it does no harm there.
+UUID_KEY = "x-jito-auth"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class EngineFileError(Exception):
@@ -43,32 +48,60 @@ def load_roots(path: Path | None) -> bytes | None:
         raise EngineFileError(f"jito.tls_roots: {path} cannot be read: {error.strerror}") from None
 
 
-def load_key(path: Path) -> Ed25519PrivateKey:
-    """Read a keypair as solana-keygen writes it: a JSON list of 64 bytes.
+def read_secret(path: Path, field: str) -> bytes:
+    """Read a file that only the agent's user, or root, owns and may read.
+
+    Args:
+        field: the setting that names it, for messages.
 
     Raises: EngineFileError where it cannot be read, or others may read it.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise EngineFileError(f"jito.auth_key: {path} cannot be opened: {error.strerror}") from None
-    with os.fdopen(handle, "rb") as file:
-        info = os.fstat(file.fileno())
-        if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o177:
-            raise EngineFileError(f"jito.auth_key: {path} must belong to the agent's user alone: chmod 600 {path}")
-        content = file.read(4096)
+        raise EngineFileError(f"{field}: {path} cannot be opened: {error.strerror}") from None
+    try:
+        info = os.fstat(handle)
+        if not stat.S_ISREG(info.st_mode):
+            raise EngineFileError(f"{field}: {path} is no file")
+        if info.st_uid not in (os.geteuid(), 0):
+            raise EngineFileError(f"{field}: {path} must belong to the agent's user, or to root: chown it")
+        if stat.S_IMODE(info.st_mode) & 0o177:
+            raise EngineFileError(f"{field}: {path} must be readable by its owner alone: chmod 600 {path}")
+        return os.read(handle, _MOST_SECRET)
+    except OSError as error:
+        raise EngineFileError(f"{field}: {path} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(handle)
+
+
+def load_key(path: Path, field: str = "jito.auth_key") -> Ed25519PrivateKey:
+    """Read a keypair as solana-keygen writes it: a JSON list of 64 bytes.
+
+    Args:
+        field: the setting that names it, for messages.
+
+    Raises: EngineFileError where it cannot be read, or others may read it.
+    """
+    content = read_secret(path, field)
     try:
         raw = bytes(json.loads(content))
     except (ValueError, TypeError):
         raw = b""
     if len(raw) != _KEYPAIR:
-        raise EngineFileError(
-            f"jito.auth_key: {path} must be a JSON list of {_KEYPAIR} bytes, as solana-keygen writes it"
-        )
+        raise EngineFileError(f"{field}: {path} must be a JSON list of {_KEYPAIR} bytes, as solana-keygen writes it")
     key = Ed25519PrivateKey.from_private_bytes(raw[:32])
     if key.public_key().public_bytes_raw() != raw[32:]:
-        raise EngineFileError(f"jito.auth_key: the two halves of {path} are not one keypair")
+        raise EngineFileError(f"{field}: the two halves of {path} are not one keypair")
     return key
+
+
+def load_uuid(path: Path) -> str:
+    """Read the UUID that Jito gave; raises EngineFileError where it is none, or others may read it."""
+    text = read_secret(path, "jito.uuid_file").decode(errors="replace").strip().lower()
+    if not _UUID.fullmatch(text):
+        raise EngineFileError(f"jito.uuid_file: {path} must hold one UUID, of 36 characters, and nothing else")
+    return text
 
 
 def challenge_text(public: bytes, challenge: str) -> str:
@@ -93,9 +126,11 @@ class Auth:
 
     Args:
         key: who we are; None: nobody, which is enough for most.
+        uuid: what Jito gave us to raise our limit; empty: nothing.
     """
 
-    def __init__(self, region: str, channel: RegionChannel, key: Ed25519PrivateKey | None) -> None:
+    def __init__(self, region: str, channel: RegionChannel, key: Ed25519PrivateKey | None, uuid: str = "") -> None:
+        self._uuid: Metadata = ((UUID_KEY, uuid),) if uuid else ()
         self._region = region
         self._channel = channel
         self._key = key
@@ -114,7 +149,7 @@ class Auth:
         Raises: grpc.aio.AioRpcError where the engine cannot be asked.
         """
         if self._key is None:
-            return ()
+            return self._uuid
         async with self._lock:
             if not (self._access and self._access.fresh):
                 try:
@@ -128,7 +163,8 @@ class Auth:
                         region=self._region,
                     )
                     self._key = None
-        return (("authorization", f"Bearer {self._access.value}"),) if self._access and self._key else ()
+        bearer = (("authorization", f"Bearer {self._access.value}"),) if self._access and self._key else ()
+        return (*bearer, *self._uuid)
 
     def refused(self) -> None:
         """Note that a token was not taken: the next call begins with a handshake."""

@@ -11,7 +11,11 @@ import grpc
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.jito.region import Measured, Place, Region
+from agent.jito.known import KNOWN
+from agent.jito.listing import Listing, compare, warn
+from agent.jito.listing import ask as ask_regions
+from agent.jito.memory import Memory
+from agent.jito.region import Leader, Measured, Place, Region
 from agent.jito.results import SILENT_S, Result, ResultsStream, Sent
 from agent.jito.send import Ack, Way, send
 from agent.jito.verdicts import SendFailed, of_grpc
@@ -20,11 +24,8 @@ log = structlog.get_logger(__name__)
 
 # After a measurement that failed.
 AGAIN_S = 10.0
-# Jito's regions, from its documentation of low-latency transaction sending.
-KNOWN = {
-    "mainnet": ("amsterdam", "dublin", "frankfurt", "london", "ny", "singapore", "slc", "tokyo"),
-    "testnet": ("dallas", "ny"),
-}
+# Between two questions for the regions there are: they change a few times a year.
+LIST_S = 600.0
 
 
 def known_places(cluster: str) -> dict[str, Place]:
@@ -46,6 +47,8 @@ class Wishes:
         period_s: seconds between two measurements of a region.
         send_s: seconds that one try may take.
         silent_s: seconds of silence that end a results stream, once a bundle was taken.
+        leader_s: seconds between two questions for the next leader, to one region after the other; 0: none is asked.
+        uuid: what Jito gave us to raise our limit; empty: nothing.
     """
 
     places: Mapping[str, Place]
@@ -56,6 +59,8 @@ class Wishes:
     period_s: float = 60.0
     send_s: float = 5.0
     silent_s: float = SILENT_S
+    leader_s: float = 2.0
+    uuid: str = field(default="", repr=False)
 
 
 @dataclass
@@ -67,21 +72,27 @@ class Counts:
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     foreign: Counter[str] = field(default_factory=Counter)
     measured: dict[str, Measured] = field(default_factory=dict)
+    leader: Leader | None = None
 
 
 class Engine:
-    """Puts the parts together; each region stands and falls by itself."""
+    """Puts the parts together; each region stands and falls by itself.
 
-    def __init__(self, wishes: Wishes) -> None:
+    Args:
+        memory: remembers what was sent over restarts; None: nothing does.
+    """
+
+    def __init__(self, wishes: Wishes, memory: Memory | None = None) -> None:
         self._wishes = wishes
-        self.sent = Sent()
+        self.sent = Sent(memory)
         self.regions = {
-            name: Region(name, place, wishes.roots, wishes.key, wishes.per_second)
+            name: Region(name, place, wishes.roots, wishes.key, wishes.per_second, wishes.uuid)
             for name, place in wishes.places.items()
         }
         self.streams = {
             name: ResultsStream(region, self.sent, self._told, wishes.silent_s) for name, region in self.regions.items()
         }
+        self.listing: Listing | None = None
         self._counts = Counts()
         self._listeners: list[Callable[[Result], None]] = []
 
@@ -91,8 +102,12 @@ class Engine:
 
     async def run(self) -> None:
         """Measure regions and keep results streams up until cancelled."""
+        await self.sent.recall()
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(_for_ever(self._list_on), name="jito regions")
+                if self._wishes.leader_s:
+                    group.create_task(_for_ever(self._ask_on), name="jito leader")
                 for name, region in self.regions.items():
                     group.create_task(_for_ever(partial(self._measure_on, region)), name=f"jito {name}")
                     if self._wishes.results:
@@ -108,23 +123,28 @@ class Engine:
             taken.foreign[name], stream.foreign = stream.foreign, 0
         return taken
 
-    def ranked(self, allowed: Collection[str] = ()) -> list[str]:
+    def ranked(self, allowed: Collection[str] = (), order: Sequence[str] = ()) -> list[str]:
         """Give the regions that may be used, the best first: open before left alone, near before far.
 
         Args:
             allowed: names; none: all.
+            order: names that come first, in their order, where they are not left alone.
         """
         places = {name: place for place, name in enumerate(self.regions) if not allowed or name in allowed}
 
-        def merit(name: str) -> tuple[bool, bool, float, int]:
+        wished = {name: place for place, name in enumerate(order)}
+
+        def merit(name: str) -> tuple[bool, int, bool, float, int]:
             region = self.regions[name]
-            return region.breaker.state == "open", region.rtt_s is None, region.rtt_s or 0.0, places[name]
+            near = region.rtt_s is None, region.rtt_s or 0.0, places[name]
+            return region.breaker.state == "open", wished.get(name, len(wished)), *near
 
         return sorted(places, key=merit)
 
     async def send(
-        self, name: str, ident: str, transactions: Sequence[bytes], way: Way, begun: Callable[[], None]
-    ) -> Ack:
+        self, name: str, ident: str, transactions: Sequence[bytes], way: Way, begun: Callable[[], None],
+        *, canary: bool = False,
+    ) -> Ack:  # fmt: skip
         """Send a bundle once.
 
         Args:
@@ -132,11 +152,12 @@ class Engine:
             ident: the bundle's id, computed by us.
             way: "grpc" or "http".
             begun: called just before it goes.
+            canary: it is the agent's own.
 
         Raises: SendFailed.
         """
         # Before it goes: its results may be here before the acknowledgement.
-        self.sent.add(ident)
+        await self.sent.add(ident, canary=canary)
         try:
             ack = await send(self.regions[name], transactions, way, self._wishes.send_s, begun)
         except SendFailed as failed:
@@ -152,6 +173,35 @@ class Engine:
         self._counts.results[result.region, result.outcome] += 1
         for tell in self._listeners:
             tell(result)
+
+    async def _list_on(self) -> None:
+        """Ask which regions there are, one region after the other until one tells."""
+        names, place = list(self.regions), 0
+        while True:
+            region, wait_s = self.regions[names[place % len(names)]], LIST_S
+            place += 1
+            try:
+                found = compare(names, await ask_regions(region))
+                warn(self.listing, found)
+                self.listing = found
+            except grpc.aio.AioRpcError as error:
+                self._counts.errors[region.name, of_grpc(error).reason.lower()] += 1
+                wait_s = AGAIN_S
+            await asyncio.sleep(wait_s)
+
+    async def _ask_on(self) -> None:
+        """Ask for the next leader, each time another region, so that no one's limit pays for all."""
+        names, place = list(self.regions), 0
+        while True:
+            region = self.regions[names[place % len(names)]]
+            place += 1
+            # What is left alone, or waits for its limit, is not asked: bundles come first.
+            if region.breaker.state == "closed" and region.gate.limiter.wait_s <= 0:
+                try:
+                    self._counts.leader = await region.next_leader(names)
+                except grpc.aio.AioRpcError as error:
+                    self._counts.errors[region.name, of_grpc(error).reason.lower()] += 1
+            await asyncio.sleep(self._wishes.leader_s)
 
     async def _measure_on(self, region: Region) -> None:
         while True:

@@ -2,8 +2,9 @@
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
@@ -13,11 +14,11 @@ from jito import block_engine_pb2, searcher_pb2
 from jito.block_engine_pb2_grpc import BlockEngineValidatorStub
 from jito.searcher_pb2_grpc import SearcherServiceStub
 
-from agent.jito.auth import Auth
+from agent.jito.auth import UUID_KEY, Auth
 from agent.jito.channel import RegionChannel, ours_alone
 from agent.jito.limiter import Gate, Limiter
 from agent.jito.verdicts import of_grpc
-from agent.probes.http1 import HttpTarget
+from agent.probes.http1 import JSON, HttpTarget
 from common.breaker import Breaker
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ CALL_S = 10.0
 RECEIVED_AT = "x-request-received-at"
 # A way that would take longer is a clock that is wrong.
 _LONGEST_WAY_S = 5.0
+# An epoch's: what is farther is no next leader.
+_MOST_SLOTS = 432_000
 _BUNDLES = "/api/v1/bundles"
 
 
@@ -48,6 +51,13 @@ class Measured(NamedTuple):
     uplink_s: float | None
 
 
+class Leader(NamedTuple):
+    """The next leader that takes bundles: its region, and how many slots away its turn is."""
+
+    region: str
+    slots: int
+
+
 class Region:
     """One region.
 
@@ -55,18 +65,20 @@ class Region:
         roots: authorities to trust, PEM; None: the usual ones.
         key: who we are; None: nobody.
         per_second: calls a second, over all ways.
+        uuid: what Jito gave us to raise our limit; empty: nothing.
     """
 
     def __init__(
-        self, name: str, place: Place, roots: bytes | None, key: Ed25519PrivateKey | None, per_second: float
-    ) -> None:
+        self, name: str, place: Place, roots: bytes | None, key: Ed25519PrivateKey | None, per_second: float,
+        uuid: str = "",
+    ) -> None:  # fmt: skip
         self.name = name
         self.channel = RegionChannel(name, place.url, roots)
-        self.auth = Auth(name, self.channel, key)
+        self.auth = Auth(name, self.channel, key, uuid)
         self.gate = Gate(Limiter(per_second))
         self.breaker = Breaker(f"jito {name}", failures=3, longest_s=30.0)
         tls = ssl.create_default_context(cadata=roots.decode()) if roots else None
-        self.http = HttpTarget(place.json_rpc.rstrip("/") + _BUNDLES, tls)
+        self.http = HttpTarget(place.json_rpc.rstrip("/") + _BUNDLES, tls, {**JSON, UUID_KEY: uuid} if uuid else JSON)
         self.rtt_s: float | None = None
         self.limited = 0
 
@@ -107,6 +119,39 @@ class Region:
         ways = [one.uplink_s for one in found if one.uplink_s is not None]
         self.rtt_s = min(one.rtt_s for one in found)
         return Measured(self.rtt_s, min(ways) if ways else None)
+
+    async def tip_accounts(self) -> list[str]:
+        """Ask which accounts may be tipped, base58; raises grpc.aio.AioRpcError."""
+        metadata = await self.auth.metadata()
+        request = searcher_pb2.GetTipAccountsRequest()
+        return list(
+            (
+                await self.ask(lambda: self.searcher().GetTipAccounts(request, metadata=metadata, timeout=CALL_S))
+            ).accounts
+        )
+
+    async def next_leader(self, regions: Sequence[str]) -> Leader | None:
+        """Ask for the next leader of some regions; None where it is of none of them. Raises grpc.aio.AioRpcError."""
+        metadata = await self.auth.metadata()
+        request = searcher_pb2.NextScheduledLeaderRequest(regions=regions)
+        call = partial(self.searcher().GetNextScheduledLeader, request, metadata=metadata, timeout=CALL_S)
+        told = await self.ask(call)
+        slots = told.next_leader_slot - told.current_slot
+        if told.next_leader_region not in regions or not 0 <= slots < _MOST_SLOTS:
+            return None
+        return Leader(told.next_leader_region, slots)
+
+    async def ask(self, call: Callable[[], grpc.aio.UnaryUnaryCall[Any, Any]]) -> Any:
+        """Make a call that is in no hurry, when the region's limit lets it; raises grpc.aio.AioRpcError."""
+        await self.gate.enter()
+        try:
+            with ours_alone():
+                answer = await call()
+        except grpc.aio.AioRpcError as error:
+            self.judge(error)
+            raise
+        self.gate.limiter.answered()
+        return answer
 
     async def _timed(self, call: Callable[[], grpc.aio.UnaryUnaryCall[Any, Any]]) -> Measured:
         await self.gate.enter()

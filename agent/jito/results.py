@@ -12,6 +12,7 @@ import structlog
 from jito import bundle_pb2, searcher_pb2
 
 from agent.jito.channel import ours_alone
+from agent.jito.memory import Memory, Remembered
 from agent.jito.region import Region
 from common.clock import now_ms
 
@@ -42,24 +43,54 @@ class Result(NamedTuple):
     validator: str = ""
     bid_lamports: int | None = None
     message: str = ""
+    canary: bool = False
+
+
+class Wanted(NamedTuple):
+    """A bundle whose results are wanted until a time, by the clock of whoever keeps it; a canary is the agent's own."""
+
+    until: float
+    canary: bool
+
+
+_NOT_WANTED = Wanted(0.0, canary=False)
 
 
 class Sent:
-    """The bundles of which results are wanted: those that were sent of late."""
+    """The bundles of which results are wanted: those that were sent of late, by this life of the agent or the last.
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        memory: outlives the agent; None: nothing does.
+        now: a clock that nobody sets; what is in the memory goes by the wall clock.
+    """
+
+    def __init__(self, memory: Memory | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self._memory = memory
         self._now = now
-        self._until: OrderedDict[str, float] = OrderedDict()
+        self._wanted: OrderedDict[str, Wanted] = OrderedDict()
 
-    def add(self, ident: str) -> None:
+    async def recall(self) -> None:
+        """Want the results of what the last life has sent."""
+        if self._memory:
+            wall = time.time()
+            for one in await asyncio.to_thread(self._memory.recall, wall, REMEMBERED_S):
+                self._wanted.setdefault(one.ident, Wanted(self._now() + one.until - wall, one.canary))
+
+    async def add(self, ident: str, *, canary: bool = False) -> None:
         """Want the results of a bundle, from before it is sent."""
-        self._until[ident] = self._now() + REMEMBERED_S
-        self._until.move_to_end(ident)
-        while len(self._until) > MOST_REMEMBERED or next(iter(self._until.values())) < self._now():
-            self._until.popitem(last=False)
+        if self._memory and ident not in self:
+            await asyncio.to_thread(self._memory.add, Remembered(ident, time.time() + REMEMBERED_S, canary))
+        self._wanted[ident] = Wanted(self._now() + REMEMBERED_S, canary)
+        self._wanted.move_to_end(ident)
+        while len(self._wanted) > MOST_REMEMBERED or next(iter(self._wanted.values())).until < self._now():
+            self._wanted.popitem(last=False)
+
+    def is_canary(self, ident: str) -> bool:
+        """Whether a bundle is a canary of this agent's."""
+        return self._wanted.get(ident, _NOT_WANTED).canary
 
     def __contains__(self, ident: str) -> bool:
-        return self._until.get(ident, 0.0) > self._now()
+        return self._wanted.get(ident, _NOT_WANTED).until > self._now()
 
 
 def read_result(message: bundle_pb2.BundleResult, region: str, unix_ms: int) -> Result | None:
@@ -176,7 +207,7 @@ class ResultsStream:
         if result is None:
             self.unknown += 1
         else:
-            self._tell(result)
+            self._tell(result._replace(canary=self._sent.is_canary(result.bundle)))
 
     def _left_s(self) -> float:
         """Give the seconds after which silence ends the stream; looked at again at least so often."""

@@ -15,16 +15,20 @@ _SIGNATURE, _KEY = 64, 32
 _SYSTEM, _TRANSFER, _TRANSFER_BYTES = bytes(_KEY), 2, 12
 # Program-derived addresses of T1pyyaTNZsKv2WcRAB8oVnk93mLJw2XzjtVYqCsaHqt (mainnet) and of
 # DCN82qDxJAQuSqHhv2BJuAgi41SPeKZB5ioBCTMNDrCC (testnet), seeds TIP_ACCOUNT_0 to 7.
-TIP_ACCOUNTS = frozenset(map(base58.decode_key, (
+_MAINNET = frozenset(map(base58.decode_key, (
     "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5", "HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe",
     "Cw8CFyM9FkoMi7K7Crf6HNQqf4uEMzpKw6QNghXLvLkY", "ADaUMid9yfUytqMBgopwjb2DTLSokTSzL1zt6iGPaS49",
     "DfXygSm4jCyNCybVYYK6DwvWqjKee8pbDmJGcLWNDXjh", "ADuUkR4vqLUMWXxW9gh6D6L8pMSawimctcNZ5pGwDcEt",
     "DttWaMuVvTiduZRnguLF7jNxTgiMBZ1hyAumKUiL2KRL", "3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT",
+)))  # fmt: skip
+_TESTNET = frozenset(map(base58.decode_key, (
     "9n3d1K5YD2vECAbRFhFFGYNNjiXtHXJWn9F31t89vsAV", "aTtUk2DHgLhKZRDjePq6eiHRKC1XXFMBiSUfQ2JNDbN",
     "B1mrQSpdeMU9gCvkJ6VsXVVoYjRGkNA7TtjMyqxrhecH", "9ttgPBBhRYFuQccdR1DSnb7hydsWANoDsV3P9kaGMCEh",
     "4xgEmT58RwTNsF5xm2RMYCnR1EVukdK8a1i2qFjnJFu3", "EoW3SUQap7ZeynXQ2QJ847aerhxbPVr843uMeTfc9dxM",
     "E2eSqe33tuhAHKTrwky5uEjaVqnb2T9ns6nHHUrN8588", "ARTtviJkLLt6cHGQDydfo1Wyk6M4VGZdKZ2ZhdnJL336",
 )))  # fmt: skip
+TIP_ACCOUNTS = {"mainnet": _MAINNET, "testnet": _TESTNET}
+_ANY_CLUSTER = _MAINNET | _TESTNET
 
 
 class Read(NamedTuple):
@@ -105,7 +109,7 @@ def _transferred(keys: list[bytes], accounts: bytes, data: bytes) -> int:
     if len(data) != _TRANSFER_BYTES or int.from_bytes(data[:4], "little") != _TRANSFER or len(accounts) < 2:
         return 0
     to = keys[accounts[1]] if accounts[1] < len(keys) else b""
-    return int.from_bytes(data[4:], "little") if to in TIP_ACCOUNTS else 0
+    return int.from_bytes(data[4:], "little") if to in _ANY_CLUSTER else 0
 
 
 class _Wire:

@@ -143,6 +143,7 @@ class DirectLink:
             group=self._about.group,
             labels=self._about.labels,
             has_ledger_tool=self._about.has_ledger_tool,
+            bundles=self._about.bundles,
             held_checkpoint=self._witness.message(),
             trust_version=identity.trust_version,
         )

@@ -21,7 +21,7 @@ from agent.probes.wire import Address, Endpoint, Wire
 
 _NAMES_TTL_S = 30.0
 _IDLE_WIRES = 32
-_JSON: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
+JSON: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
 
 
 class _Stale(ConnectionError):
@@ -63,7 +63,7 @@ class HttpTarget:
         ValueError: for any other URL, and for a header that is more than a line.
     """
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None = None, headers: Mapping[str, str] = _JSON) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None, headers: Mapping[str, str] = JSON) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
             raise ValueError("the target must be an http or https URL")

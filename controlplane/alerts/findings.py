@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 from prometheus_client import Counter
 from solward.hosts.v1 import link_pb2
 
 from common.clock import now_ms
-from common.names import AGENT_LOG, BUNDLE
+from common.names import AGENT_LOG, BUNDLE, CANARY
 from controlplane.alerts.engine import AlertEngine
 from controlplane.store.alerts import AlertRepository
 from controlplane.store.events import EventRepository, Stored
@@ -50,15 +50,17 @@ class Findings:
         self._feed = feed or LogFeed()
         # Takes what block engines said of bundles: thousands a second, which are kept with their bundles alone.
         self.bundles: Callable[[str, list[link_pb2.Event]], None] | None = None
+        # Takes what agents say of bundles of their own, before anything that was said of those.
+        self.canaries: Callable[[str, str, list[link_pb2.Event]], Awaitable[None]] | None = None
         # What a host has used of a minute, its findings and its agent's lines apart.
         self._room: dict[tuple[str, bool], tuple[int, int]] = {}
 
     async def take(self, host_uid: str, host: str, spool_id: str, batch: link_pb2.EventBatch) -> None:
         """Keep a batch and judge it; one that came before changes nothing."""
         now = now_ms()
-        told = [event for event in batch.events if event.kind != BUNDLE]
-        if self.bundles and len(told) < len(batch.events):
-            self.bundles(host_uid, [event for event in batch.events if event.kind == BUNDLE])
+        told = [event for event in batch.events if event.kind not in (BUNDLE, CANARY)]
+        if len(told) < len(batch.events):
+            await self._pass_on(host_uid, host, batch)
         events = self._allowed(host_uid, told)
         _EVENTS.labels("dropped").inc(len(told) - len(events))
         for event in events:
@@ -70,6 +72,13 @@ class Findings:
             if self._feed.heard:
                 self._feed.publish([entry_of(Stored(first + place, host, one)) for place, one in enumerate(events)])
             await self._engine.take(host, [event for event in events if event.kind != AGENT_LOG])
+
+    async def _pass_on(self, host_uid: str, host: str, batch: link_pb2.EventBatch) -> None:
+        canaries = [event for event in batch.events if event.kind == CANARY]
+        if self.canaries and canaries:
+            await self.canaries(host_uid, host, canaries)
+        if self.bundles and (results := [event for event in batch.events if event.kind == BUNDLE]):
+            self.bundles(host_uid, results)
 
     async def run(self) -> None:
         """Let go of old findings, and of alerts long over, again and again until cancelled."""

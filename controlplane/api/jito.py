@@ -1,6 +1,5 @@
 """jito.v1: bundles, and what may be tipped."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
@@ -15,10 +14,11 @@ from controlplane.api.reach import Reach
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import unreachable
+from controlplane.mev.landings import Landings
 from controlplane.mev.learning import Learning
 from controlplane.mev.priority_fees import CAVEAT, advise
 from controlplane.mev.regions import regions
-from controlplane.mev.spend import spend
+from controlplane.mev.spend import NEAR_MS, spend
 from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tips import Floor
@@ -37,7 +37,7 @@ class JitoApi(JitoServiceServicer):
 
     def __init__(
         self, hosts: HostRepository, bundles: BundleRepository, submitter: Submitter, tracker: Tracker, bus: BundleBus,
-        tips: TipFeed, learning: Learning, outside: OutsideView, ingest: Ingest,
+        tips: TipFeed, learning: Learning, outside: OutsideView, ingest: Ingest, landings: Landings,
     ) -> None:  # fmt: skip
         self._hosts = hosts
         self._bundles = bundles
@@ -45,6 +45,7 @@ class JitoApi(JitoServiceServicer):
         self._learning = learning
         self._outside = outside
         self._ingest = ingest
+        self._landings = landings
         self._submitter = submitter
         self._tracker = tracker
         self._bus = bus
@@ -71,7 +72,9 @@ class JitoApi(JitoServiceServicer):
         before = (position[0], position[1]) if position else None
         size = request.page_size or BUNDLES_PAGE
         reach = await Reach.of_caller(self._hosts)
-        found = await self._bundles.page(await self._uids(request.host, reach), request.strategy, before, size + 1)
+        found = await self._bundles.page(
+            await self._uids(request.host, reach), request.strategy, before, size + 1, canaries=request.canaries
+        )
         more = page_token(request, list(found[size - 1][0])) if len(found) > size else ""
         current = [self._tracker.current(key[1]) or bundle for key, bundle in found[:size]]
         return pb.ListBundlesResponse(bundles=[one for one in current if reach.sees(one.host)], next_page_token=more)
@@ -80,18 +83,21 @@ class JitoApi(JitoServiceServicer):
         if request.host:
             await find_host(self._hosts, request.host)
         async for bundle in self._bus.watch():
+            if bundle.canary != request.canaries:
+                continue
             if request.host in ("", bundle.host) and (await Reach.of_caller(self._hosts)).sees(bundle.host):
                 yield bundle
 
     async def ListRegions(self, request: pb.ListRegionsRequest, context: Context) -> pb.ListRegionsResponse:
         named = [(await find_host(self._hosts, request.host)).name] if request.host else sorted(self._ingest.feeds)
-        return pb.ListRegionsResponse(regions=regions(self._ingest, named))
+        return pb.ListRegionsResponse(regions=regions(self._ingest, named, self._landings, now_ms() / 1000))
 
     async def GetTips(self, request: pb.GetTipsRequest, context: Context) -> pb.Tips:
         newest = self._tips.newest
         if newest is None:
             raise _tips_unknown()
-        found = pb.Tips(floor=_floor(newest), congestion=self._tips.congestion, age_seconds=self._tips.age_s)
+        found = pb.Tips(floor=_floor(newest), congestion=self._tips.congestion, age_seconds=self._tips.age_s,
+                       source=self._tips.source)  # fmt: skip
         found.time.CopyFrom(found.floor.time)
         since = newest.unix_s - request.history_seconds
         found.history.extend(_floor(one) for one in self._tips.history if one.unix_s > since)
@@ -117,7 +123,7 @@ class JitoApi(JitoServiceServicer):
 
     async def GetSpend(self, request: pb.GetSpendRequest, context: Context) -> pb.Spend:
         since = now_ms() - (request.days or SPEND_DAYS) * DAY_MS
-        return await asyncio.to_thread(spend, await self._bundles.since(since))
+        return spend(await self._bundles.sums(since), await self._bundles.overpaid(since, NEAR_MS))
 
     async def GetBudget(self, request: pb.GetBudgetRequest, context: Context) -> pb.Budget:
         return await self._bundles.budget()
@@ -134,7 +140,7 @@ class JitoApi(JitoServiceServicer):
 
 
 def _tips_unknown() -> SolwardError:
-    why = "nobody has told what others tip: see jito.tip_floor_url, and ctl status"
+    why = "nobody has told what others tip: see jito.tip_stream_url and jito.tip_floor_url, and ctl status"
     return SolwardError(grpc.StatusCode.FAILED_PRECONDITION, "TIPS_UNKNOWN", why)
 
 

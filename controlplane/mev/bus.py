@@ -58,7 +58,7 @@ class BundleBus:
     def since(self, view: View, after: int) -> topics_pb2.TopicFrame:
         """Tell the changes after a number, of those that are kept and that a view may see."""
         changes = self._after(after)[-FRAME:]
-        seen = [bundle for bundle in changes if view.sees(TOPIC, bundle.host)]
+        seen = [bundle for bundle in changes if not bundle.canary and view.sees(TOPIC, bundle.host)]
         before = self.newest - len(changes)
         return topics_pb2.TopicFrame(bundles=topics_pb2.BundlesNow(before=before, newest=self.newest, bundles=seen))
 

@@ -18,3 +18,10 @@ FLOOR = Gauge("jito_tip_floor_lamports", "Tips that landed, by percentile.", ("p
 CONGESTION = Gauge("jito_tip_congestion", "Median tip against that of the last hour; 1 is usual.")
 BUDGET = Gauge("jito_tip_budget_lamports", "Today's budget for tips, by part.", ("part",))
 FOLLOWED = Gauge("jito_bundles_followed", "Bundles of which more is to become known.")
+CANARY_ENDED = Counter(
+    "jito_canary_ended", "Bundles of agents' own by region and what became of them.", ("region", "outcome")
+)
+CANARY_PAID = Counter("jito_canary_lamports", "What bundles of agents' own that landed cost: tip and fee.", ("region",))
+CANARY_REFUSED = Counter(
+    "jito_canary_refused", "Canaries that a host told of and that do not hold together.", ("host",)
+)

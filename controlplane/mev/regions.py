@@ -4,27 +4,87 @@ import numpy as np
 from solward.jito.v1 import jito_pb2 as pb
 
 from common.names import host_name
+from controlplane.mev.choice import Choice, Standing, rank
+from controlplane.mev.landings import Landings
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.live import HostRing
 
 WINDOW_SECONDS = 300
 RTT, UPLINK = "jito_region_rtt_seconds", "jito_region_uplink_seconds"
+LEFT_ALONE, LEADER = "jito_region_left_alone", "jito_region_leader_slots"
+LISTED, UNKNOWN = "jito_region_listed", "jito_region_unknown"
+# An agent says each second which regions it does not know; silence means that it knows them now.
+LISTED_SECONDS = 10
+# What was told of the next leader is believed for so long: it is asked for every two seconds.
+LEADER_SECONDS = 5
+SLOTS_A_SECOND = 2.5
+# A leader's turn.
+TURN_SLOTS = 4
 STREAM, WAIT, ERRORS = "jito_results_stream_up", "jito_limiter_wait_seconds", "jito_region_errors"
 
 
-def regions(ingest: Ingest, hosts: list[str]) -> list[pb.Region]:
-    """Report how hosts reach regions: by host, the nearest first; a region that does not answer is last.
+def regions(ingest: Ingest, hosts: list[str], landings: Landings, unix_s: float) -> list[pb.Region]:
+    """Report how hosts reach regions: by host, in the order in which they would be tried now.
 
     Args:
         ingest: where the hosts' feeds are.
         hosts: their ids.
+        landings: what became of bundles of late.
+        unix_s: now.
     """
     found = []
     for host in hosts:
         if feed := ingest.feeds.get(host):
-            mine = [_region(feed.ring, host, name) for name in _names(feed.ring)]
-            found += sorted(mine, key=lambda row: (row.rtt_ms if row.HasField("rtt_ms") else np.inf, row.region))
+            rows = {name: _region(feed.ring, host, name) for name in _names(feed.ring)}
+            for place, choice in enumerate(_ranked(feed.ring, rows, landings, unix_s), 1):
+                row = rows[choice.region]
+                row.rank, row.worth = place, choice.worth
+                row.reasons.extend(choice.reasons)
+                if row.HasField("listed") and not row.listed:
+                    row.reasons.append("the block engine does not list it")
+                found.append(row)
+            found += [_unknown(host, name) for name in _listed_besides(feed.ring)]
     return found
+
+
+def choices(ingest: Ingest, host: str, landings: Landings, unix_s: float) -> list[Choice]:
+    """Put a host's regions in order, the best first; none where its agent has told of none. `host` is its id."""
+    feed = ingest.feeds.get(host)
+    if feed is None:
+        return []
+    rows = {name: _region(feed.ring, host, name) for name in _names(feed.ring)}
+    return _ranked(feed.ring, rows, landings, unix_s)
+
+
+def _ranked(ring: HostRing, rows: dict[str, pb.Region], landings: Landings, unix_s: float) -> list[Choice]:
+    slots = {name: _leader_slots(ring, name) for name in rows}
+    next_in = min((left for left in slots.values() if left is not None), default=None)
+    standings = []
+    for name, row in rows.items():
+        landed = landings.of(row.host, name, unix_s)
+        here = None if next_in is None else slots[name] == next_in
+        if here is not None:
+            row.leader_here = here
+        standings.append(
+            Standing(
+                name, row.rtt_ms if row.HasField("rtt_ms") else None, row.wait_seconds, row.left_alone, here,
+                next_in if here else None, landed.landed, landed.known,
+            )
+        )  # fmt: skip
+    return rank(standings)
+
+
+def _leader_slots(ring: HostRing, region: str) -> int | None:
+    """Give how many slots away the next leader of a region is; None where nothing was told that still holds."""
+    columns = ring.columns(LEADER, {"region": region})
+    if not columns:
+        return None
+    values = ring.window(columns[:1], min(LEADER_SECONDS, ring.seconds))[:, 0]
+    told = np.flatnonzero(np.isfinite(values))
+    if not len(told):
+        return None
+    left = round(float(values[told[-1]]) - (len(values) - 1 - told[-1]) * SLOTS_A_SECOND)
+    return max(0, left) if left > -TURN_SLOTS else None
 
 
 def _names(ring: HostRing) -> list[str]:
@@ -42,6 +102,10 @@ def _region(ring: HostRing, host: str, region: str) -> pb.Region:
         row.stream_up = bool(up[-1] > 0)
     if len(wait := _values(ring, WAIT, region)):
         row.wait_seconds = float(wait[-1])
+    if len(alone := _values(ring, LEFT_ALONE, region)):
+        row.left_alone = bool(alone[-1] > 0)
+    if len(listed := _values(ring, LISTED, region)):
+        row.listed = bool(listed[-1] > 0)
     for (name, labels), column in ring.series:
         named = dict(labels)
         if name == ERRORS and named.get("region") == region:
@@ -49,9 +113,19 @@ def _region(ring: HostRing, host: str, region: str) -> pb.Region:
     return row
 
 
-def _values(ring: HostRing, name: str, region: str) -> np.typing.NDArray[np.float64]:
+def _listed_besides(ring: HostRing) -> list[str]:
+    names = sorted({dict(labels).get("region", "") for (name, labels), _ in ring.series if name == UNKNOWN} - {""})
+    return [name for name in names if len(_values(ring, UNKNOWN, name, LISTED_SECONDS))]
+
+
+def _unknown(host: str, region: str) -> pb.Region:
+    why = "the block engine lists it, and jito.regions of the agent does not: it is never used"
+    return pb.Region(host=host_name(host), region=region, unknown=True, listed=True, reasons=[why])
+
+
+def _values(ring: HostRing, name: str, region: str, seconds: int = WINDOW_SECONDS) -> np.typing.NDArray[np.float64]:
     columns = ring.columns(name, {"region": region})
     if not columns:
         return np.empty(0)
-    values = ring.window(columns[:1], min(WINDOW_SECONDS, ring.seconds))[:, 0]
+    values = ring.window(columns[:1], min(seconds, ring.seconds))[:, 0]
     return values[np.isfinite(values)]

@@ -2,18 +2,18 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from solward.jito.v1 import jito_pb2 as pb
 
+from controlplane.store.bundles import LANDED, StrategySum
+
 # Two-sided 95 %.
 _Z = 1.959963984540054
-_LANDED = (pb.BUNDLE_STATE_LANDED, pb.BUNDLE_STATE_FINALIZED)
 _NOT = (pb.BUNDLE_STATE_EXPIRED, pb.BUNDLE_STATE_REJECTED)
-_OUTBID = ("OUTBID_LOCALLY", "OUTBID_GLOBALLY")
-# Auctions of one strategy within so many seconds are of one price level.
-NEAR_S = 2.0
+# Auctions of one strategy within so long are of one price level.
+NEAR_MS = 2_000
 
 
 @dataclass(slots=True)
@@ -28,18 +28,21 @@ class _Sums:
     overpaid: int = 0
 
 
-def spend(bundles: Iterable[pb.Bundle]) -> pb.Spend:
-    """Sum bundles up by strategy, in the order of what was tipped.
+def spend(sums: Iterable[StrategySum], overpaid: Mapping[str, int]) -> pb.Spend:
+    """Tell what was tipped for what, by strategy, in the order of what was tipped.
 
     What is not known to have landed or not is apart, and in no rate.
+
+    Args:
+        sums: as the store has them.
+        overpaid: lamports by strategy, tipped above the greatest bid that lost beside.
     """
-    found = list(bundles)
-    sums: dict[str, _Sums] = defaultdict(_Sums)
-    for bundle in found:
-        _add(sums[bundle.strategy], bundle)
-    for strategy, overpaid in _overpaid(found):
-        sums[strategy].overpaid += overpaid
-    ordered = sorted(sums.items(), key=lambda item: (-item[1].tipped, item[0]))
+    found: dict[str, _Sums] = defaultdict(_Sums)
+    for one in sums:
+        _add(found[one.strategy], one)
+    for strategy, lamports in overpaid.items():
+        found[strategy].overpaid = lamports
+    ordered = sorted(found.items(), key=lambda item: (-item[1].tipped, item[0]))
     return pb.Spend(strategies=[_row(name, one) for name, one in ordered if one.sent])
 
 
@@ -54,40 +57,19 @@ def wilson(successes: int, tries: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
-def _add(sums: _Sums, bundle: pb.Bundle) -> None:
-    if bundle.state in (pb.BUNDLE_STATE_CHECKED, pb.BUNDLE_STATE_FAILED):
+def _add(sums: _Sums, one: StrategySum) -> None:
+    if one.state in (pb.BUNDLE_STATE_CHECKED, pb.BUNDLE_STATE_FAILED):
         return
-    sums.sent += 1
-    if bundle.state in _LANDED:
-        sums.landed += 1
-        sums.tipped += bundle.tip_lamports
-        sums.profit += bundle.profit_lamports
-        sums.fees += bundle.fee_lamports
-    elif bundle.state in _NOT:
-        sums.lost += 1
-    elif bundle.state in (pb.BUNDLE_STATE_UNKNOWN, pb.BUNDLE_STATE_PARTIAL):
-        sums.unknown += 1
-
-
-def _overpaid(bundles: list[pb.Bundle]) -> Iterator[tuple[str, int]]:
-    """Give what landed bundles tipped above the greatest bid that lost beside them, where one did.
-
-    Nobody is told the least tip that would have won: it is above that bid, so this is the most that was overpaid.
-    """
-    lost: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for bundle in bundles:
-        if bundle.reason in _OUTBID and bundle.simulated_bid_lamports:
-            lost[bundle.strategy].append((_seconds(bundle), bundle.simulated_bid_lamports))
-    for bundle in bundles:
-        if bundle.state in _LANDED and bundle.strategy in lost:
-            now = _seconds(bundle)
-            beside = [bid for at, bid in lost[bundle.strategy] if abs(at - now) <= NEAR_S]
-            if beside:
-                yield bundle.strategy, max(0, bundle.tip_lamports - max(beside))
-
-
-def _seconds(bundle: pb.Bundle) -> float:
-    return bundle.create_time.ToMilliseconds() / 1000
+    sums.sent += one.bundles
+    if one.state in LANDED:
+        sums.landed += one.bundles
+        sums.tipped += one.tips
+        sums.profit += one.profit
+        sums.fees += one.fees
+    elif one.state in _NOT:
+        sums.lost += one.bundles
+    elif one.state in (pb.BUNDLE_STATE_UNKNOWN, pb.BUNDLE_STATE_PARTIAL):
+        sums.unknown += one.bundles
 
 
 def _row(name: str, one: _Sums) -> pb.StrategySpend:

@@ -8,10 +8,12 @@ from solward.jito.v1 import jito_pb2 as pb
 
 from common.clock import now_ms
 from common.errors import SolwardError
-from common.names import host_name
+from common.names import host_id, host_name
 from controlplane.mev import figures
 from controlplane.mev.chain import Chain, unreachable
+from controlplane.mev.choice import Choice
 from controlplane.mev.learning import Learning
+from controlplane.mev.limits import check_limits
 from controlplane.mev.tracker import Tracker
 from controlplane.mev.transactions import Bundle, read_bundle
 from controlplane.mev.watch import finding
@@ -30,11 +32,14 @@ class Submitter:
         tracker: sends and follows them.
         learning: is told of each.
         tell: takes a finding about a host, by its resource name.
+        limits: what a host's agent told of bundles, by its uid; None where nothing was told.
+        choose: puts a host's regions in order, by its id; empty where nothing is known of them.
     """
 
     def __init__(
         self, cluster: str, bundles: BundleRepository, chain: Chain, tracker: Tracker,
         learning: Learning, tell: Callable[[str, link_pb2.Event], None],
+        limits: Callable[[str], link_pb2.BundleLimits | None], choose: Callable[[str], list[Choice]],
     ) -> None:  # fmt: skip
         self._cluster = cluster
         self._bundles = bundles
@@ -42,6 +47,8 @@ class Submitter:
         self._tracker = tracker
         self._learning = learning
         self._tell = tell
+        self._limits = limits
+        self._choose = choose
 
     async def submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
         """Take a bundle in; one that is there already is given as it stands.
@@ -52,7 +59,7 @@ class Submitter:
             requester: who asked, "users/NAME" or "services/NAME".
 
         Raises: SolwardError BUNDLE_INVALID, BLOCKHASH_DEAD, SIMULATION_FAILED, BUDGET_EXHAUSTED, CHAIN_UNSET,
-            CHAIN_UNREACHABLE, TOO_MANY_BUNDLES.
+            CHAIN_UNREACHABLE, TOO_MANY_BUNDLES, and what `check_limits` refuses.
         """
         try:
             return await self._submit(request, host, requester)
@@ -65,7 +72,11 @@ class Submitter:
         key = f"{requester} {request.request_id}" if request.request_id else None
         if known := await self._bundles.find(read.uid, key):
             return self._tracker.current(known.uid) or known.bundle
+        limits = self._limits(host.uid)
+        if limits is not None:
+            check_limits(limits, host.name, read.tip_lamports, request.region)
         bundle = await self._checked(read, request, host_name(host.name), requester)
+        self._route(bundle, limits)
         if request.validate_only:
             return bundle
         if self._tracker.full:
@@ -117,6 +128,20 @@ class Submitter:
         )  # fmt: skip
         bundle.create_time.FromMilliseconds(now_ms())
         return bundle
+
+    def _route(self, bundle: pb.Bundle, limits: link_pb2.BundleLimits | None) -> None:
+        """Say where it goes first, and why."""
+        if bundle.region:
+            bundle.region_reasons.append("it was asked for")
+            return
+        choices = self._choose(host_id(bundle.host))
+        if limits is not None:
+            choices = [one for one in choices if one.region in limits.regions]
+        bundle.region_order.extend(one.region for one in choices)
+        if choices:
+            bundle.region_reasons.extend(choices[0].reasons)
+        else:
+            bundle.region_reasons.append("nothing is known of regions here: the agent takes the nearest")
 
 
 def _over(budget: pb.Budget, tip: int) -> SolwardError:

@@ -1,4 +1,4 @@
-"""The tip feed: asks again and again what others tipped that landed, and keeps a day of it."""
+"""The tip feed: what others tipped that landed, from the stream or asked for while that is silent; a day is kept."""
 
 import asyncio
 import time
@@ -12,13 +12,17 @@ import yarl
 from common.breaker import Breaker, BreakerOpen
 from controlplane.bodies import TooLong, read_body
 from controlplane.mev import figures
+from controlplane.mev.tip_stream import TipStream
 from controlplane.mev.tips import SHARES, STALE_S, Floor, congestion, read_floor
 
 log = structlog.get_logger(__name__)
 
 CALL_SECONDS = 5.0
+TIMEOUT = aiohttp.ClientTimeout(total=CALL_SECONDS)
 MOST_BYTES = 65_536
 DAY_S = 86_400.0
+# Of a stream that tells more often, the history keeps no more.
+APART_S = 1.0
 # Of the history, what is usual is told by the last hour.
 USUAL_S = 3_600.0
 
@@ -30,20 +34,23 @@ class TipFeed:
         url: where; empty: nowhere, and nothing is known.
         every_s: how often.
         keep: is given each one that is new.
+        stream_url: a WebSocket that tells it; empty: it is asked for alone.
     """
 
-    def __init__(self, url: str, every_s: float, keep: Callable[[Floor], None]) -> None:
+    def __init__(self, url: str, every_s: float, keep: Callable[[Floor], None], stream_url: str = "") -> None:
         self._url = yarl.URL(url) if url else None
         self._every_s = every_s
         self._keep = keep
         self._breaker = Breaker("the tip floor") if url else None
+        self._stream = TipStream(yarl.URL(stream_url), self.take) if stream_url else None
         self._received = float("-inf")
+        self._newest: Floor | None = None
         self.history: deque[Floor] = deque()
 
     @property
     def newest(self) -> Floor | None:
         """The newest floor, be it stale."""
-        return self.history[-1] if self.history else None
+        return self._newest
 
     @property
     def age_s(self) -> float:
@@ -61,24 +68,35 @@ class TipFeed:
         newest = self.newest
         return congestion([one for one in self.history if newest and newest.unix_s - one.unix_s <= USUAL_S])
 
+    @property
+    def source(self) -> str:
+        """Where the newest comes from: "stream", "poll", or "" where nothing is told now."""
+        if self._stream and self._stream.live:
+            return "stream"
+        return "" if self.stale else "poll"
+
     async def run(self) -> None:
-        """Ask until cancelled."""
-        if self._url is None or self._breaker is None:
+        """Listen, and ask while nothing is heard, until cancelled."""
+        async with aiohttp.ClientSession(trust_env=False) as session, asyncio.TaskGroup() as group:
+            if self._stream:
+                group.create_task(self._stream.run(session))
+            if self._url and self._breaker:
+                group.create_task(self._ask_on(session, self._url, self._breaker))
             await asyncio.Event().wait()
-            return
-        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+
+    async def _ask_on(self, session: aiohttp.ClientSession, url: yarl.URL, breaker: Breaker) -> None:
         try:
-            async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
-                while True:
-                    await self._ask(session, self._url, self._breaker)
-                    await asyncio.sleep(self._every_s)
+            while True:
+                if not (self._stream and self._stream.live):
+                    await self._ask(session, url, breaker)
+                await asyncio.sleep(self._every_s)
         finally:
-            self._breaker.close()
+            breaker.close()
 
     async def _ask(self, session: aiohttp.ClientSession, url: yarl.URL, breaker: Breaker) -> None:
         try:
             breaker.before()
-            async with session.get(url, allow_redirects=False) as answer:
+            async with session.get(url, allow_redirects=False, timeout=TIMEOUT) as answer:
                 body = await read_body(answer, MOST_BYTES)
                 if answer.status != 200:
                     raise ValueError(f"HTTP {answer.status}")
@@ -95,7 +113,10 @@ class TipFeed:
     def take(self, floor: Floor) -> None:
         """Take a floor in; one that is older than the newest, or the same, is only proof that it is told."""
         self._received = time.monotonic()
-        if self.history and floor.unix_s <= self.history[-1].unix_s:
+        if self._newest and floor.unix_s <= self._newest.unix_s:
+            return
+        self._newest = floor
+        if self.history and floor.unix_s - self.history[-1].unix_s < APART_S:
             return
         self.history.append(floor)
         while floor.unix_s - self.history[0].unix_s > DAY_S:

@@ -103,6 +103,12 @@ class Tracker:
             if told(stored.bundle, _event(event)):
                 self._note(stored.bundle)
 
+    def received(self, host_uid: str, uid: str, receipt: link_pb2.Receipt) -> None:
+        """Take in what became of the sending of a bundle, as its host tells; of another host's nothing is believed."""
+        stored = self._followed.get(uid)
+        if stored and stored.host_uid == host_uid:
+            self._received(stored.bundle, receipt)
+
     async def look(self) -> None:
         """Ask the chain about every bundle that is followed; raises OutsideTrouble."""
         followed = list(self._followed.values())
@@ -146,6 +152,7 @@ class Tracker:
         action = link_pb2.BundleAction(
             bundle=stored.uid, transactions=stored.transactions, region=bundle.region,
             tip_lamports=bundle.tip_lamports, deadline_unix_ms=now_ms() + round(within_s * 1000),
+            region_order=bundle.region_order,
         )  # fmt: skip
         request = link_pb2.ActionRequest(bundle=action).SerializeToString(deterministic=True)
         order = Order(bundle.name, STEP, stored.host_uid, ACTION, request, BEGIN_WITHIN_S, within_s + 10.0)
@@ -171,8 +178,8 @@ class Tracker:
             return
         told_of = receipt.figures
         event = pb.BundleEvent(kind="sent", region=told_of.get("region", ""), message=told_of.get("via", ""))
-        event.time.FromMilliseconds(_whole(told_of.get("ack_unix_ms", "")) or receipt.end_unix_ms)
-        sent(bundle, event.region, _whole(told_of.get("tries", "")) or 1, event)
+        event.time.FromMilliseconds(whole(told_of.get("ack_unix_ms", "")) or receipt.end_unix_ms)
+        sent(bundle, event.region, whole(told_of.get("tries", "")) or 1, event)
         # The stream's state is that of the last try.
         bundle.observed = told_of.get("stream", "") == "up" and bundle.tries == 1
         self._note(bundle)
@@ -189,7 +196,7 @@ class Tracker:
         if bundle.state in ENDED and uid in self._followed:
             del self._followed[uid]
             bundle.end_time.FromMilliseconds(now_ms())
-            figures.ENDED.labels(pb.BundleState.Name(bundle.state).removeprefix("BUNDLE_STATE_").lower()).inc()
+            _count_end(bundle)
             self._tell_end(bundle)
         self._changed[uid] = bundle
         self._bus.tell(bundle)
@@ -218,18 +225,27 @@ class Tracker:
             raise
 
 
+def _count_end(bundle: pb.Bundle) -> None:
+    outcome = pb.BundleState.Name(bundle.state).removeprefix("BUNDLE_STATE_").lower()
+    if bundle.canary:
+        figures.CANARY_ENDED.labels(bundle.region, outcome).inc()
+    else:
+        figures.ENDED.labels(outcome).inc()
+
+
 def _event(event: link_pb2.Event) -> pb.BundleEvent:
     attributes = event.attributes
     found = pb.BundleEvent(
         kind=attributes.get("outcome", "")[:64], region=attributes.get("region", "")[:64],
-        slot=_whole(attributes.get("slot", "")), validator=attributes.get("validator", "")[:64],
-        bid_lamports=_whole(attributes.get("bid_lamports", "")), message=attributes.get("message", "")[:512],
+        slot=whole(attributes.get("slot", "")), validator=attributes.get("validator", "")[:64],
+        bid_lamports=whole(attributes.get("bid_lamports", "")), message=attributes.get("message", "")[:512],
     )  # fmt: skip
     found.time.FromMilliseconds(event.unix_ms)
     return found
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """Read a whole number of at most 18 digits, as agents write it; 0 for anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2 as pb
 
+from common.names import host_name
 from controlplane.mev import figures
 from controlplane.mev.spend import wilson
 
@@ -42,18 +43,29 @@ class Watch:
     def __init__(self) -> None:
         self._hosts: dict[str, _Host] = {}
 
-    def take(self, bundle: pb.Bundle, unix_ms: int) -> list[link_pb2.Event]:
-        """Take an end in; gives what is wrong of its host now."""
+    def take(self, bundle: pb.Bundle, unix_ms: int, *, shown: bool = True) -> list[link_pb2.Event]:
+        """Take an end in; gives what is wrong of its host now.
+
+        Args:
+            shown: its rates are shown; not of a host that was cut off, whose last bundles may end later.
+        """
         outcome = _outcome(bundle)
         if outcome is None:
             return []
         host = self._hosts.setdefault(bundle.host, _Host())
         host.outcomes.append(outcome)
-        self._show(bundle.host.removeprefix("hosts/"), host)
+        if shown:
+            self._show(bundle.host.removeprefix("hosts/"), host)
         found = [*_partial(bundle), *_shadowed(host), *_collapsed(host)]
         for event in found:
             event.unix_ms = unix_ms
         return found
+
+    def forget(self, host: str) -> None:
+        """Drop what is held and shown of a host, by its id."""
+        self._hosts.pop(host_name(host), None)
+        for gauge in (figures.ACCEPTANCE, figures.LANDING):
+            gauge.remove_by_labels({"host": host})
 
     def _show(self, name: str, host: _Host) -> None:
         observed = [one for one in host.outcomes if one.observed]

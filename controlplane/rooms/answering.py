@@ -135,7 +135,7 @@ class Answering:
     def _of_mev(self, records: Records, operations: Operations, watching: Watching, mev: Mev) -> tuple[Register, ...]:
         jito = JitoApi(
             records.hosts, mev.bundles, mev.submitter, mev.tracker, mev.bus, mev.tips, mev.learning, operations.outside,
-            watching.ingest,
+            watching.ingest, mev.landings,
         )  # fmt: skip
         return (lambda server: add_JitoServiceServicer_to_server(jito, server),)
 

@@ -10,9 +10,14 @@ from solward.jito.v1 import jito_pb2 as pb
 
 from common.clock import now_ms
 from common.names import host_id
+from controlplane.links.registry import KnownHost
 from controlplane.mev import figures
+from controlplane.mev.canaries import Canaries
 from controlplane.mev.chain import Chain
+from controlplane.mev.choice import Choice
+from controlplane.mev.landings import HALF_LIFE_S, Landings
 from controlplane.mev.learning import Learning
+from controlplane.mev.regions import choices
 from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tips import SHARES, Floor
@@ -29,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 BUDGET_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
+# As far back as is counted when a life begins.
+RECALL_HALF_LIVES = 4
 # As far back as spend can be asked for.
 KEPT_DAYS = 366
 
@@ -41,20 +48,33 @@ class Mev:
         self.bus = watching.bundles
         self.chain = Chain(operations.outside)
         self.tracker = Tracker(records.bundles, self.chain, operations.dispatch, self.bus, self._ended)
-        self.tips = TipFeed(settings.jito.tip_floor_url, settings.jito.tip_floor_seconds, self._keep)
+        self.tips = TipFeed(
+            settings.jito.tip_floor_url, settings.jito.tip_floor_seconds, self._keep, settings.jito.tip_stream_url
+        )
         self.learning = Learning(self.tips, settings.data_dir / "landing.model")
         self.submitter = Submitter(
-            settings.jito.cluster, records.bundles, self.chain, self.tracker, self.learning, self._found
+            settings.jito.cluster,
+            records.bundles,
+            self.chain,
+            self.tracker,
+            self.learning,
+            self._found,
+            lambda uid: _limits(operations.links.get(uid)),
+            self._choose,
         )
         self._watch, self._watching = Watch(), watching
+        self.landings = Landings()
         self._findings: asyncio.Queue[tuple[str, list[link_pb2.Event]]] = asyncio.Queue()
+        watching.ingest.forgetters.append(self._watch.forget)
         watching.findings.bundles = self.tracker.take
+        watching.findings.canaries = Canaries(records.bundles, self.tracker).take
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Give what goes on in the background."""
         return [
             self.learning.run(),
             self.tracker.run(),
+            self._recall(),
             self.tips.run(),
             self._tell(),
             self._show_budget(),
@@ -68,12 +88,29 @@ class Mev:
         ]
         self._watching.ingest.record(now_ms(), rows)
 
+    def _choose(self, host: str) -> list[Choice]:
+        return choices(self._watching.ingest, host, self.landings, now_ms() / 1000)
+
+    async def _recall(self) -> None:
+        """Count what ended before this life began."""
+        try:
+            since = now_ms() - round(RECALL_HALF_LIVES * HALF_LIFE_S * 1000)
+            self.landings.take_all(one for one in await self.bundles.since(since) if one.HasField("end_time"))
+        except Exception:
+            log.exception("how bundles landed of late could not be read; it is learnt anew")
+
     def _ended(self, bundle: pb.Bundle) -> None:
+        if bundle.canary:
+            if bundle.state == pb.BUNDLE_STATE_FINALIZED:
+                figures.CANARY_PAID.labels(bundle.region).inc(bundle.tip_lamports + bundle.fee_lamports)
+            return
         self.learning.ended(bundle)
+        self.landings.take(bundle, now_ms() / 1000)
         if bundle.state == pb.BUNDLE_STATE_FINALIZED:
             figures.TIPPED.labels(bundle.strategy).inc(bundle.tip_lamports)
             figures.EARNED.labels(bundle.strategy).inc(bundle.profit_lamports)
-        if found := self._watch.take(bundle, now_ms()):
+        shown = host_id(bundle.host) in self._watching.ingest.feeds
+        if found := self._watch.take(bundle, now_ms(), shown=shown):
             self._findings.put_nowait((bundle.host, found))
 
     def _found(self, host: str, event: link_pb2.Event) -> None:
@@ -108,3 +145,9 @@ class Mev:
             except Exception:
                 log.exception("the budget for tips could not be read; trying again")
             await asyncio.sleep(BUDGET_SECONDS)
+
+
+def _limits(host: KnownHost | None) -> link_pb2.BundleLimits | None:
+    """Give what a host that is connected has told of bundles; None of one that is not, or that did not tell."""
+    hello = host.link.hello if host and host.link else None
+    return hello.bundles if hello is not None and hello.HasField("bundles") else None

@@ -24,6 +24,8 @@ UNPAID = (pb.BUNDLE_STATE_CHECKED, pb.BUNDLE_STATE_EXPIRED, pb.BUNDLE_STATE_FAIL
 ENDED = (
     *UNPAID, pb.BUNDLE_STATE_FINALIZED, pb.BUNDLE_STATE_PARTIAL, pb.BUNDLE_STATE_UNKNOWN,
 )  # fmt: skip
+LANDED = (pb.BUNDLE_STATE_LANDED, pb.BUNDLE_STATE_FINALIZED)
+_OUTBID = ("OUTBID_LOCALLY", "OUTBID_GLOBALLY")
 _BUDGET = "tips"
 Position = tuple[int, str]
 
@@ -53,6 +55,17 @@ class Stored(NamedTuple):
         return uid_of(self.bundle)
 
 
+class StrategySum(NamedTuple):
+    """Bundles of one strategy in one state: how many, and what they come to, in lamports."""
+
+    strategy: str
+    state: int
+    bundles: int
+    tips: int
+    profit: int
+    fees: int
+
+
 class BundleRepository:
     """Reads and writes bundles and the budget."""
 
@@ -76,7 +89,7 @@ class BundleRepository:
             "uid": uid, "host_uid": host_uid, "strategy": bundle.strategy, "state": bundle.state,
             "tip_lamports": bundle.tip_lamports, "day": created // DAY_MS, "ended": bundle.state in ENDED,
             "record": bundle.SerializeToString(), "transactions": _packed(transactions), "request_key": request_key,
-            "created_ms": created,
+            "created_ms": created, **_summed(bundle),
         }  # fmt: skip
         try:
             async with self._engine.begin() as connection:
@@ -94,6 +107,24 @@ class BundleRepository:
                 return await _known(connection, uid, request_key)
         return None
 
+    async def adopt(self, canary: pb.Bundle, host_uid: str) -> bool:
+        """Store a bundle that a host's agent sends of its own, outside any budget; says whether it is new."""
+        uid = uid_of(canary)
+        row = {
+            "uid": uid, "host_uid": host_uid, "strategy": canary.strategy, "state": canary.state,
+            "tip_lamports": canary.tip_lamports, "day": now_ms() // DAY_MS, "ended": canary.state in ENDED,
+            "record": canary.SerializeToString(), "transactions": b"", "created_ms": now_ms(), "canary": True,
+            **_summed(canary),
+        }  # fmt: skip
+        try:
+            async with self._engine.begin() as connection:
+                if await _known(connection, uid, None):
+                    return False
+                await connection.execute(insert(bundles).values(**row))
+        except IntegrityError:
+            return False
+        return True
+
     async def find(self, uid: str, request_key: str | None = None) -> Stored | None:
         """Find a bundle by its id, or by the name of the request that it came with."""
         async with self._engine.connect() as connection:
@@ -102,13 +133,21 @@ class BundleRepository:
     async def save(self, changed: Iterable[pb.Bundle]) -> None:
         """Store bundles as they stand now; one that has ended is sent no more."""
         rows = [
-            {"changed": uid_of(one), "state": one.state, "record": one.SerializeToString(), "ended": one.state in ENDED}
+            {
+                "changed": uid_of(one),
+                "state": one.state,
+                "record": one.SerializeToString(),
+                "ended": one.state in ENDED,
+                "lost_bid": _lost_bid(one),
+            }
             for one in changed
         ]
         if not rows:
             return
         mine = bundles.c.uid == bindparam("changed")
-        values: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in ("state", "record", "ended")}
+        values: dict[str, BindParameter[Any]] = {
+            name: bindparam(name) for name in ("state", "record", "ended", "lost_bid")
+        }
         ended = [row["changed"] for row in rows if row["ended"]]
         async with self._engine.begin() as connection:
             await connection.execute(update(bundles).where(mine).values(**values), rows)
@@ -116,11 +155,17 @@ class BundleRepository:
                 await connection.execute(update(bundles).where(bundles.c.uid.in_(ended)).values(transactions=b""))
 
     async def page(
-        self, host_uids: Iterable[str] | None, strategy: str, before: Position | None, size: int
-    ) -> list[tuple[Position, pb.Bundle]]:
-        """List bundles of some hosts or all, the newest first, each with the key that the next page begins before."""
+        self, host_uids: Iterable[str] | None, strategy: str, before: Position | None, size: int,
+        *, canaries: bool = False,
+    ) -> list[tuple[Position, pb.Bundle]]:  # fmt: skip
+        """List bundles of some hosts or all, the newest first, each with the key that the next page begins before.
+
+        Args:
+            canaries: those that agents sent of their own, and no others.
+        """
         columns = (bundles.c.created_ms, bundles.c.uid, bundles.c.record)
         statement = select(*columns).order_by(bundles.c.created_ms.desc(), bundles.c.uid.desc()).limit(size)
+        statement = statement.where(bundles.c.canary.is_(canaries))
         if host_uids is not None:
             statement = statement.where(bundles.c.host_uid.in_(list(host_uids)))
         if strategy:
@@ -143,10 +188,41 @@ class BundleRepository:
             ]
 
     async def since(self, unix_ms: int) -> list[pb.Bundle]:
-        """List the bundles that were asked for since a time, the oldest first."""
-        statement = select(bundles.c.record).where(bundles.c.created_ms >= unix_ms).order_by(bundles.c.created_ms)
+        """List the bundles that were asked for since a time, the oldest first, without canaries."""
+        wanted = (bundles.c.created_ms >= unix_ms) & bundles.c.canary.is_(False)
+        statement = select(bundles.c.record).where(wanted).order_by(bundles.c.created_ms)
         async with self._engine.connect() as connection:
             return [pb.Bundle.FromString(record) for record in (await connection.execute(statement)).scalars()]
+
+    async def sums(self, unix_ms: int) -> list[StrategySum]:
+        """Sum bundles up that were asked for since a time, by strategy and state, without canaries."""
+        wanted = (bundles.c.created_ms >= unix_ms) & bundles.c.canary.is_(False)
+        columns = [func.sum(bundles.c[name]) for name in ("tip_lamports", "profit_lamports", "fee_lamports")]
+        statement = select(bundles.c.strategy, bundles.c.state, func.count(), *columns).where(wanted)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(statement.group_by(bundles.c.strategy, bundles.c.state))).all()
+        return [StrategySum(row[0], row[1], *map(int, row[2:])) for row in rows]
+
+    async def overpaid(self, unix_ms: int, near_ms: int) -> dict[str, int]:
+        """Sum up, by strategy, what landed bundles tipped above the greatest bid that lost within a time beside them.
+
+        Args:
+            near_ms: within how many milliseconds.
+        """
+        lost = bundles.alias()
+        beside = select(func.max(lost.c.lost_bid)).where(
+            lost.c.strategy == bundles.c.strategy, lost.c.lost_bid > 0, lost.c.canary.is_(False),
+            lost.c.created_ms.between(bundles.c.created_ms - near_ms, bundles.c.created_ms + near_ms),
+            lost.c.created_ms >= unix_ms,
+        )  # fmt: skip
+        landed = bundles.c.state.in_(LANDED) & (bundles.c.created_ms >= unix_ms) & bundles.c.canary.is_(False)
+        pairs = select(
+            bundles.c.strategy, bundles.c.tip_lamports, beside.scalar_subquery().label("bid")
+        ).where(landed).subquery()  # fmt: skip
+        over = pairs.c.tip_lamports - pairs.c.bid
+        statement = select(pairs.c.strategy, func.sum(over)).where(over > 0).group_by(pairs.c.strategy)
+        async with self._engine.connect() as connection:
+            return {row[0]: int(row[1]) for row in (await connection.execute(statement)).all()}
 
     async def prune(self, before_ms: int) -> int:
         """Let go of bundles that have ended and were asked for before a time; give how many."""
@@ -178,6 +254,16 @@ def uid_of(bundle: pb.Bundle) -> str:
     return bundle.name.removeprefix(BUNDLES)
 
 
+def _lost_bid(bundle: pb.Bundle) -> int:
+    return bundle.simulated_bid_lamports if bundle.reason in _OUTBID else 0
+
+
+def _summed(bundle: pb.Bundle) -> dict[str, int]:
+    return {
+        "profit_lamports": bundle.profit_lamports, "fee_lamports": bundle.fee_lamports, "lost_bid": _lost_bid(bundle),
+    }  # fmt: skip
+
+
 def _affords(budget: pb.Budget, tip: int) -> bool:
     left = budget.daily_lamports - budget.spent_lamports - budget.reserved_lamports
     return tip <= left and (not budget.bundle_lamports or tip <= budget.bundle_lamports)
@@ -187,7 +273,8 @@ async def _budget(connection: AsyncConnection, unix_ms: int) -> pb.Budget:
     paid = case((bundles.c.ended.is_(True), bundles.c.tip_lamports), else_=0)
     promised = case((bundles.c.ended.is_(False), bundles.c.tip_lamports), else_=0)
     sums = select(func.coalesce(func.sum(paid), 0), func.coalesce(func.sum(promised), 0))
-    today = sums.where(bundles.c.day == unix_ms // DAY_MS, bundles.c.state.not_in(UNPAID))
+    ours = bundles.c.canary.is_(False)
+    today = sums.where(bundles.c.day == unix_ms // DAY_MS, bundles.c.state.not_in(UNPAID), ours)
     spent, reserved = (await connection.execute(today)).one()
     budget = pb.Budget(spent_lamports=int(spent), reserved_lamports=int(reserved))
     row = (await connection.execute(select(tip_budgets).where(tip_budgets.c.name == _BUDGET))).first()

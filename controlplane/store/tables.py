@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 metadata = MetaData()
@@ -304,6 +305,13 @@ bundles = Table(
     Column("transactions", LargeBinary, nullable=False),
     Column("request_key", String(192), unique=True),
     Column("created_ms", BigInteger, nullable=False, index=True),
+    # An agent's own, which no budget of ours pays for.
+    Column("canary", Boolean, nullable=False, server_default=false()),
+    # Of the record, so that they are summed up here; the bid that lost an auction, 0 where none did.
+    Column("profit_lamports", BigInteger, nullable=False, server_default="0"),
+    Column("fee_lamports", BigInteger, nullable=False, server_default="0"),
+    Column("lost_bid", BigInteger, nullable=False, server_default="0"),
+    Index("ix_bundles_strategy_time", "strategy", "created_ms"),
 )
 
 # How much may be tipped; one row, "tips".

@@ -1,6 +1,6 @@
 """Ingest: where every batch arrives; it fills the live ring and feeds the exporters."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +30,7 @@ SHOWN = (
     "solana_validator_", "solana_log_", "solana_metrics_", "solana_ws_", "solana_rpc_connect", "solana_rpc_slot",
     "solana_rpc_reference_", "solana_rpc_monitor_", "solana_rpc_not_offered", "solana_rpc_skipped", "node_",
     "solward_agent_", "jito_region_", "jito_results_", "jito_limiter_", "jito_sends", "jito_foreign_",
+    "jito_canary_sends", "jito_canary_spent_",
     "geyser_kafka_", "geyser_events_rate", "geyser_newest_slot", "geyser_slot_", "geyser_missed_", "geyser_stream_",
     "geyser_plugin_", "geyser_sink_", "geyser_errors",
 )  # fmt: skip
@@ -79,6 +80,8 @@ class Ingest:
         self.store: SampleStore | None = None
         self.unkept = ""
         self._keeper: Keeper | None = None
+        # Whoever else holds something of a host: told its id when it is cut off.
+        self.forgetters: list[Callable[[str], None]] = []
 
     def keep(self, store: SampleStore, keeper: Keeper) -> None:
         """Store samples from now on; before any stream begins."""
@@ -144,6 +147,8 @@ class Ingest:
         self.feeds.pop(host, None)
         self.histograms.forget_host(host)
         self.totals.forget_host(host)
+        for forget in self.forgetters:
+            forget(host)
 
     def _define(self, host: str, feed: HostFeed, definition: link_pb2.SeriesDefinition) -> None:
         key = feed.ring.define(definition)

@@ -42,18 +42,20 @@ def jito() -> None:
 @click.option("--host", default="", help="Only of this host.")
 @click.option("--strategy", default="", help="Only of this strategy.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many.")
+@click.option("--canaries", is_flag=True, help="Those that agents sent of their own, and no others.")
 @click.option("--watch", is_flag=True, help="Keep the view live.")
 @output_option
 @click.pass_obj
-def bundles(context: str | None, host: str, strategy: str, limit: int, watch: bool, form: Form) -> None:
+def bundles(context: str | None, host: str, strategy: str, limit: int, canaries: bool, watch: bool, form: Form) -> None:
     """List bundles, the newest first, and what became of them."""
-    request = pb.ListBundlesRequest(host=names.host(host), strategy=strategy, page_size=limit)
+    request = pb.ListBundlesRequest(host=names.host(host), strategy=strategy, page_size=limit, canaries=canaries)
 
     async def once(client: Client) -> list[pb.Bundle]:
         return list((await client.call(f"{SERVICE}/ListBundles", request, pb.ListBundlesResponse)).bundles)
 
     async def live(client: Client) -> None:
-        changes = client.watch(f"{SERVICE}/WatchBundles", pb.WatchBundlesRequest(host=request.host), pb.Bundle)
+        wanted = pb.WatchBundlesRequest(host=request.host, canaries=canaries)
+        changes = client.watch(f"{SERVICE}/WatchBundles", wanted, pb.Bundle)
         if form != "table":
             async for bundle in changes:
                 print_line(as_data(bundle), form)

@@ -5,7 +5,7 @@ from solward.jito.v1 import jito_pb2 as pb
 from ctl.output import cell, when
 
 BUNDLE_HEADINGS = ("BUNDLE", "HOST", "STRATEGY", "STATE", "TIP", "SLOT", "REGION", "WHY", "ASKED UTC")
-REGION_HEADINGS = ("HOST", "REGION", "RTT", "P99", "UP", "RESULTS", "WAIT", "ERRORS")
+REGION_HEADINGS = ("HOST", "RANK", "REGION", "RTT", "P99", "UP", "RESULTS", "WAIT", "ERRORS", "WHY")
 SPEND_HEADINGS = ("STRATEGY", "SENT", "LANDED", "RATE", "TIPPED", "PROFIT", "OVERPAID", "RETURN", "UNKNOWN")
 FEE_HEADINGS = ("LEVEL", "PERCENTILE", "MICRO-LAMPORTS A UNIT", "LAMPORTS")
 _COLOURS = {
@@ -42,6 +42,9 @@ def bundle_pairs(one: pb.Bundle) -> list[tuple[str, str]]:
         ("until block height", f"{one.last_valid_block_height:,}"), ("asked", when(one.create_time, " UTC")),
         ("received", when(one.ack_time, " UTC")), ("ended", when(one.end_time, " UTC")),
     ]  # fmt: skip
+    if one.region_reasons:
+        first = one.region_order[0] if one.region_order else one.region
+        pairs.append(("sent first to", cell(f"{first}: {'; '.join(one.region_reasons)}".removeprefix(": "))))
     if one.expected_landing:
         pairs.append(("expected to land", f"{one.expected_landing:.0%}"))
     pairs += [(f"transaction {place}", cell(name)) for place, name in enumerate(one.signatures, 1)]
@@ -63,7 +66,12 @@ def region_row(one: pb.Region) -> tuple[str, ...]:
     errors = ", ".join(f"{count}x {kind}" for kind, count in sorted(one.errors.items()) if count)
     up = "[green]up[/]" if one.stream_up else "[red]down[/]"
     host = cell(one.host.removeprefix("hosts/"))
-    return (host, cell(one.region), *times, up, f"{one.wait_seconds:.1f} s", cell(errors))
+    why = cell("; ".join(one.reasons))
+    if one.unknown:
+        return (host, "-", f"[yellow]{cell(one.region)}[/]", "-", "-", "-", "-", "-", "", f"[yellow]{why}[/]")
+    if one.HasField("listed") and not one.listed:
+        why = f"[yellow]{why}[/]"
+    return (host, str(one.rank or "-"), cell(one.region), *times, up, f"{one.wait_seconds:.1f} s", cell(errors), why)
 
 
 def spend_row(one: pb.StrategySpend) -> tuple[str, ...]:
@@ -91,6 +99,7 @@ def tips_pairs(tips: pb.Tips) -> list[tuple[str, str]]:
         *((name, lamports(amount)) for name, amount in rows),
         ("congestion", f"{tips.congestion:.2f} (1 is usual)"),
         ("told", f"{tips.age_seconds:.0f} s ago{stale}"),
+        ("source", {"stream": "the stream", "poll": "asked for"}.get(tips.source, "[yellow]none[/]")),
     ]
 
 

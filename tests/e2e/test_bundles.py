@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.jito.transactions import read_bundle
 from tests.peers.block_engine import Peer, block_engine
@@ -28,15 +29,46 @@ TOLD = ("accepted", "processed", "finalized")
 
 
 @asynccontextmanager
-async def fleet(folder: Path, *regions: str) -> AsyncIterator[tuple[Cluster, HostProcess, Peer]]:
+async def fleet(folder: Path, *regions: str, **more: Any) -> AsyncIterator[tuple[Cluster, HostProcess, Peer]]:
     """A control plane, one host, and a block engine that both of them know, on one chain."""
     async with block_engine(*regions) as peer:
         chain = f"{next(iter(peer.regions.values())).json_rpc}/rpc"
         tips = {"tip_floor_url": f"{chain.removesuffix('/rpc')}/api/v1/bundles/tip_floor", "tip_floor_seconds": 1}
+        tips["tip_stream_url"] = tips["tip_floor_url"].replace("http", "ws").replace("floor", "stream")
         async with cluster(folder, require_second_factor=False, solana_rpc_url=chain, jito=tips) as made:
             await made.sign_in()
             await made.ctl("jito", "budget", "set", "1000000")
-            yield made, await made.add_host(HOST, About(jito=reached(peer))), peer
+            rpc = {"url": chain, "methods": [{"name": "getSlot"}]} if more else {}
+            about = About(jito=reached(peer) | more, rpc=rpc)
+            yield made, await made.add_host(HOST, about), peer
+
+
+async def test_a_canary_goes_out_and_the_chain_tells_what_became_of_it(tmp_path: Path) -> None:
+    key = tmp_path / "canary.json"
+    secret = Ed25519PrivateKey.generate()
+    key.write_text(json.dumps(list(secret.private_bytes_raw() + secret.public_key().public_bytes_raw())))
+    key.chmod(0o600)
+    async with fleet(tmp_path, "ny", canary={"key": str(key)}) as (made, host, peer):
+        rows: list[dict[str, Any]] = []
+        async with asyncio.timeout(PATIENCE_S):
+            while not (rows and rows[0]["state"] in FINAL):
+                await asyncio.sleep(0.2)
+                rows = await made.ctl_json("jito", "bundles", "--canaries")
+        assert (rows[0]["canary"], rows[0]["region"], rows[0]["requester"]) == (True, "ny", f"hosts/{HOST}")
+        assert {"sent", "accepted", "processed"} <= {event["kind"] for event in rows[0]["events"]}
+        assert peer.world.tips == 1_000
+        await made.stop_agent(host, signal.SIGKILL)
+        # A key that others may read is refused by name.
+        key.chmod(0o640)
+        refused = await made.agent_command(host, "run")
+        assert (refused.code, "jito.canary.key" in refused.err, "chmod 600" in refused.err) == (1, True, True)
+        key.chmod(0o600)
+        # The next life keeps the period and the sum.
+        await made.start_agent(host)
+        await made.until_connected(HOST)
+        await asyncio.sleep(2.0)
+        assert len(peer["ny"].region.received) == 1
+        assert json.loads((await made.ctl("jito", "bundles", "--output", "json", check=False)).out) == []
 
 
 def reached(peer: Peer) -> dict[str, Any]:
@@ -92,15 +124,27 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
         assert len(peer["slc"].region.received) == 1
         advised = await made.ctl("jito", "ev", "--profit", "5000000", "--tip", "10000")
         assert "rivals expected above" in advised.out.replace("\n", " ")
-        assert "p50" in (await made.ctl("jito", "tips")).out
-        # What root does not allow is refused on the host, whatever the budget allows.
+        tips = (await made.ctl("jito", "tips")).out
+        assert "p50" in tips
+        assert "the stream" in tips
+        # What root does not allow is refused, whatever the budget allows, before anything is stored.
         costly = Bundle(tmp_path, peer, tip=50_000)
-        await made.ctl("jito", "submit", *costly.files, check=False)
-        refused = await until_state(made, costly, ("BUNDLE_STATE_FAILED",))
-        assert refused["reason"] == "TIP_OVER_CAP"
+        refused = await made.ctl("jito", "submit", *costly.files, check=False)
+        assert "[TIP_OVER_CAP]" in refused.err
+        assert "root of sol-1 allows 50,000" in " ".join(refused.err.split())
+        assert costly.ident not in (await made.ctl("jito", "bundles", "--output", "json")).out
         async with asyncio.timeout(PATIENCE_S):
             while {one["region"] for one in await made.ctl_json("jito", "regions")} != {"ny", "slc"}:
                 await asyncio.sleep(0.2)
+        # The order and its reasons are told, and a bundle goes where they say.
+        rows = await made.ctl_json("jito", "regions")
+        assert [one["rank"] for one in rows] == [1, 2]
+        assert all(one["reasons"] for one in rows)
+        best = Bundle(tmp_path, peer)
+        asked = json.loads((await made.ctl("jito", "submit", *best.files, "--output", "json")).out)
+        assert asked["regionReasons"][0].startswith("round trip")
+        shown = await until_state(made, best, FINAL)
+        assert shown["region"] == asked["regionOrder"][0]
 
 
 @pytest.mark.parametrize("landed", [True, False], ids=["it has landed meanwhile", "its auction is to come"])
@@ -123,6 +167,26 @@ async def test_an_agent_that_is_killed_before_the_acknowledgement_tips_once(tmp_
         assert all(raw == bundle.raw for _, raw in region.received)
         assert set(peer.world.executed.values()) == {1}
         assert peer.world.tips == 20_000
+
+
+async def test_results_that_come_after_the_agents_restart_are_told_as_its_own(tmp_path: Path) -> None:
+    async with fleet(tmp_path, "ny") as (made, host, peer):
+        await until_streams(peer)
+        peer["ny"].region.faults.hold_auctions = True
+        bundle = Bundle(tmp_path, peer)
+        await made.ctl("jito", "submit", *bundle.files)
+        await until_state(made, bundle, ("BUNDLE_STATE_SENT",))
+        await made.stop_agent(host, signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE_S):
+            while peer["ny"].region.listeners:
+                await asyncio.sleep(0.05)
+        await made.start_agent(host)
+        await made.until_connected(HOST)
+        await until_streams(peer)
+        peer["ny"].region.faults.hold_auctions = False
+        shown = await until_state(made, bundle, FINAL)
+        assert {"sent", "accepted", "processed"} <= {event["kind"] for event in shown["events"]}
+        assert len(peer["ny"].region.received) == 1
 
 
 async def test_results_are_with_the_client_at_once(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Bundles are stored once, and never promise more than the budget, whoever asks at the same time."""
 
 import asyncio
+import random
+from typing import Any
 
 import pytest
 from solward.jito.v1 import jito_pb2 as pb
@@ -9,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from controlplane.store.bundles import BundleRepository, OverBudget
 
 HOST = "a" * 32
+LANDED, FINALIZED, EXPIRED = pb.BUNDLE_STATE_LANDED, pb.BUNDLE_STATE_FINALIZED, pb.BUNDLE_STATE_EXPIRED
 
 
 @pytest.fixture
@@ -16,7 +19,7 @@ def everywhere(engines: list[AsyncEngine]) -> list[BundleRepository]:
     return [BundleRepository(engine) for engine in engines]
 
 
-def bundle(number: int, tip: int = 10_000, state: pb.BundleState = pb.BUNDLE_STATE_SENDING, **more: str) -> pb.Bundle:
+def bundle(number: int, tip: int = 10_000, state: pb.BundleState = pb.BUNDLE_STATE_SENDING, **more: Any) -> pb.Bundle:
     return pb.Bundle(name=f"bundles/{number:064x}", tip_lamports=tip, state=state, **more)
 
 
@@ -126,3 +129,64 @@ async def test_only_what_has_ended_and_is_old_is_let_go(everywhere: list[BundleR
     assert await store.prune(0) == 0
     assert await store.prune(2**53) == 2
     assert [one.bundle.name for one in await store.unfinished()] == [bundle(0).name]
+
+
+async def test_canaries_are_stored_once_and_no_budget_pays(everywhere: list[BundleRepository]) -> None:
+    await everywhere[0].set_budget(10_000, 0, "user:ann")
+    canary = bundle(7, 9_000, canary=True)
+    found = await asyncio.gather(*(store.adopt(canary, HOST) for store in everywhere))
+    assert sorted(found) == [False] * (len(everywhere) - 1) + [True]
+    store = everywhere[0]
+    assert (await store.budget()).reserved_lamports == 0
+    assert [one.bundle.name for one in await store.unfinished()] == [canary.name]
+    assert await add(store, bundle(8, 10_000)) is None
+    assert [one.name for _, one in await store.page(None, "", None, 9)] == [bundle(8).name]
+    assert [one.name for _, one in await store.page([HOST], "", None, 9, canaries=True)] == [canary.name]
+    assert [one.name for one in await store.since(0)] == [bundle(8).name]
+
+
+async def test_sums_are_those_of_the_bundles_one_by_one(
+    everywhere: list[BundleRepository], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = everywhere[0]
+    await store.set_budget(10**12, 0, "user:ann")
+    draw, made, asked = random.Random(7), list[pb.Bundle](), list[int]()
+    states = (LANDED, FINALIZED, EXPIRED, pb.BUNDLE_STATE_UNKNOWN, pb.BUNDLE_STATE_FAILED)
+    monkeypatch.setattr("controlplane.store.bundles.now_ms", lambda: asked[-1])
+    for number in range(60):
+        asked.append(1_000_000 + number * 700)
+        strategy = draw.choice(("arb", "liq", ""))
+        one = bundle(number, draw.randrange(1_000, 10**10), strategy=strategy, profit_lamports=10**12, fee_lamports=7)
+        assert await add(store, one) is None
+        one.state = draw.choice(states)
+        if one.state == EXPIRED:
+            one.reason = draw.choice(("OUTBID_LOCALLY", "OUTBID_GLOBALLY", "SIMULATION_FAILED"))
+            one.simulated_bid_lamports = draw.randrange(0, 10**10)
+        await store.save([one])
+        made.append(one)
+    since = asked[5]
+    counted = list(zip(asked, made, strict=True))[5:]
+    for row in await everywhere[1].sums(since):
+        mine = [one for _, one in counted if (one.strategy, one.state) == (row.strategy, row.state)]
+        assert row.bundles == len(mine) > 0
+        assert (row.tips, row.profit, row.fees) == (
+            sum(one.tip_lamports for one in mine), 10**12 * len(mine), 7 * len(mine),
+        )  # fmt: skip
+    assert sum(row.bundles for row in await store.sums(since)) == 55
+    over: dict[str, int] = {}
+    for at, one in counted:
+        bids = [
+            other.simulated_bid_lamports for when, other in counted
+            if other.strategy == one.strategy and other.reason.startswith("OUTBID") and abs(when - at) <= 2_000
+        ]  # fmt: skip
+        if one.state in (LANDED, FINALIZED) and any(bids) and one.tip_lamports > max(bids):
+            over[one.strategy] = over.get(one.strategy, 0) + one.tip_lamports - max(bids)
+    assert over
+    assert await everywhere[2].overpaid(since, 2_000) == over
+
+
+async def test_nothing_sent_sums_up_to_nothing(everywhere: list[BundleRepository]) -> None:
+    assert await everywhere[0].sums(0) == []
+    assert await everywhere[0].overpaid(0, 2_000) == {}
+    await everywhere[0].adopt(bundle(1, 5_000, FINALIZED, canary=True), HOST)
+    assert await everywhere[0].sums(0) == []

@@ -11,10 +11,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.util import CommandError
 from solward.hosts.v1 import link_pb2
+from solward.jito.v1 import jito_pb2 as pb
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from controlplane.store.bundles import BundleRepository, StrategySum
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
@@ -92,6 +94,30 @@ async def test_events_of_the_version_before_are_numbered(url: str, monkeypatch: 
         assert [one.number for one in await events.after(0, 9)] == [1, 2, 3]
         assert await value(engine, "SELECT unix_ms FROM events WHERE number = 1") == 10
         assert await events.add("h1", "s", 9, [link_pb2.Event()]) == 4
+    finally:
+        await close_engine(engine)
+
+
+async def test_bundles_of_the_version_before_are_summed_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_engine(url)
+    upgrade = command.upgrade
+    lost = pb.Bundle(profit_lamports=9, fee_lamports=5, simulated_bid_lamports=7, reason="OUTBID_LOCALLY")
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(command, "upgrade", lambda config, _head: upgrade(config, "0012"))
+            await migrate(engine)
+        # More than are read at once.
+        columns = "uid, host_uid, strategy, state, tip_lamports, day, ended, record, transactions, created_ms"
+        row = ":uid, 'h1', 'arb', 7, 100, 1, true, :record, :nothing, 5"
+        values = [{"uid": f"{at}", "record": lost.SerializeToString(), "nothing": b""} for at in range(1_005)]
+        async with engine.begin() as connection:
+            await connection.execute(text(f"INSERT INTO bundles ({columns}) VALUES ({row})"), values)
+        await migrate(engine)
+        store = BundleRepository(engine)
+        assert await store.sums(0) == [StrategySum("arb", 7, 1_005, 100_500, 9_045, 5_025)]
+        assert await store.overpaid(0, 2_000) == {"arb": 1_005 * 93}
+        # Old ones are no canaries.
+        assert len(await store.since(0)) == 1_005
     finally:
         await close_engine(engine)
 

@@ -105,7 +105,10 @@ class _Guarded:
             self._region.count(_address(context.peer()), what)
         except Refused as refused:
             await _abort(context, refused)
-        told = dict(context.invocation_metadata()).get("authorization")
+        metadata = dict(context.invocation_metadata())
+        told = metadata.get("authorization")
+        if uuid := metadata.get("x-jito-auth"):
+            self._region.uuids.append(("grpc", uuid))
         if told is not None or self._region.faults.require_auth:
             self.seen.append(told or "")
             if not self._tokens.holds("access", (told or "").removeprefix("Bearer ")):
@@ -146,7 +149,7 @@ class Searcher(_Guarded, SearcherServiceServicer):
         slot = self._region.world.slot
         return searcher_pb2.NextScheduledLeaderResponse(
             current_slot=slot, next_leader_slot=slot + 4 - slot % 4, next_leader_identity=VALIDATOR,
-            next_leader_region=request.regions[0] if request.regions else self._region.name,
+            next_leader_region=self._region.faults.leader_region or self._region.name,
         )  # fmt: skip
 
     def _leaders(self) -> searcher_pb2.ConnectedLeadersResponse:
@@ -170,8 +173,11 @@ class Searcher(_Guarded, SearcherServiceServicer):
         return searcher_pb2.GetTipAccountsResponse(accounts=self._region.tip_accounts())
 
     async def GetRegions(self, request: Any, context: Any) -> searcher_pb2.GetRegionsResponse:
+        if self._region.faults.no_regions:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
         await self._enter(context, "GetRegions")
-        return searcher_pb2.GetRegionsResponse(current_region=self._region.name, available_regions=self._names)
+        names = self._region.faults.regions if self._region.faults.regions is not None else self._names
+        return searcher_pb2.GetRegionsResponse(current_region=self._region.name, available_regions=names)
 
 
 class Validator(_Guarded, BlockEngineValidatorServicer):

@@ -24,6 +24,8 @@ class Http:
         floor: percentiles of landed tips, in SOL.
         new_dates: dates with "+00:00", as of 2026; else with "Z".
         as_strings: numbers are strings.
+        streams: times that the tip stream was opened.
+        floors_asked: times that the floor was asked for.
     """
 
     def __init__(self, region: Region) -> None:
@@ -31,6 +33,10 @@ class Http:
         self.floor = dict(FLOOR)
         self.new_dates = self.as_strings = False
         self.stream_period_s = 0.2
+        # Frames that are sent in place of the floor, as they are; and whether nothing is sent, or nobody let in.
+        self.stream_frames: list[str] = []
+        self.stream_silent = self.stream_refused = False
+        self.streams = self.floors_asked = 0
 
     def app(self) -> web.Application:
         made = web.Application()
@@ -46,6 +52,10 @@ class Http:
         try:
             asked = await request.json()
             ident = asked.get("id")
+            if uuid := request.headers.get("x-jito-auth", ""):
+                self._region.uuids.append(("http", uuid))
+            if self._region.faults.uuid not in ("", uuid):
+                raise Refused("Unauthorized", -32600, 401)
             await self._region.trouble()
             self._region.count(request.remote or "", asked["method"])
             result, headers = await self._result(request, asked["method"], asked.get("params") or [])
@@ -83,13 +93,20 @@ class Http:
         return [told | {name: str(value) if self.as_strings else value for name, value in self.floor.items()}]
 
     async def _tip_floor(self, request: web.Request) -> web.Response:
+        self.floors_asked += 1
         return web.json_response(self._tips())
 
-    async def _tip_stream(self, request: web.Request) -> web.WebSocketResponse:
+    async def _tip_stream(self, request: web.Request) -> web.StreamResponse:
+        self.streams += 1
+        if self.stream_refused:
+            return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         while not socket.closed:
-            await socket.send_json(self._tips())
+            if self.stream_frames:
+                await socket.send_str(self.stream_frames.pop(0))
+            elif not self.stream_silent:
+                await socket.send_json(self._tips())
             try:
                 await socket.receive(timeout=self.stream_period_s)
             except TimeoutError:

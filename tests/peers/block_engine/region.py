@@ -35,6 +35,10 @@ class Faults:
         shadow_drop: bundles are acknowledged and thrown away.
         silent: the results stream is open and says nothing.
         stale: nothing is answered.
+        regions: those that are listed; None: those that there are.
+        uuid: JSON-RPC is for nobody else.
+        no_regions: GetRegions is not offered.
+        leader_region: whose the next leader is said to be; empty: this one's.
     """
 
     upstream_errors: int = 0
@@ -60,6 +64,10 @@ class Faults:
     hold_auctions: bool = False
     hold_acks: bool = False
     most_streams: int = 1
+    leader_region: str = ""
+    regions: tuple[str, ...] | None = None
+    no_regions: bool = False
+    uuid: str = ""
 
 
 # Words, with what both wires say besides them.
@@ -80,6 +88,7 @@ class Region:
     """One region of the peer.
 
     Attributes:
+        uuids: the way and the UUID of each call that bore one.
         received: every bundle that was sent here, its transactions as they came.
     """
 
@@ -92,6 +101,7 @@ class Region:
     calls: list[tuple[float, str]] = field(default_factory=list)
     states: dict[str, tuple[str, int | None, float, list[str]]] = field(default_factory=dict)
     limited: int = 0
+    uuids: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._callers: dict[str, _Caller] = {}

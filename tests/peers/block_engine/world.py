@@ -10,6 +10,8 @@ FIRST_SLOT = 300_000_000
 SKIPPED = 20_000_000
 HASH_BLOCKS = 150
 FINAL_SLOTS = 32
+# What an account without data must hold on mainnet, in lamports.
+RENT_OF_NOTHING = 890_880
 
 
 class World:
@@ -28,6 +30,10 @@ class World:
         # How often a transaction changed balances: a double tip would be a 2.
         self.executed: dict[str, int] = {}
         self.tips: int = 0
+        # What accounts hold, in lamports; those that are not named hold a SOL. Nothing is taken from them.
+        self.balances: dict[str, int] = {}
+        # Why simulations fail; None: they do not.
+        self.simulation_error: Any = None
 
     @property
     def slot(self) -> int:
@@ -69,6 +75,12 @@ class World:
             return {"context": context, "value": value}
         if method == "getSignatureStatuses":
             return {"context": context, "value": [self.status(one) for one in params[0]]}
+        if method == "getBalance":
+            return {"context": context, "value": self.balances.get(params[0], 10**9)}
+        if method == "getMinimumBalanceForRentExemption":
+            return RENT_OF_NOTHING
+        if method == "simulateTransaction":
+            return {"context": context, "value": {"err": self.simulation_error, "logs": [], "unitsConsumed": 300}}
         return None
 
     def status(self, signature: str) -> dict[str, Any] | None:

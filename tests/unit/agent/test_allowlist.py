@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.allowlist import AllowlistError, load
+from agent.allowlist import AllowlistError, Bundles, canary_regions, load
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 GOOD = "units:\n  sol.service: [validator.restart, validator.stop]\n  other.service: []\n"
@@ -117,3 +117,12 @@ def test_what_is_not_understood_whole_is_refused(file: Path, content: str) -> No
 def test_bytes_that_are_not_text_are_refused(file: Path) -> None:
     file.write_bytes(b"units: {\xff\xfe: []}")
     assert str(file) in trouble(file)
+
+
+def test_canaries_go_only_where_root_lets_bundles_go() -> None:
+    wanted = ("ny", "slc")
+    assert canary_regions(Bundles(1_000), wanted, 1_000) == wanted
+    assert canary_regions(Bundles(1_000, ("slc", "tokyo")), wanted, 1_000) == ("slc",)
+    for allowed in (None, Bundles(999), Bundles(1_000, ("tokyo",))):
+        with pytest.raises(AllowlistError, match="allowlist"):
+            canary_regions(allowed, wanted, 1_000)

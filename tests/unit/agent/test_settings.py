@@ -48,6 +48,44 @@ def test_the_block_engine_is_read(file: Path) -> None:
     assert (jito.regions, jito.requests_per_second, jito.cluster) == ({}, 1.0, "mainnet")
 
 
+def test_a_uuid_goes_over_no_line_that_others_may_read(file: Path) -> None:
+    place = "{url: 'https://ny.example', json_rpc: 'http://ny.example'}"
+    file.write_text(f"server: s\njito: {{regions: {{ny: {place}}}, relays: {{ny: 'http://r:8100'}}}}\n")
+    assert load(file).jito
+    file.write_text(f"server: s\njito: {{regions: {{ny: {place}}}, uuid_file: /u}}\n")
+    with pytest.raises(SettingsError, match=r"regions\.ny\.json_rpc: must be https"):
+        load(file)
+    file.write_text("server: s\njito: {uuid_file: /u, relays: {ny: 'http://r:8100'}}\n")
+    assert load(file).jito
+
+
+def test_canaries_are_off_until_they_are_asked_for(file: Path) -> None:
+    file.write_text("server: s\nrpc: {}\njito: {}\n")
+    jito = load(file).jito
+    assert jito
+    assert jito.canary is None
+    file.write_text("server: s\nrpc: {}\njito: {canary: {key: /k, regions: [ny], tip_lamports: 2000}}\n")
+    jito = load(file).jito
+    assert jito
+    assert jito.canary
+    assert (jito.canary.period_minutes, jito.canary.tip_lamports, jito.canary.dry_run) == (10, 2000, False)
+
+
+@pytest.mark.parametrize(("rest", "why"), [
+    ("jito: {canary: {key: /k}}", "needs rpc"), ("rpc: {}\njito: {canary: {}}", "key"),
+    ("rpc: {}\njito: {canary: {key: /k, tip_lamports: 999}}", "tip_lamports"),
+    ("rpc: {}\njito: {canary: {key: /k, bundle_lamports: 5999}}", "bundle_lamports: must be 6,000"),
+    ("rpc: {}\njito: {canary: {key: /k, daily_lamports: 9999}}", "bundle_lamports: must be"),
+    ("rpc: {}\njito: {canary: {key: /k, period_minutes: 0.5}}", "period_minutes"),
+    ("rpc: {}\njito: {canary: {key: /k, regions: [dallas]}}", "regions: dallas must be among"),
+    ("rpc: {}\njito: {regions: {slc: {url: 'https://s'}}, canary: {key: /k, regions: [ny]}}", "regions: ny must be"),
+])  # fmt: skip
+def test_canaries_that_cannot_be_are_refused_by_name(file: Path, rest: str, why: str) -> None:
+    file.write_text(f"server: s\n{rest}\n")
+    with pytest.raises(SettingsError, match=why):
+        load(file)
+
+
 @pytest.mark.parametrize("line", [
     "regions: {ny: {url: 'http://ny.example'}}", "regions: {ny: {url: 'https://a/b'}}", "regions: {NY: {url: 'https://a'}}",
     "regions: {ny: {url: 'https://a:x'}}", "relays: {ny: 'http://'}", "regions: {ny: {url: 'https://u@a'}}",

@@ -135,7 +135,7 @@ class TrustKept(_message.Message):
     def __init__(self, version: _Optional[int] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent_version", "protocol", "spool_id", "first_sequence", "exchange_token", "unix_ms", "dropped_samples", "allowed_units", "knows_validator", "group", "labels", "has_ledger_tool", "held_checkpoint", "trust_version")
+    __slots__ = ("agent_version", "protocol", "spool_id", "first_sequence", "exchange_token", "unix_ms", "dropped_samples", "allowed_units", "knows_validator", "group", "labels", "has_ledger_tool", "held_checkpoint", "trust_version", "bundles")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +157,7 @@ class Hello(_message.Message):
     HAS_LEDGER_TOOL_FIELD_NUMBER: _ClassVar[int]
     HELD_CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     TRUST_VERSION_FIELD_NUMBER: _ClassVar[int]
+    BUNDLES_FIELD_NUMBER: _ClassVar[int]
     agent_version: str
     protocol: int
     spool_id: str
@@ -171,7 +172,20 @@ class Hello(_message.Message):
     has_ledger_tool: bool
     held_checkpoint: _audit_pb2.Checkpoint
     trust_version: int
-    def __init__(self, agent_version: _Optional[str] = ..., protocol: _Optional[int] = ..., spool_id: _Optional[str] = ..., first_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ..., dropped_samples: _Optional[int] = ..., allowed_units: _Optional[_Iterable[_Union[AllowedUnit, _Mapping]]] = ..., knows_validator: _Optional[bool] = ..., group: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., has_ledger_tool: _Optional[bool] = ..., held_checkpoint: _Optional[_Union[_audit_pb2.Checkpoint, _Mapping]] = ..., trust_version: _Optional[int] = ...) -> None: ...
+    bundles: BundleLimits
+    def __init__(self, agent_version: _Optional[str] = ..., protocol: _Optional[int] = ..., spool_id: _Optional[str] = ..., first_sequence: _Optional[int] = ..., exchange_token: _Optional[str] = ..., unix_ms: _Optional[int] = ..., dropped_samples: _Optional[int] = ..., allowed_units: _Optional[_Iterable[_Union[AllowedUnit, _Mapping]]] = ..., knows_validator: _Optional[bool] = ..., group: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., has_ledger_tool: _Optional[bool] = ..., held_checkpoint: _Optional[_Union[_audit_pb2.Checkpoint, _Mapping]] = ..., trust_version: _Optional[int] = ..., bundles: _Optional[_Union[BundleLimits, _Mapping]] = ...) -> None: ...
+
+class BundleLimits(_message.Message):
+    __slots__ = ("allowed", "max_tip_lamports", "regions", "known_regions")
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    MAX_TIP_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_REGIONS_FIELD_NUMBER: _ClassVar[int]
+    allowed: bool
+    max_tip_lamports: int
+    regions: _containers.RepeatedScalarFieldContainer[str]
+    known_regions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, allowed: _Optional[bool] = ..., max_tip_lamports: _Optional[int] = ..., regions: _Optional[_Iterable[str]] = ..., known_regions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AllowedUnit(_message.Message):
     __slots__ = ("unit", "actions")
@@ -375,18 +389,20 @@ class ActionRequest(_message.Message):
     def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotAction, _Mapping]] = ..., ledger: _Optional[_Union[LedgerAction, _Mapping]] = ..., stop_job: _Optional[_Union[StopJobAction, _Mapping]] = ..., nudge: _Optional[_Union[NudgeAction, _Mapping]] = ..., bundle: _Optional[_Union[BundleAction, _Mapping]] = ..., plugin: _Optional[_Union[PluginAction, _Mapping]] = ..., service: _Optional[_Union[UnitAction, _Mapping]] = ...) -> None: ...
 
 class BundleAction(_message.Message):
-    __slots__ = ("bundle", "transactions", "region", "tip_lamports", "deadline_unix_ms")
+    __slots__ = ("bundle", "transactions", "region", "tip_lamports", "deadline_unix_ms", "region_order")
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     TIP_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    REGION_ORDER_FIELD_NUMBER: _ClassVar[int]
     bundle: str
     transactions: _containers.RepeatedScalarFieldContainer[bytes]
     region: str
     tip_lamports: int
     deadline_unix_ms: int
-    def __init__(self, bundle: _Optional[str] = ..., transactions: _Optional[_Iterable[bytes]] = ..., region: _Optional[str] = ..., tip_lamports: _Optional[int] = ..., deadline_unix_ms: _Optional[int] = ...) -> None: ...
+    region_order: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, bundle: _Optional[str] = ..., transactions: _Optional[_Iterable[bytes]] = ..., region: _Optional[str] = ..., tip_lamports: _Optional[int] = ..., deadline_unix_ms: _Optional[int] = ..., region_order: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ConfigAction(_message.Message):
     __slots__ = ("unit", "etag", "changes", "to_version", "apply_now")

@@ -64,16 +64,18 @@ class GetBundleRequest(_message.Message):
     def __init__(self, bundle: _Optional[str] = ...) -> None: ...
 
 class ListBundlesRequest(_message.Message):
-    __slots__ = ("host", "strategy", "page_size", "page_token")
+    __slots__ = ("host", "strategy", "page_size", "page_token", "canaries")
     HOST_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CANARIES_FIELD_NUMBER: _ClassVar[int]
     host: str
     strategy: str
     page_size: int
     page_token: str
-    def __init__(self, host: _Optional[str] = ..., strategy: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    canaries: bool
+    def __init__(self, host: _Optional[str] = ..., strategy: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., canaries: _Optional[bool] = ...) -> None: ...
 
 class ListBundlesResponse(_message.Message):
     __slots__ = ("bundles", "next_page_token")
@@ -84,13 +86,15 @@ class ListBundlesResponse(_message.Message):
     def __init__(self, bundles: _Optional[_Iterable[_Union[Bundle, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchBundlesRequest(_message.Message):
-    __slots__ = ("host",)
+    __slots__ = ("host", "canaries")
     HOST_FIELD_NUMBER: _ClassVar[int]
+    CANARIES_FIELD_NUMBER: _ClassVar[int]
     host: str
-    def __init__(self, host: _Optional[str] = ...) -> None: ...
+    canaries: bool
+    def __init__(self, host: _Optional[str] = ..., canaries: _Optional[bool] = ...) -> None: ...
 
 class Bundle(_message.Message):
-    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing")
+    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing", "canary", "region_order", "region_reasons")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     REQUESTER_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +118,9 @@ class Bundle(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_LANDING_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    REGION_ORDER_FIELD_NUMBER: _ClassVar[int]
+    REGION_REASONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     host: str
     requester: str
@@ -137,7 +144,10 @@ class Bundle(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     observed: bool
     expected_landing: float
-    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ...) -> None: ...
+    canary: bool
+    region_order: _containers.RepeatedScalarFieldContainer[str]
+    region_reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ..., canary: _Optional[bool] = ..., region_order: _Optional[_Iterable[str]] = ..., region_reasons: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BundleEvent(_message.Message):
     __slots__ = ("time", "kind", "region", "slot", "validator", "bid_lamports", "message")
@@ -170,7 +180,7 @@ class ListRegionsResponse(_message.Message):
     def __init__(self, regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ...) -> None: ...
 
 class Region(_message.Message):
-    __slots__ = ("host", "region", "rtt_ms", "rtt_p99_ms", "uplink_ms", "stream_up", "wait_seconds", "errors")
+    __slots__ = ("host", "region", "rtt_ms", "rtt_p99_ms", "uplink_ms", "stream_up", "wait_seconds", "errors", "rank", "reasons", "worth", "left_alone", "leader_here", "listed", "unknown")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -186,6 +196,13 @@ class Region(_message.Message):
     STREAM_UP_FIELD_NUMBER: _ClassVar[int]
     WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    WORTH_FIELD_NUMBER: _ClassVar[int]
+    LEFT_ALONE_FIELD_NUMBER: _ClassVar[int]
+    LEADER_HERE_FIELD_NUMBER: _ClassVar[int]
+    LISTED_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     host: str
     region: str
     rtt_ms: float
@@ -194,7 +211,14 @@ class Region(_message.Message):
     stream_up: bool
     wait_seconds: float
     errors: _containers.ScalarMap[str, int]
-    def __init__(self, host: _Optional[str] = ..., region: _Optional[str] = ..., rtt_ms: _Optional[float] = ..., rtt_p99_ms: _Optional[float] = ..., uplink_ms: _Optional[float] = ..., stream_up: _Optional[bool] = ..., wait_seconds: _Optional[float] = ..., errors: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    rank: int
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    worth: float
+    left_alone: bool
+    leader_here: bool
+    listed: bool
+    unknown: bool
+    def __init__(self, host: _Optional[str] = ..., region: _Optional[str] = ..., rtt_ms: _Optional[float] = ..., rtt_p99_ms: _Optional[float] = ..., uplink_ms: _Optional[float] = ..., stream_up: _Optional[bool] = ..., wait_seconds: _Optional[float] = ..., errors: _Optional[_Mapping[str, int]] = ..., rank: _Optional[int] = ..., reasons: _Optional[_Iterable[str]] = ..., worth: _Optional[float] = ..., left_alone: _Optional[bool] = ..., leader_here: _Optional[bool] = ..., listed: _Optional[bool] = ..., unknown: _Optional[bool] = ...) -> None: ...
 
 class GetTipsRequest(_message.Message):
     __slots__ = ("history_seconds",)
@@ -203,18 +227,20 @@ class GetTipsRequest(_message.Message):
     def __init__(self, history_seconds: _Optional[int] = ...) -> None: ...
 
 class Tips(_message.Message):
-    __slots__ = ("time", "floor", "congestion", "age_seconds", "history")
+    __slots__ = ("time", "floor", "congestion", "age_seconds", "history", "source")
     TIME_FIELD_NUMBER: _ClassVar[int]
     FLOOR_FIELD_NUMBER: _ClassVar[int]
     CONGESTION_FIELD_NUMBER: _ClassVar[int]
     AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     floor: TipFloor
     congestion: float
     age_seconds: float
     history: _containers.RepeatedCompositeFieldContainer[TipFloor]
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., floor: _Optional[_Union[TipFloor, _Mapping]] = ..., congestion: _Optional[float] = ..., age_seconds: _Optional[float] = ..., history: _Optional[_Iterable[_Union[TipFloor, _Mapping]]] = ...) -> None: ...
+    source: str
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., floor: _Optional[_Union[TipFloor, _Mapping]] = ..., congestion: _Optional[float] = ..., age_seconds: _Optional[float] = ..., history: _Optional[_Iterable[_Union[TipFloor, _Mapping]]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TipFloor(_message.Message):
     __slots__ = ("time", "p25_lamports", "p50_lamports", "p75_lamports", "p95_lamports", "p99_lamports", "ema_p50_lamports")

@@ -11,6 +11,7 @@ from solward.hosts.v1 import link_pb2
 from agent.actions.bundle import BundleAct
 from agent.allowlist import Bundles
 from agent.jito.engine import Engine, Wishes
+from agent.jito.memory import Memory
 from agent.jito.region import Place
 from agent.jito.results import Result
 from agent.jito.transactions import read_bundle
@@ -21,9 +22,11 @@ from tests.support.bundles import tipping
 from tests.unit.agent.fakes import HOST_UID
 
 
-def make_engine(peer: Peer, **wishes: Any) -> Engine:
+def make_engine(peer: Peer, memory: Memory | None = None, **wishes: Any) -> Engine:
     places = {name: Place(served.url, served.json_rpc) for name, served in peer.regions.items()}
-    return Engine(Wishes(places, **({"per_second": 500.0, "send_s": 2.0, "period_s": 600.0} | wishes)))
+    return Engine(
+        Wishes(places, **({"per_second": 500.0, "send_s": 2.0, "period_s": 600.0, "leader_s": 0.0} | wishes)), memory
+    )
 
 
 class Stand:
@@ -54,8 +57,10 @@ class Stand:
 
 
 @asynccontextmanager
-async def standing(peer: Peer, *, streams: bool = True, **wishes: Any) -> AsyncIterator[Stand]:
-    engine = make_engine(peer, results=streams, **wishes)
+async def standing(
+    peer: Peer, *, streams: bool = True, engine: Engine | None = None, **wishes: Any
+) -> AsyncIterator[Stand]:
+    engine = engine or make_engine(peer, results=streams, **wishes)
     made = Stand(peer, engine)
     task = asyncio.create_task(engine.run())
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.jito.auth import EngineFileError, challenge_text, load_key
+from agent.jito.auth import EngineFileError, challenge_text, load_key, load_uuid
 from tests.peers.block_engine import Peer, block_engine
 from tests.unit.agent.jito.stand import standing
 
@@ -79,3 +79,48 @@ def test_a_key_file_is_read_if_it_is_for_its_owner_alone(tmp_path: Path) -> None
         with pytest.raises(EngineFileError) as error:
             load_key(path)
         assert words in str(error.value)
+
+
+UUID = "01234567-89ab-cdef-0123-456789abcdef"
+
+
+def test_a_uuid_file_is_read_if_it_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "uuid"
+    path.write_text(f"{UUID.upper()}\n")
+    path.chmod(0o600)
+    assert load_uuid(path) == UUID
+    for make, words in (
+        (lambda: path.chmod(0o604), "chmod 600"),
+        (lambda: path.chmod(0o600) or path.write_text(f"{UUID}\r\nx: y"), "one UUID"),
+        (lambda: path.write_bytes(b"\xff" * 36), "one UUID"),
+        (lambda: path.unlink() or path.mkdir(), "is no file"),
+    ):
+        make()
+        with pytest.raises(EngineFileError, match="uuid_file") as error:
+            load_uuid(path)
+        assert words in str(error.value)
+        assert UUID not in str(error.value)
+
+
+async def test_the_uuid_goes_with_both_ways_and_is_never_told(capsys: pytest.CaptureFixture[str]) -> None:
+    async with block_engine("ny") as peer:
+        peer["ny"].faults.uuid = UUID
+        async with standing(peer, uuid=UUID, key=KEY) as stand:
+            # The first way breaks, so that the second is taken.
+            peer["ny"].faults.upstream_errors = 1
+            outcome = await stand.submit(stand.bundle(), "ny")
+            assert (outcome.figures["via"], outcome.figures["tries"]) == ("http", "2")
+            assert {("grpc", UUID), ("http", UUID)} == set(peer["ny"].region.uuids)
+            assert UUID not in repr(stand.engine._wishes)
+    told = capsys.readouterr()
+    assert UUID not in told.out + told.err
+
+
+async def test_without_a_uuid_none_goes_and_a_refusal_says_so() -> None:
+    async with block_engine("ny") as peer:
+        peer["ny"].faults.uuid = UUID
+        async with standing(peer) as stand:
+            peer["ny"].faults.upstream_errors = 10**6
+            outcome = await stand.submit(stand.bundle(), "ny", within_s=1.0)
+            assert outcome.reason == "SEND_UNKNOWN"
+            assert not peer["ny"].region.uuids

@@ -152,20 +152,20 @@ def test_an_outcome_that_is_not_known_is_no_result() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 400)), max_size=80))
-def test_ids_are_remembered_for_their_time_and_no_longer(steps: list[tuple[int, float]]) -> None:
+async def test_ids_are_remembered_for_their_time_and_no_longer(steps: list[tuple[int, float]]) -> None:
     clock = [0.0]
-    sent, when = Sent(lambda: clock[0]), {}
+    sent, when = Sent(now=lambda: clock[0]), {}
     for number, seconds in steps:
         clock[0] += seconds
-        sent.add(str(number))
+        await sent.add(str(number))
         when[str(number)] = clock[0]
         for ident, at in when.items():
             assert (ident in sent) == (at + REMEMBERED_S > clock[0])
     assert "never" not in sent
 
 
-def test_ids_are_bounded() -> None:
-    sent = Sent(lambda: 0.0)
+async def test_ids_are_bounded() -> None:
+    sent = Sent(now=lambda: 0.0)
     for number in range(MOST_REMEMBERED + 5):
-        sent.add(str(number))
+        await sent.add(str(number))
     assert ("4" in sent, "5" in sent) == (False, True)

@@ -174,3 +174,52 @@ async def test_what_cannot_be_sent_is_refused_before_it_is_begun() -> None:
                 await act.precondition(await act.look())
             assert refused.value.reason == reason
         assert peer["ny"].region.received == []
+
+
+async def test_the_order_that_is_asked_for_is_kept_but_for_regions_left_alone(stand: Stand) -> None:
+    engine = stand.engine
+    engine.regions["ny"].rtt_s, engine.regions["slc"].rtt_s = 0.001, 0.002
+    assert engine.ranked() == ["ny", "slc"]
+    assert engine.ranked(order=["slc", "unknown"]) == ["slc", "ny"]
+    assert engine.ranked(["ny"], ["slc"]) == ["ny"]
+    wanted = action(stand.bundle())
+    wanted.region_order.extend(["slc", "ny"])
+    act = BundleAct(engine, wanted, Bundles(10**9))
+    assert (await act.act(stand.told.append)).figures["region"] == "slc"
+    for _ in range(3):
+        engine.regions["slc"].breaker.failed()
+    assert engine.ranked(order=["slc"]) == ["ny", "slc"]
+
+
+async def test_the_next_leader_is_asked_for_of_one_region_after_the_other() -> None:
+    async with block_engine("ny", "slc") as peer, standing(peer, leader_s=0.05) as stand:
+        peer["ny"].faults.leader_region = peer["slc"].faults.leader_region = "slc"
+        leaders = set()
+
+        def seen() -> bool:
+            if leader := stand.engine.take_counts().leader:
+                leaders.add(leader.region)
+            return "slc" in leaders
+
+        await stand.until(seen)
+
+        def asked() -> bool:
+            calls = [[what for _, what in one.region.calls] for one in peer.regions.values()]
+            return all("GetNextScheduledLeader" in one for one in calls)
+
+        await stand.until(asked)
+        # A region that nobody here knows is no leader's.
+        peer["ny"].faults.leader_region = peer["slc"].faults.leader_region = "tokyo"
+        await asyncio.sleep(0.3)
+        stand.engine.take_counts()
+        await asyncio.sleep(0.3)
+        assert stand.engine.take_counts().leader is None
+
+
+async def test_a_region_that_waits_for_its_limit_is_not_asked_for_leaders() -> None:
+    async with block_engine("ny") as peer, standing(peer, leader_s=0.05) as stand:
+        stand.engine.regions["ny"].gate.limiter.limited(60.0)
+        await asyncio.sleep(0.2)
+        begun = len(peer["ny"].region.calls)
+        await asyncio.sleep(0.4)
+        assert len(peer["ny"].region.calls) == begun

@@ -6,37 +6,28 @@ from hypothesis import strategies as st
 from solward.jito.v1 import jito_pb2 as pb
 
 from controlplane.mev.spend import spend, wilson
+from controlplane.store.bundles import StrategySum
 
 
-def bundle(state: pb.BundleState, tip: int = 10_000, at_s: float = 100.0, bid: int = 0, **more: str) -> pb.Bundle:
-    one = pb.Bundle(
-        state=state, tip_lamports=tip, profit_lamports=50_000, fee_lamports=5_000, simulated_bid_lamports=bid,
-        reason="OUTBID_LOCALLY" if bid else "", **more,
-    )  # fmt: skip
-    one.create_time.FromMilliseconds(round(at_s * 1000))
-    return one
+def of(state: pb.BundleState, count: int, strategy: str = "arb", tip: int = 10_000) -> StrategySum:
+    return StrategySum(strategy, state, count, tip * count, 50_000 * count, 5_000 * count)
 
 
 def test_each_strategy_has_its_sums_and_its_rate() -> None:
-    landed, lost, unknown = pb.BUNDLE_STATE_FINALIZED, pb.BUNDLE_STATE_EXPIRED, pb.BUNDLE_STATE_UNKNOWN
-    states = [landed] * 3 + [lost] * 5 + [unknown] * 2 + [pb.BUNDLE_STATE_FAILED, pb.BUNDLE_STATE_CHECKED]
-    (arb, rest) = spend([bundle(one, strategy="arb") for one in states] + [bundle(landed, 1_000)]).strategies
+    sums = [
+        of(pb.BUNDLE_STATE_FINALIZED, 2), of(pb.BUNDLE_STATE_LANDED, 1), of(pb.BUNDLE_STATE_EXPIRED, 4),
+        of(pb.BUNDLE_STATE_REJECTED, 1), of(pb.BUNDLE_STATE_UNKNOWN, 1), of(pb.BUNDLE_STATE_PARTIAL, 1),
+        of(pb.BUNDLE_STATE_FAILED, 9), of(pb.BUNDLE_STATE_CHECKED, 9), of(pb.BUNDLE_STATE_FINALIZED, 1, "", 1_000),
+        of(pb.BUNDLE_STATE_FAILED, 3, "never"),
+    ]  # fmt: skip
+    (arb, rest) = spend(sums, {"arb": 2_000}).strategies
     assert (arb.strategy, arb.sent, arb.landed, arb.unknown) == ("arb", 10, 3, 2)
     assert arb.landing_rate == 3 / 8
     assert arb.landing_low < 3 / 8 < arb.landing_high
     assert (arb.tipped_lamports, arb.profit_lamports, arb.fee_lamports) == (30_000, 150_000, 15_000)
     assert arb.return_per_lamport == (150_000 - 30_000 - 15_000) / 30_000
+    assert (arb.overpaid_lamports, rest.overpaid_lamports) == (2_000, 0)
     assert (rest.strategy, rest.tipped_lamports) == ("", 1_000)
-
-
-def test_overpaying_is_what_was_tipped_above_what_lost_beside_it() -> None:
-    landed, lost = pb.BUNDLE_STATE_FINALIZED, pb.BUNDLE_STATE_EXPIRED
-    found = spend([
-        bundle(landed, 10_000, 100.0), bundle(lost, 9_000, 101.0, bid=7_000), bundle(lost, 9_000, 101.5, bid=8_000),
-        bundle(landed, 50_000, 200.0), bundle(landed, 5_000, 99.0),
-    ]).strategies  # fmt: skip
-    # Of the second landing nothing lost beside it, and the third tipped less than what lost.
-    assert found[0].overpaid_lamports == 2_000
 
 
 @given(st.integers(0, 200), st.integers(0, 200))

@@ -95,4 +95,8 @@ def test_a_day_is_kept_and_what_is_older_let_go() -> None:
     assert feed.history[-1].unix_s - feed.history[0].unix_s == DAY_S
     feed.take(floor._replace(unix_s=0.0))
     assert len(kept) == 30
+    # Within a second the newest is known, and the history grows no longer.
+    quick = floor._replace(unix_s=29 * 3600.0 + 0.4)
+    feed.take(quick)
+    assert (feed.newest, len(kept)) == (quick, 30)
     assert feed.congestion == pytest.approx(1.0)

@@ -15,6 +15,7 @@ from controlplane.links.dispatch import NoReceipt, NotDelivered, Order
 from controlplane.mev import tracker as tracker_module
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import BLOCKHASH_LIVES, Chain
+from controlplane.mev.choice import Choice
 from controlplane.mev.learning import Learning
 from controlplane.mev.lifecycle import MARGIN_BLOCKS
 from controlplane.mev.submit import Submitter
@@ -55,9 +56,14 @@ class World:
         self.bundles, self.chain = bundles, chain
         self.agent, self.bus, self.ended = Agent(), BundleBus(), []
         self.findings: list[str] = []
+        self.choices: list[Choice] = []
+        self.limits: link_pb2.BundleLimits | None = None
         learning = Learning(TipFeed("", 10, lambda _: None), Path("nowhere"))
         self.tracker = Tracker(bundles, Chain(outside), self.agent, self.bus, self.ended.append)
-        self.submitter = Submitter("mainnet", bundles, Chain(outside), self.tracker, learning, self._tell)
+        self.submitter = Submitter(
+            "mainnet", bundles, Chain(outside), self.tracker, learning, self._tell,
+            lambda _: self.limits, lambda _: self.choices,
+        )  # fmt: skip
 
     def _tell(self, _: str, event: link_pb2.Event) -> None:
         self.findings.append(event.kind)
@@ -305,3 +311,25 @@ async def test_a_dry_run_is_checked_and_leaves_nothing(make: Callable[[], World]
         assert await world.bundles.find(bundle.name.partition("/")[2]) is None
         assert "simulateBundle" in world.chain.asked
         assert not world.agent.orders
+
+
+async def test_what_the_agent_would_refuse_is_refused_before_anything_is_stored(make: Callable[[], World]) -> None:
+    world = make()
+    world.limits = link_pb2.BundleLimits(
+        allowed=True, max_tip_lamports=9_999, regions=["ny"], known_regions=["ny", "slc"]
+    )
+    for only_check in (False, True):
+        with pytest.raises(SolwardError) as refused:
+            await world.submit(validate_only=only_check)
+        assert refused.value.reason == "TIP_OVER_CAP"
+    assert not world.agent.orders
+    assert not await world.bundles.since(0)
+    # The order that is sent along is of what root allows.
+    world.limits.max_tip_lamports = 10_000
+    world.choices = [Choice("slc", 0.9, ("near",)), Choice("ny", 0.5, ("far",))]
+    async with running(world):
+        bundle = await world.submit()
+        assert (list(bundle.region_order), list(bundle.region_reasons)) == (["ny"], ["far"])
+        await world.until(bundle, pb.BUNDLE_STATE_SENT)
+    sent = link_pb2.ActionRequest.FromString(world.agent.orders[0].request).bundle
+    assert list(sent.region_order) == ["ny"]

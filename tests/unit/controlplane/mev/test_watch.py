@@ -1,9 +1,12 @@
 """Whether bundles fare as they are used to: told where something is wrong, and silent where it may be chance."""
 
 import numpy as np
+from prometheus_client import REGISTRY
+from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2 as pb
 
 from controlplane.mev.watch import BEFORE_LEAST, NEWEST, SHADOWED, Watch
+from controlplane.telemetry.ingest import Ingest
 
 EXPIRED, FINAL = pb.BUNDLE_STATE_EXPIRED, pb.BUNDLE_STATE_FINALIZED
 
@@ -49,3 +52,31 @@ def test_a_collapse_is_told_and_a_slow_day_is_not() -> None:
 def test_what_no_block_engine_received_counts_for_nothing() -> None:
     watch = Watch()
     assert kinds(watch, *[bundle(pb.BUNDLE_STATE_FAILED)] * 50) == []
+
+
+def shown(host: str) -> dict[str, float]:
+    names = ("jito_bundle_acceptance_rate", "jito_bundle_landing_rate")
+    values = {name: REGISTRY.get_sample_value(name, {"host": host}) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def test_rates_of_a_host_that_is_cut_off_are_shown_no_more() -> None:
+    ingest, watch = Ingest(60), Watch()
+    ingest.forgetters.append(watch.forget)
+    for host in ("gone", "stays"):
+        watch.take(bundle(FINAL, "accepted", host=f"hosts/{host}"), 5)
+    assert len(shown("gone")) == len(shown("stays")) == 2
+    ingest.forget("gone")
+    ingest.forget("never-there")
+    assert (shown("gone"), len(shown("stays"))) == ({}, 2)
+    # Its last bundles end later: they are judged, and not shown.
+    assert kinds_of(watch.take(bundle(pb.BUNDLE_STATE_PARTIAL, host="hosts/gone"), 5, shown=False)) == ["jito.partial"]
+    assert shown("gone") == {}
+    # One of the same name that joins again begins anew.
+    watch.forget("gone")
+    watch.take(bundle(EXPIRED, host="hosts/gone"), 5)
+    assert shown("gone") == {"jito_bundle_acceptance_rate": 0.0, "jito_bundle_landing_rate": 0.0}
+
+
+def kinds_of(events: list[link_pb2.Event]) -> list[str]:
+    return [event.kind for event in events]
