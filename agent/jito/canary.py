@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 # After one that could not be sent.
 AGAIN_S = 60.0
+# For so long the first of a life waits for the results streams.
+LISTENING_S = 30.0
 _AT = {"commitment": "confirmed"}
 Found = TypeVar("Found")
 
@@ -113,6 +116,7 @@ class Canary:
         Args:
             tell: takes what there is to say, the first before the canary goes.
         """
+        await self._listening()
         while True:
             wait_s = self._habits.period_s
             try:
@@ -130,6 +134,14 @@ class Canary:
                 log.exception("a canary failed unexpectedly")
                 self._skip("INTERNAL", "")
             await asyncio.sleep(wait_s)
+
+    async def _listening(self) -> None:
+        """Wait until results can be heard, or are late: a canary of which nothing could be heard says less."""
+        opened = [self._engine.streams[name].opened for name in self._habits.regions]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LISTENING_S):
+                for stream in opened:
+                    await stream.wait()
 
     async def once(self, tell: Callable[[Note], None]) -> None:
         """Send one, or simulate it.

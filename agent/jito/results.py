@@ -133,6 +133,8 @@ class ResultsStream:
         self._failures = 0
         self._full = False
         self.up = False
+        # Set once it was up.
+        self.opened = asyncio.Event()
         self.foreign = self.unknown = self.reopened = 0
 
     def owed(self) -> None:
@@ -171,6 +173,8 @@ class ResultsStream:
             # A stream that was refused has headers as well, and its end is read at once.
             self._owed_since = None
             self.up = not call.done()
+            if self.up:
+                self.opened.set()
             await self._read(call)
         except TimeoutError:
             self._region.channel.renew(channel)

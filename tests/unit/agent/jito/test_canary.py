@@ -226,3 +226,22 @@ async def test_an_obstacle_is_counted_and_tried_again_later(tmp_path: Path) -> N
         await made.stand.until(lambda: peer["ny"].region.received)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_first_waits_until_its_results_can_be_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with nest(tmp_path, engine={"streams": False}) as (made, peer):
+        task = asyncio.create_task(made.canary.run(made.notes.append))
+        await asyncio.sleep(0.5)
+        assert not peer["ny"].region.received
+        made.stand.engine.streams["ny"].opened.set()
+        await made.stand.until(lambda: peer["ny"].region.received)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    # Where nothing is ever heard it goes out all the same.
+    monkeypatch.setattr("agent.jito.canary.LISTENING_S", 0.2)
+    (other := tmp_path / "other").mkdir()
+    async with nest(other, engine={"streams": False}) as (made, peer):
+        task = asyncio.create_task(made.canary.run(made.notes.append))
+        await made.stand.until(lambda: peer["ny"].region.received)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
