@@ -10,7 +10,7 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 # Ours, and the wires of others that we speak.
-PACKAGES = ("solward", "jito")
+PACKAGES = ("solward", "jito", "yellowstone")
 # Where googleapis-common-protos and the protobuf well-known types keep their .proto files.
 INCLUDES = [str(Path(next(iter(api.__path__))).parent.parent), str(Path(grpc_tools.__path__[0]) / "_proto")]
 
