@@ -23,10 +23,11 @@ def read_secret(path: Path, field: str) -> str:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise GeyserFileError(f"{field}: {path} cannot be opened: {error.strerror}") from None
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(handle)
+        raise GeyserFileError(f"{field}: {path} must be a file")
     with os.fdopen(handle, "rb") as file:
-        info = os.fstat(file.fileno())
-        if not stat.S_ISREG(info.st_mode):
-            raise GeyserFileError(f"{field}: {path} must be a file")
         if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o177:
             raise GeyserFileError(f"{field}: {path} must belong to the agent's user alone: chmod 600 {path}")
         content = file.read(LONGEST + 1)

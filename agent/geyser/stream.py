@@ -197,7 +197,7 @@ class GeyserStream:
         """Take in one update; whether it told of a slot."""
         now = time.monotonic()
         self._begin(now)
-        kind = update.WhichOneof("update_oneof")
+        kind: str | None = update.WhichOneof("update_oneof")
         if kind == "slot":
             if not self._slot_at:
                 self._breaker.succeeded()
