@@ -41,7 +41,7 @@ def test_good_settings_pass() -> None:
     ],
 )
 def test_what_no_pattern_tells(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match="^(plugins|streams)") as caught:
+    with pytest.raises(ValueError, match=r"^(plugins|streams)") as caught:
         check(settings(text))
     assert words in str(caught.value)
 
