@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.geyser import settings as geyser_settings
+from agent.geyser.settings import GeyserSettings
 from agent.logs import metrics_config
 from agent.probes.rpc_methods import MAX_CALLS_PER_SECOND, RpcMethod, check_methods
 
@@ -154,6 +156,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     rpc: RpcSettings | None = None
     validator: ValidatorSettings | None = None
     jito: JitoSettings | None = None
+    geyser: GeyserSettings | None = None
     group: Annotated[str, msgspec.Meta(pattern="^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""
     labels: dict[Label, Label] = {}
     kernel: bool = True
@@ -187,6 +190,7 @@ def load(path: Path | None = None) -> Settings:
         except ValueError as error:
             raise SettingsError(f"{path}: rpc.methods: {error}") from None
     _check_jito(settings.jito or JitoSettings(), path)
+    _check_geyser(settings.geyser or GeyserSettings(), path)
     endpoint = settings.validator.metrics_endpoint if settings.validator else None
     if endpoint and endpoint.forward:
         try:
@@ -194,6 +198,13 @@ def load(path: Path | None = None) -> Settings:
         except ValueError as error:
             raise SettingsError(f"{path}: validator.metrics_endpoint.{error}") from None
     return settings
+
+
+def _check_geyser(geyser: GeyserSettings, path: Path) -> None:
+    try:
+        geyser_settings.check(geyser)
+    except ValueError as error:
+        raise SettingsError(f"{path}: geyser.{error}") from None
 
 
 def _check_jito(jito: JitoSettings, path: Path) -> None:
