@@ -14,12 +14,12 @@ class Tally(NamedTuple):
     """What was found since the last look.
 
     Attributes:
-        delays_s: of each slot that the node has told of as well, how much later the stream did; below 0: earlier.
+        delays_s: by slot, of those that the node has told of as well, how much later the stream did; below 0: earlier.
         missed: slots that the node has had for long and the stream has not told of.
         gaps: parents that the stream has not told of, though it told of a child.
     """
 
-    delays_s: list[float]
+    delays_s: dict[int, float]
     missed: int
     gaps: int
 
@@ -85,15 +85,15 @@ class SlotTracker:
             self._broken.add(parent)
         return Tally(self._delays(due), self._missed(due), len(gaps))
 
-    def _delays(self, due: float) -> list[float]:
+    def _delays(self, due: float) -> dict[int, float]:
         if self._board is None:
             self._untimed.clear()
-            return []
-        delays = []
+            return {}
+        delays = {}
         for slot, at in list(self._untimed.items()):
             ready = self._board.ready_at(slot)
             if ready is not None:
-                delays.append(at - ready)
+                delays[slot] = at - ready
             if ready is not None or at <= due:
                 del self._untimed[slot]
         return delays

@@ -100,7 +100,7 @@ class _Source:
         if self._tracker.newest is not None:
             self._gauge("geyser_newest_slot", float(self._tracker.newest))
         tally = self._tracker.tick(now)
-        for delay in tally.delays_s:
+        for delay in tally.delays_s.values():
             self._gauge("geyser_slot_delay_seconds", delay)
         for name, times in (("geyser_missed_slots", tally.missed), ("geyser_slot_gaps", tally.gaps)):
             if times:

@@ -34,6 +34,7 @@ GROUPS = {
     "landing": ("landing",),
     "ws": ("ws",),
     "bundle": ("bundle", "tracker"),
+    "geyser": ("geyser",),
 }
 
 HEAD = """# Benchmarks

@@ -36,7 +36,8 @@ async def until(made: Cluster, name: str, holds: Callable[[dict[str, Any]], bool
                 await asyncio.sleep(0.3)
             return found
     except TimeoutError:
-        raise AssertionError(await hop(made, name)) from None
+        shown = await made.ctl_json("geyser", "explain", "main")
+        raise AssertionError((shown, (await made.ctl("operations", "list", check=False)).out)) from None
 
 
 async def test_a_stream_dies_and_comes_back(tmp_path: Path) -> None:
@@ -86,8 +87,10 @@ async def test_a_plugin_that_left_the_validator_is_loaded_again(tmp_path: Path) 
     pipelines = {"pipelines": {"main": {"hops": PLUGIN, "recovery": recovery}}}
     clock = {"genesis": time.time() - 3_600}
     async with (
-        validator_peer(**clock) as outside, cluster(tmp_path, geyser=pipelines, require_second_factor=False) as made
-    ):  # fmt: skip
+        validator_peer(**clock) as outside,
+        # A gate asks a node outside of the fleet, too.
+        cluster(tmp_path, geyser=pipelines, require_second_factor=False, solana_rpc_url=outside.rpc_url) as made,
+    ):
         await made.sign_in()
         plugins = {"plugins": {"ys": {"name": "GeyserGrpc", "config": str(config)}}}
         host = await made.add_host(
@@ -105,4 +108,4 @@ async def test_a_plugin_that_left_the_validator_is_loaded_again(tmp_path: Path) 
         await until(made, "plugin", lambda one: one["flow"] == "FLOW_OK")
         assert (await ask(ledger, "listPlugins"))["result"] == ["GeyserGrpc"]
         (done,) = [one for one in await made.ctl_json("operations", "list") if one["kind"] == "geyser.load_plugin"]
-        assert done["state"] == "STATE_SUCCEEDED", done
+        assert done["state"] == "OPERATION_STATE_SUCCEEDED", done

@@ -14,7 +14,7 @@ _NAMES = {one.name for one in dataclasses.fields(Faults)}
 
 
 def control(peer: Peer) -> web.Application:
-    """Serve POST /faults (a JSON object of them), POST /up, POST /down, and GET /state."""
+    """Serve POST /faults (a JSON object of them), /up and /down, GET /state, and GET /late: the slots' delays."""
 
     async def faults(request: web.Request) -> web.Response:
         wished: dict[str, Any] = await request.json()
@@ -33,10 +33,16 @@ def control(peer: Peer) -> web.Application:
         told = {"slot": peer.node.slot.number, "streams": len(service.subscribers), "opened": service.opened}
         return web.json_response(told)
 
+    async def late(_: web.Request) -> web.Response:
+        node = peer.node
+        both = node.pushed_at.keys() & node.streamed_at.keys()
+        return web.json_response({slot: node.streamed_at[slot] - node.pushed_at[slot] for slot in sorted(both)})
+
     app = web.Application()
     app.router.add_post("/faults", faults)
     app.router.add_post("/{way:up|down}", move)
     app.router.add_get("/state", state)
+    app.router.add_get("/late", late)
     return app
 
 

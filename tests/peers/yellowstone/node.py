@@ -57,7 +57,9 @@ class Node:
         self._slot_s = slot_ms / 1000
         self.faults = Faults()
         self.slot = Slot(first_slot, first_slot - 1)
-        self.made_at: dict[int, float] = {}
+        # When each of the newest slots was told of, by the node's RPC and by the stream.
+        self.pushed_at: dict[int, float] = {}
+        self.streamed_at: dict[int, float] = {}
         self.listeners: set[Callable[[Slot], None]] = set()
 
     async def run(self) -> None:
@@ -70,7 +72,6 @@ class Node:
             while number in self.faults.skip:
                 number += 1
             self.slot = Slot(number, self.slot.number)
-            self.made_at[number] = time.monotonic()
             for tell in list(self.listeners):
                 tell(self.slot)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -73,7 +74,7 @@ def pubsub(node: Node) -> web.Application:
         await socket.prepare(request)
         queue: asyncio.Queue[Slot] = asyncio.Queue()
         node.listeners.add(queue.put_nowait)
-        pushing = asyncio.create_task(_push(socket, queue))
+        pushing = asyncio.create_task(_push(socket, queue, node))
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
@@ -90,9 +91,10 @@ def pubsub(node: Node) -> web.Application:
     return app
 
 
-async def _push(socket: web.WebSocketResponse, queue: "asyncio.Queue[Slot]") -> None:
+async def _push(socket: web.WebSocketResponse, queue: "asyncio.Queue[Slot]", node: Node) -> None:
     while True:
         slot = await queue.get()
+        node.pushed_at.setdefault(slot.number, time.monotonic())
         results: dict[str, dict[str, object]] = {
             "slotsUpdates": {"type": "frozen", "slot": slot.number, "timestamp": 1, "stats": {}},
             "slot": {"slot": slot.number, "parent": slot.parent, "root": slot.number - 32},

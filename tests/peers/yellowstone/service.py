@@ -114,6 +114,8 @@ class Subscriber:
                     update = await self._waiting.get()
             except TimeoutError:
                 continue
+            if update.slot.slot and update.slot.status == pb.SLOT_PROCESSED:
+                self._node.streamed_at.setdefault(update.slot.slot, time.monotonic())
             yield update
 
 

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from yellowstone import geyser_pb2 as pb
@@ -21,7 +22,7 @@ def update(slot: int, parent: int, status: pb.SlotStatus = pb.SLOT_PROCESSED) ->
 def after(tracker: SlotTracker, *looks: float) -> Tally:
     """Add up what several looks find."""
     found = [tracker.tick(at) for at in looks]
-    delays = [delay for one in found for delay in one.delays_s]
+    delays = {slot: delay for one in found for slot, delay in one.delays_s.items()}
     return Tally(delays, sum(one.missed for one in found), sum(one.gaps for one in found))
 
 
@@ -68,14 +69,14 @@ def test_what_never_comes_is_missed_once_and_breaks_the_chain_once(
     assert found.missed == len(lost)
     # A gap is a lost slot of which a child came.
     assert found.gaps == len({parent for slot, parent in chain if slot not in lost} & lost)
-    assert after(tracker, 200.0, 300.0) == Tally([], 0, 0)
+    assert after(tracker, 200.0, 300.0) == Tally({}, 0, 0)
 
 
 def test_skipped_slots_are_no_gap_and_a_fork_is_none() -> None:
     tracker = SlotTracker(None, LATE_S)
     for slot, parent in ((10, 9), (14, 10), (15, 14), (16, 14), (17, 16)):
         tracker.take(update(slot, parent), 1.0)
-    assert after(tracker, 5.0, 50.0) == Tally([], 0, 0)
+    assert after(tracker, 5.0, 50.0) == Tally({}, 0, 0)
 
 
 def test_delay_is_against_what_was_frozen_and_may_be_below_zero() -> None:
@@ -89,10 +90,10 @@ def test_delay_is_against_what_was_frozen_and_may_be_below_zero() -> None:
     tracker.take(update(11, 10), 9.0)
     tracker.take(update(12, 11), 1.8)
     # Of 12 nothing is known yet: it is not frozen, and its making is no measure.
-    assert [round(delay, 3) for delay in tracker.tick(2.0).delays_s] == [0.25]
+    assert tracker.tick(2.0).delays_s == {11: pytest.approx(0.25)}
     board.frozen(12, 1.9)
-    assert [round(delay, 3) for delay in tracker.tick(3.0).delays_s] == [-0.1]
-    assert tracker.tick(4.0).delays_s == []
+    assert tracker.tick(3.0).delays_s == {12: pytest.approx(-0.1)}
+    assert tracker.tick(4.0).delays_s == {}
 
 
 def test_a_node_that_tells_only_of_slots_is_compared_by_them() -> None:
@@ -101,7 +102,7 @@ def test_a_node_that_tells_only_of_slots_is_compared_by_them() -> None:
     tracker.take(update(11, 10), 1.5)
     board.told(11, 1.25)
     board.told(11, 1.3)
-    assert tracker.tick(2.0).delays_s == [0.25]
+    assert tracker.tick(2.0).delays_s == {11: 0.25}
 
 
 def test_a_fresh_subscription_owes_nothing_of_the_time_before() -> None:
@@ -112,7 +113,7 @@ def test_a_fresh_subscription_owes_nothing_of_the_time_before() -> None:
     tracker.begin()
     tracker.take(update(14, 13), 3.0)
     tracker.take(update(13, 12), 3.1)
-    assert after(tracker, 5.0, 30.0) == Tally([], 0, 0)
+    assert after(tracker, 5.0, 30.0) == Tally({}, 0, 0)
     assert tracker.newest == 14
 
 
