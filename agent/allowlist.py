@@ -15,6 +15,7 @@ Action = Annotated[
     str,
     msgspec.Meta(pattern=r"^(validator\.(start|stop|restart|vote|config|snapshot|ledger)|geyser\.(plugin|restart))$"),
 ]
+PluginConfig = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]{1,4000}$")]
 KeypairFile = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]{1,4000}$")]
 
 
@@ -22,7 +23,7 @@ AdminMethod = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z]{1,64}$")]
 # What the admin helper passes where root lists nothing: it tells of the node and changes nothing.
 READS = (
     "startProgress", "startTime", "pid", "rpcAddress", "contactInfo", "isGeneratingSnapshots",
-    "validatorAdmissionTicketStatus",
+    "validatorAdmissionTicketStatus", "listPlugins",
 )  # fmt: skip
 
 
@@ -75,6 +76,7 @@ class AllowlistError(Exception):
 class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     units: dict[UnitName, list[Action]]
     voters: tuple[KeypairFile, ...] = ()
+    plugins: tuple[PluginConfig, ...] = ()
     admin: tuple[AdminMethod, ...] = READS
     config: dict[UnitName, ConfigEntry] = {}
     jobs: dict[JobName, JobEntry] = {}
@@ -92,6 +94,7 @@ class Allowlist:
         jobs: what solward-job@NAME.service runs, by name.
         ledger_tool: the path of agave-ledger-tool; empty: there is none.
         bundles: which bundles may be sent; None: none.
+        plugins: files that the validator may be told to load a plugin from.
     """
 
     def __init__(
@@ -103,7 +106,9 @@ class Allowlist:
         jobs: Mapping[str, JobEntry] = MappingProxyType({}),
         ledger_tool: str = "",
         bundles: Bundles | None = None,
+        plugins: tuple[str, ...] = (),
     ) -> None:
+        self.plugins = plugins
         self.bundles = bundles
         self.ledger_tool = ledger_tool
         self.units = units
@@ -143,7 +148,10 @@ def load(path: Path, owner: str) -> Allowlist:
     except msgspec.MsgspecError as error:
         raise AllowlistError(f"{path}: {error}") from None
     units = {unit: frozenset(actions) for unit, actions in parsed.units.items()}
-    return Allowlist(units, parsed.voters, parsed.admin, parsed.config, parsed.jobs, parsed.ledger_tool, parsed.bundles)
+    return Allowlist(
+        units, parsed.voters, parsed.admin, parsed.config, parsed.jobs, parsed.ledger_tool, parsed.bundles,
+        parsed.plugins,
+    )  # fmt: skip
 
 
 def canary_regions(allowed: Bundles | None, wanted: tuple[str, ...], tip_lamports: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from solward.hosts.v1 import link_pb2
 
 from agent import VERSION, allowlist
 from agent.actions.executor import Executor
+from agent.geyser.board import SlotBoard
 from agent.geyser.settings import GeyserSettings
 from agent.host.admin_rpc import AdminRpc
 from agent.host.config import Flags
@@ -58,13 +59,16 @@ class Agent:
         units = UnitWatch(self._systemd, list(allowed.units))
         self._node = _node(settings)
         engine = _engine(settings.jito, settings.state_dir) if settings.jito else None
+        geyser = settings.geyser or GeyserSettings()
+        # What the probes of the node's own RPC see of its slots, for those who compare a stream with it.
+        board = SlotBoard()
         executor = Executor(
             self._systemd, self._journal, allowed, lambda: self._link.identity, self._worker, self._spool.make_room,
             self._node, settings.state_dir / "towers",
             Flags(settings.validator.config_socket) if settings.validator else None,
             Snapshots(settings, settings.validator) if settings.validator else None,
             JobFiles(settings.jobs_dir, settings.job_results_dir) if settings.validator else None,
-            engine,
+            engine, geyser.plugins,
         )  # fmt: skip
         about = link_pb2.Hello(
             knows_validator=self._node is not None, group=settings.group, labels=settings.labels,
@@ -76,9 +80,9 @@ class Agent:
         self._own_log = OwnLog()
         self._batcher = Batcher(self._spool, self._worker, direct.spooled)
         self._probes: list[Probe] = [
-            units, *_probes(settings), *_log_probes(settings, store, self._spool, list(allowed.units)),
+            units, *_probes(settings, board), *_log_probes(settings, store, self._spool, list(allowed.units)),
             *_jito_probes(settings, engine, _canary(settings, allowed, engine, self._worker)),
-            *_geyser_probes(settings.geyser or GeyserSettings()),
+            *_geyser_probes(settings, geyser, self._node, board),
         ]  # fmt: skip
 
     async def run(self) -> None:
@@ -177,21 +181,33 @@ def _jito_probes(settings: Settings, engine: "Engine | None", canary: "Canary | 
     return [JitoProbe(engine, settings.jito.relays, settings.jito.rtt_period_seconds, canary)]
 
 
-def _geyser_probes(wanted: GeyserSettings) -> list[Probe]:
+def _geyser_probes(settings: Settings, geyser: GeyserSettings, node: Node | None, board: SlotBoard) -> list[Probe]:
     # Imported on demand: only hosts near a pipeline need carry its clients in memory.
     probes: list[Probe] = []
-    if wanted.kafka:
+    if geyser.kafka:
         from agent.probes.geyser_kafka import KafkaProbe
 
-        probes.append(KafkaProbe(wanted.kafka))
-    if wanted.sinks:
+        probes.append(KafkaProbe(geyser.kafka))
+    if geyser.sinks:
         from agent.probes.geyser_sinks import SinksProbe
 
-        probes.append(SinksProbe(wanted.sinks))
+        probes.append(SinksProbe(geyser.sinks))
+    if geyser.plugins:
+        from agent.probes.geyser_plugins import PluginProbe
+
+        probes.append(PluginProbe(geyser.plugins, node.admin if node else None))
+    if geyser.streams:
+        from agent.probes.geyser_stream import StreamProbe
+
+        probes.append(StreamProbe(geyser.streams, board if settings.rpc else None))
+        if settings.rpc and not settings.rpc.websocket:
+            from agent.probes.slot_poll import SlotPoll
+
+            probes.append(SlotPoll(settings.rpc.url, board))
     return probes
 
 
-def _probes(settings: Settings) -> list[Probe]:
+def _probes(settings: Settings, board: SlotBoard) -> list[Probe]:
     # Imported on demand: a host without an RPC endpoint need not carry an HTTP client in memory.
     probes: list[Probe] = []
     if settings.rpc:
@@ -203,7 +219,7 @@ def _probes(settings: Settings) -> list[Probe]:
         if rpc.websocket:
             from agent.probes.rpc_pubsub import PubsubProbe
 
-            probes.append(PubsubProbe(rpc.websocket))
+            probes.append(PubsubProbe(rpc.websocket, board))
         if rpc.references:
             from agent.probes.rpc_reference import ReferenceProbe, References
 

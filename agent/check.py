@@ -122,14 +122,40 @@ async def _geyser(settings: Settings) -> str:
         raise Failed(str(error)) from None
     if found:
         raise Failed("; ".join(f"{name} cannot be asked: {why}" for name, why in found.items()))
-    return ", ".join((*settings.geyser.kafka, *settings.geyser.sinks)) + " can be asked"
+    asked = (*settings.geyser.kafka, *settings.geyser.sinks)
+    return f"{', '.join(asked)} can be asked" if asked else "none to look at"
+
+
+async def _plugins(settings: Settings) -> str:
+    from agent.geyser.plugin_config import PluginConfigError, check_config
+    from agent.geyser.secret import GeyserFileError, read_secret, readable
+
+    if settings.geyser is None:
+        return "none to look at"
+    try:
+        for name, plugin in settings.geyser.plugins.items():
+            if plugin.config:
+                check_config(plugin.config, plugin.name or name)
+        for name, stream in settings.geyser.streams.items():
+            readable(stream.ca_file, f"geyser.streams.{name}.ca_file")
+            if stream.token_file:
+                read_secret(stream.token_file, f"geyser.streams.{name}.token_file")
+    except (PluginConfigError, GeyserFileError) as error:
+        raise Failed(str(error)) from None
+    urls = {name: stream.url for name, stream in settings.geyser.streams.items()}
+    found = await asyncio.gather(*map(_reach, urls.values()))
+    if lost := [name for name, reached in zip(urls, found, strict=True) if not reached]:
+        raise Failed(f"streams cannot be reached: {', '.join(lost)}")
+    return ", ".join([*settings.geyser.plugins, *urls]) or "none to look at"
 
 
 async def _reach(url: str) -> bool:
     parts = urlsplit(url)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443)
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+            )
     except (OSError, TimeoutError):
         return False
     writer.close()
@@ -143,4 +169,5 @@ _CHECKS: tuple[tuple[str, Check], ...] = (
     ("control plane", _server),
     ("block engine", _engine),
     ("geyser", _geyser),
+    ("plugins and streams", _plugins),
 )

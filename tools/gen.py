@@ -13,7 +13,7 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 # Ours, and the wires of others that we speak.
-PACKAGES = ("solward", "jito")
+PACKAGES = ("solward", "jito", "yellowstone")
 # What has a name of its own within its file.
 _NAMED = ("message_type", "nested_type", "enum_type", "service", "method", "field", "value", "oneof_decl")
 # Where googleapis-common-protos and the protobuf well-known types keep their .proto files.

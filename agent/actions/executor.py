@@ -1,9 +1,10 @@
 """The executor: a command's way through the agent, from permit to signed receipt."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
@@ -16,9 +17,11 @@ from agent.actions.bundle import BundleAct
 from agent.actions.config import ConfigAct
 from agent.actions.job import JobAct, stop_job, until_none_works
 from agent.actions.nudge import NudgeAct
+from agent.actions.plugin import PluginAct
 from agent.actions.unit import DONE, UnitAct
 from agent.actions.vote import VoteAct
 from agent.allowlist import Allowlist
+from agent.geyser.plugin_settings import PluginSettings
 from agent.host.config import Flags, FlagsError
 from agent.host.node import Node
 from agent.host.snapshots import Snapshots
@@ -58,7 +61,9 @@ class Executor:
         snapshots: Snapshots | None = None,
         jobs: JobFiles | None = None,
         engine: "Engine | None" = None,
+        plugins: Mapping[str, PluginSettings] = MappingProxyType({}),
     ) -> None:
+        self._plugins = plugins
         self._engine = engine
         self._systemd = systemd
         self._journal = journal
@@ -181,6 +186,8 @@ class Executor:
             return BundleAct(self._engine, request.bundle, self._allowlist.bundles)
         if request.WhichOneof("action") == "nudge":
             return NudgeAct(self._systemd, request.nudge, self._node)
+        if request.WhichOneof("action") == "plugin":
+            return PluginAct(self._systemd, request.plugin, self._node, self._plugins, self._allowlist.plugins)
         if request.WhichOneof("action") == "vote":
             return VoteAct(self._systemd, request.vote, self._node, self._allowlist.voters)
         if request.WhichOneof("action") == "config":

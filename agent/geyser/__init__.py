@@ -1,1 +1,1 @@
-"""Geyser pipelines as they are seen from a host: Kafka clusters and databases that events end in."""
+"""Geyser pipelines as they are seen from a host: what feeds them, and what they end in."""

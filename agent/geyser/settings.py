@@ -1,11 +1,13 @@
-"""The settings of Geyser pipelines: which clusters and databases the agent looks at, by name."""
+"""The settings of Geyser pipelines: which parts of them the agent looks at, by name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+
+from agent.geyser.plugin_settings import PluginSettings, StreamSettings, plugin_troubles, stream_troubles
 
 Source = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")]
 Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=249)]
@@ -115,19 +117,30 @@ class GeyserSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     kafka: dict[Source, KafkaSettings] = {}
     sinks: dict[Source, SinkSettings] = {}
+    plugins: dict[Source, PluginSettings] = {}
+    streams: dict[Source, StreamSettings] = {}
 
 
 def check(geyser: GeyserSettings) -> None:
     """Refuse what no pattern tells from good settings; raises ValueError, which names the field and the remedy."""
     _check_names({kind: getattr(geyser, kind) for kind in GeyserSettings.__struct_fields__})
-    for name, cluster in geyser.kafka.items():
-        for trouble in _kafka_troubles(cluster):
-            raise ValueError(f"kafka.{name}.{trouble}")
+    for field, troubles in _troubles(geyser):
+        for trouble in troubles:
+            raise ValueError(f"{field}.{trouble}")
     for name, sink in geyser.sinks.items():
         if (sink.postgresql is None) == (sink.clickhouse is None):
             raise ValueError(f"sinks.{name}: must name one of postgresql and clickhouse")
         if sink.clickhouse:
             _check_clickhouse(f"sinks.{name}.clickhouse", sink.clickhouse)
+
+
+def _troubles(geyser: "GeyserSettings") -> Iterator[tuple[str, Iterable[str]]]:
+    for name, cluster in geyser.kafka.items():
+        yield f"kafka.{name}", _kafka_troubles(cluster)
+    for name, plugin in geyser.plugins.items():
+        yield f"plugins.{name}", plugin_troubles(plugin)
+    for name, stream in geyser.streams.items():
+        yield f"streams.{name}", stream_troubles(stream)
 
 
 def _check_names(kinds: Mapping[str, Mapping[str, object]]) -> None:

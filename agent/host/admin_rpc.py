@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from agent.line_rpc import NO_ANSWER
 from common.semver import Version
 
 CALL_SECONDS = 5.0
@@ -40,19 +41,21 @@ class AdminRpc:
         self.path = path
         self._call_s = call_s
 
-    async def call(self, method: str, *params: Any) -> Any:
+    async def call(self, method: str, *params: Any, within_s: float | None = None) -> Any:
         """Call a method and give its result.
+
+        Args:
+            within_s: seconds that it may take, where that is not the usual.
 
         Raises: AdminError ADMIN_UNREACHABLE, ADMIN_TIMEOUT, ADMIN_METHOD_UNKNOWN (another version, or not let
             through by the helper), ADMIN_NOT_READY (the node is still starting), ADMIN_REFUSED, ADMIN_GARBLED.
         """
+        limit_s = self._call_s if within_s is None else within_s
         try:
-            async with asyncio.timeout(self._call_s):
+            async with asyncio.timeout(limit_s):
                 return await self._exchange(method, params)
         except TimeoutError:
-            raise AdminError(
-                "ADMIN_TIMEOUT", f"the admin socket did not answer {method} in {self._call_s:g} s"
-            ) from None
+            raise AdminError("ADMIN_TIMEOUT", f"the admin socket did not answer {method} in {limit_s:g} s") from None
         except OSError as error:
             why = error.strerror or str(error)
             raise AdminError("ADMIN_UNREACHABLE", f"the admin socket {self.path} cannot be used: {why}") from None
@@ -108,6 +111,9 @@ def _result(method: str, answer: dict[str, Any]) -> Any:
     code, message = error.get("code"), str(error.get("message", ""))[:500]
     if code == UNKNOWN_METHOD:
         reason = "ADMIN_METHOD_UNKNOWN"
+    elif code == NO_ANSWER:
+        # The helper's word: it is there, and the validator behind it is not.
+        reason = "ADMIN_UNREACHABLE"
     elif "start up is complete" in message or "snapshot_controller unavailable" in message:
         reason = "ADMIN_NOT_READY"
     else:

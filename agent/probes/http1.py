@@ -1,4 +1,4 @@
-"""The least HTTP/1.1 that timing a server needs: POST on kept-alive connections, with stamped answers.
+"""The least HTTP/1.1 that timing a server needs: POST, or GET, on kept-alive connections, with stamped answers.
 
 A general client costs over a millisecond of CPU a call, and blurs a latency by as much; this one does neither.
 """
@@ -52,7 +52,7 @@ class Pool(NamedTuple):
 
 
 class HttpTarget:
-    """One URL to POST to, and its kept-alive connections.
+    """One URL to POST to or to GET, and its kept-alive connections.
 
     Args:
         url: http or https; credentials in it go into a Basic authorization header.
@@ -79,6 +79,7 @@ class HttpTarget:
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             head += f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"
+        self._get = head.replace("POST", "GET", 1) + "Accept: text/plain\r\nAccept-Encoding: identity\r\n\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._head = head + "Accept-Encoding: identity\r\nContent-Length: "
         self._idle: list[Wire] = []
@@ -96,11 +97,15 @@ class HttpTarget:
         """Encode a request once, to be posted again and again."""
         return f"{self._head}{len(body)}\r\n\r\n".encode() + body
 
+    def getting(self) -> bytes:
+        """Encode a GET of the URL."""
+        return self._get.encode()
+
     async def post(self, request: bytes, limit: int) -> Answer:
         """Send an encoded request and read the whole answer; redirects are answers like any other.
 
         Args:
-            request: what `request` made.
+            request: what `request` or `getting` made.
             limit: the most bytes of body that are held.
 
         Raises:

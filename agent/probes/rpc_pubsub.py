@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from agent.geyser.board import SlotBoard
 from agent.probes.base import Series, Sink
 from agent.probes.websocket import WebSocket, WebSocketError, WebSocketTarget
 
@@ -53,6 +54,7 @@ class PubsubProbe:
 
     Args:
         url: ws or wss; by custom the RPC's port and one.
+        board: where slots are noted for those who compare other sources with the node.
         silent_s: after so many seconds without a slot the subscription is made again.
 
     Raises:
@@ -61,7 +63,8 @@ class PubsubProbe:
 
     name = "pubsub"
 
-    def __init__(self, url: str, *, silent_s: float = SILENT_S) -> None:
+    def __init__(self, url: str, board: SlotBoard | None = None, *, silent_s: float = SILENT_S) -> None:
+        self._board = board or SlotBoard()
         self._target = WebSocketTarget(url)
         self._silent_s = silent_s
         self._up, self._gap = Series.of("solana_ws_up"), Series.of("solana_ws_gap_seconds")
@@ -129,10 +132,12 @@ class PubsubProbe:
         if pushed.method == "slotsUpdatesNotification" and found.type == "frozen" and found.timestamp:
             # The stamp is of this host's own clock, as far as the node runs beside the agent.
             sink.sample(self._delay, max(0.0, time.time() - found.timestamp / 1000))
+            self._board.frozen(found.slot, time.monotonic())
         return False
 
     def _see(self, found: _Result, sink: Sink) -> None:
         now = time.monotonic()
+        self._board.told(found.slot, now)
         if self._newest:
             sink.sample(self._gap, now - self._newest_at)
             if found.parent is not None and found.parent > self._newest:

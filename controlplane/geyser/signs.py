@@ -144,7 +144,7 @@ _OF_LAG = (
 )  # fmt: skip
 _OF_STREAM = (
     "geyser_stream_up", "geyser_stream_silent_seconds", "geyser_slot_delay_seconds", "geyser_newest_slot",
-    "geyser_missed_slots", "geyser_slot_gaps", "geyser_events_rate",
+    "geyser_missed_slots", "geyser_slot_gaps",
 )  # fmt: skip
 _OF_PLUGIN = (
     "geyser_plugin_loaded", "geyser_plugin_metrics_up", "geyser_plugin_dropped", "geyser_plugin_failed",
@@ -170,7 +170,8 @@ def wanted(hop: HopSettings) -> list[tuple[str, dict[str, str]]]:
         case "plugin":
             return [(name, source) for name in _OF_PLUGIN]
         case "stream":
-            return [(name, source) for name in _OF_STREAM]
+            # It may count transactions as well: its own rate is that of slots.
+            return [*((name, source) for name in _OF_STREAM), ("geyser_events_rate", source | {"kind": "slot"})]
         case "topic":
             return [("geyser_kafka_up", source), *((name, topic) for name in _OF_TOPIC)]
         case "consumer":

@@ -35,6 +35,7 @@ GROUPS = {
     "ws": ("ws",),
     "bundle": ("bundle", "tracker"),
     "kafka": ("kafka",),
+    "geyser": ("geyser",),
 }
 
 HEAD = """# Benchmarks

@@ -22,6 +22,7 @@ from aiohttp import web
 from tests.peers.validator_admin import Admin
 from tests.peers.validator_faults import Faults, control_app
 from tests.peers.validator_log import Log
+from tests.peers.validator_plugins import Plugins
 from tests.peers.validator_pubsub import pubsub_app
 from tests.peers.validator_rpc import Rpc, rpc_app
 from tests.peers.validator_state import Node, key_of, make_keypair, read_keypair
@@ -54,6 +55,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--slots-in-epoch", type=int, default=432_000)
     parser.add_argument("--leader-every", type=int, default=4_000, help="slots between own runs of four; 0: never")
     parser.add_argument("--slow-start-s", type=float, default=0.0)
+    parser.add_argument("--geyser-plugin-config", action="append", default=[], help="may be given often")
+    parser.add_argument("--geyser-plugin-always-enabled", action="store_true")
     for fault in fields(Faults):
         parser.add_argument("--" + fault.name.replace("_", "-"), type=_json_or_text, help="fault")
     return parser.parse_args(argv)
@@ -151,7 +154,8 @@ async def serve(args: argparse.Namespace) -> None:
     node, faults = build(args)
     log = Log(node, args.log)
     rpc = Rpc(node, faults)
-    admin = Admin(node, faults, log)
+    plugins = Plugins(faults, args.geyser_plugin_config, always=args.geyser_plugin_always_enabled)
+    admin = Admin(node, faults, log, plugins)
 
     def crash() -> None:
         log.panic("solReplayStage", "Fatal error: injected")

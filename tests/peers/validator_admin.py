@@ -11,6 +11,7 @@ from typing import Any
 from tests.peers.validator_faults import Faults
 from tests.peers.validator_jsonrpc import RpcError, answer, dumps, expect, method_names, take_message
 from tests.peers.validator_log import Log
+from tests.peers.validator_plugins import Plugins
 from tests.peers.validator_state import Node, b58decode, read_keypair
 
 _MODULE = "agave_validator::admin_rpc_service"
@@ -21,7 +22,7 @@ _REPAIR_S = 0.3
 class Admin:
     """Serves `<ledger>/admin.rpc`; `stop` is set when a client asked the node to exit."""
 
-    def __init__(self, node: Node, faults: Faults, log: Log) -> None:
+    def __init__(self, node: Node, faults: Faults, log: Log, plugins: Plugins) -> None:
         self._node, self._faults, self._log = node, faults, log
         self._tasks: set[asyncio.Task[None]] = set()
         self.stop = asyncio.Event()
@@ -46,6 +47,7 @@ class Admin:
             "setRepairWhitelist": self._set_whitelist,
             "repairShredFromPeer": self._repair_shred,
             "setBlockEngineConfig": self._set_block_engine,
+            **plugins.methods,
         }
 
     async def serve(self) -> asyncio.Server:

@@ -27,6 +27,9 @@ class Faults:
     # Slots that it has no shreds of until a peer is asked; and those of them that no peer has either.
     missing: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
+    # Why a plugin does not start; and the method of the admin socket that ends the whole validator.
+    plugin_fails: str = ""
+    plugin_dies: str = ""
 
     def latency_s(self, method: str) -> float:
         """Seconds to hold the answer of a method."""

@@ -42,7 +42,7 @@ class About(NamedTuple):
         changeable: flags that root lets be changed; the validator then starts from a script, by real flags.
         rpc: settings of its RPC probe besides the URL and the methods.
         jito: settings of its block engines; root then allows bundles of 50,000 lamports.
-        geyser: settings of what its agent looks at for pipelines.
+        geyser: settings of what its agent looks at for pipelines; root lets its plugins be loaded from their files.
         services: further units, by what they start; root lets them be restarted as consumers.
         job_delay_ms: so long systemd thinks about each job, so that it has a middle.
     """
@@ -262,10 +262,9 @@ class Cluster:
             }  # fmt: skip
             settings["group"] = about.group
         settings["labels"] = dict(about.labels)
-        if about.jito:
-            settings["jito"] = dict(about.jito)
-        if about.geyser:
-            settings["geyser"] = dict(about.geyser)
+        for part in ("jito", "geyser"):
+            if wanted := getattr(about, part):
+                settings[part] = dict(wanted)
         host.config.write_text(yaml.safe_dump(settings))
         actions = [f"validator.{verb}" for verb in ("start", "stop", "restart", "vote", "config", "snapshot", "ledger")]
         allowed: dict[str, Any] = {
@@ -275,6 +274,10 @@ class Cluster:
         }
         if about.jito:
             allowed["bundles"] = {"max_tip_lamports": 50_000}
+        if about.geyser:
+            actions.append("geyser.plugin")
+            configs = [plugin.get("config") for plugin in about.geyser.get("plugins", {}).values()]
+            allowed["plugins"] = [path for path in configs if path]
         if about.changeable:
             entry = {"source": str(host.script), "program": "agave-validator", "flags": list(about.changeable)}
             allowed["config"] = {UNIT: entry}

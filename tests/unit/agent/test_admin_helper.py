@@ -20,10 +20,10 @@ ALLOWED = Allowlist({}, ("/etc/voter.json",), ("startProgress", "pid", "addAutho
 
 
 @asynccontextmanager
-async def helped(folder: Path, ledger: Path) -> AsyncIterator[Path]:
+async def helped(folder: Path, ledger: Path, allowed: Allowlist = ALLOWED) -> AsyncIterator[Path]:
     path = folder / "admin.sock"
     listener = listening_socket(path)
-    task = asyncio.create_task(AdminHelper(ledger, ALLOWED).rpc.serve(listener))
+    task = asyncio.create_task(AdminHelper(ledger, allowed).rpc.serve(listener))
     try:
         yield path
     finally:
@@ -52,9 +52,47 @@ async def test_listed_methods_pass_and_no_other(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o660
 
 
+async def test_plugins_are_loaded_from_files_that_root_listed_and_from_no_other(tmp_path: Path) -> None:
+    (tmp_path / "lib.so").write_bytes(b"\x7fELF")
+    listed, other = tmp_path / "listed.json", tmp_path / "other.json"
+    for path in (listed, other):
+        path.write_text(json.dumps({"libpath": "lib.so"}))
+    methods = ("listPlugins", "loadPlugin", "reloadPlugin", "unloadPlugin")
+    allowed = Allowlist({}, (str(other),), methods, plugins=(str(listed),))
+    async with (
+        validator_peer(geyser_plugin_always_enabled=True) as peer,
+        helped(tmp_path, peer.ledger, allowed) as path,
+    ):
+        admin = AdminRpc(path)
+        # A keypair file that voting may be turned on with is no plugin's configuration.
+        assert await reason(admin, "loadPlugin", str(other)) == "ADMIN_REFUSED"
+        assert await admin.call("loadPlugin", str(listed)) == "listed"
+        assert await reason(admin, "reloadPlugin", "listed", str(other)) == "ADMIN_REFUSED"
+        assert await reason(admin, "reloadPlugin", "listed", [str(listed)]) == "ADMIN_REFUSED"
+        assert await admin.call("reloadPlugin", "listed", str(listed)) is None
+        assert await admin.call("listPlugins") == ["listed"]
+        assert await admin.call("unloadPlugin", "listed") is None
+        # What root did not name as a method is not passed on, whatever files are listed.
+    reads = AdminHelper(tmp_path, Allowlist({}, plugins=(str(listed),)))
+    for method in methods[1:]:
+        asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": [str(listed)]}
+        assert (await reads.rpc.answer(json.dumps(asked).encode()))["error"]["code"] == -32601
+
+
+async def test_a_plugin_may_take_longer_than_other_calls(tmp_path: Path) -> None:
+    methods = ("listPlugins", "unloadPlugin")
+    async with (
+        validator_peer(geyser_plugin_always_enabled=True, latency_ms={"unloadPlugin": 6_000}) as peer,
+        helped(tmp_path, peer.ledger, Allowlist({}, (), methods)) as path,
+    ):
+        with pytest.raises(AdminError, match="not loaded"):
+            await AdminRpc(path).call("unloadPlugin", "x", within_s=15.0)
+
+
 async def test_validator_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
-    async with helped(tmp_path, tmp_path / "none") as path:
-        assert await reason(AdminRpc(path), "pid") == "ADMIN_REFUSED"
+    async with helped(tmp_path, tmp_path / "none", Allowlist({})) as path:
+        assert await reason(AdminRpc(path), "pid") == "ADMIN_UNREACHABLE"
+        assert not await AdminRpc(path).reachable()
 
 
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.text(), st.lists).map(lambda v: json.dumps(v).encode()))

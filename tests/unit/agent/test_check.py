@@ -3,13 +3,17 @@
 import getpass
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent import check
+from agent.geyser.plugin_settings import PluginSettings, StreamSettings
+from agent.geyser.settings import GeyserSettings
 from agent.identity import IdentityStore
 from agent.settings import Settings
 from tests.peers.fixtures import systemd_peer
+from tests.peers.yellowstone import yellowstone
 from tests.support.plane import Plane
 from tests.support.ports import free_ports
 from tests.unit.agent.fakes import make_identity
@@ -89,3 +93,22 @@ async def test_another_control_plane_is_told_from_ours(
     passed, said = await run(settings_for(folder, plane.app.servers.tls_port, "unix:path=/nowhere"), capsys)
     assert not passed
     assert "is not our control plane" in said["control plane"]
+
+
+async def test_it_looks_at_plugins_and_streams(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "lib.so").write_bytes(b"x")
+    config, token = tmp_path / "ys.json", tmp_path / "token"
+    config.write_text("{libpath: 'lib.so'}")
+    token.write_text("canary")
+    token.chmod(0o644)
+    async with yellowstone() as peer:
+        streams = {"far": StreamSettings(url=peer.url, token_file=token)}
+        geyser = GeyserSettings(plugins={"ys": PluginSettings(config=config)}, streams=streams)
+        settings = msgspec.structs.replace(settings_for(tmp_path, 1, "unix:path=/nowhere"), geyser=geyser)
+        assert "chmod 600" in (await run(settings, capsys))[1]["plugins and streams"]
+        token.chmod(0o600)
+        assert (await run(settings, capsys))[1]["plugins and streams"] == "ys, far"
+        config.write_text("{libpath: 'gone.so'}")
+        assert "gone.so is no file" in (await run(settings, capsys))[1]["plugins and streams"]
+        config.write_text("{libpath: 'lib.so'}")
+    assert "cannot be reached: far" in (await run(settings, capsys))[1]["plugins and streams"]

@@ -34,6 +34,20 @@ def test_every_setting_is_read(file: Path) -> None:
     assert (settings.spool_megabytes, settings.allowlist, settings.kernel) == (10_000, Path("/a"), False)
 
 
+def test_plugins_and_streams_are_read(file: Path) -> None:
+    file.write_text(
+        "server: s\ngeyser: {plugins: {ys: {config: /etc/ys.json, metrics_url: 'http://127.0.0.1:8999/metrics'}},"
+        " streams: {ys-stream: {url: 'http://127.0.0.1:10000', token_file: /t}}}\n"
+    )
+    geyser = load(file).geyser
+    assert geyser
+    assert (geyser.plugins["ys"].config, geyser.plugins["ys"].name) == (Path("/etc/ys.json"), "")
+    assert (geyser.streams["ys-stream"].token_file, geyser.streams["ys-stream"].silent_seconds) == (Path("/t"), 15.0)
+    file.write_text("server: s\ngeyser: {streams: {far: {url: 'http://far:1', token_file: /t}}}\n")
+    with pytest.raises(SettingsError, match=r"geyser\.streams\.far\.url: must be https"):
+        load(file)
+
+
 def test_the_block_engine_is_read(file: Path) -> None:
     file.write_text(
         "server: s\njito: {regions: {ny: {url: 'https://ny.example'}}, auth_key: /k, requests_per_second: 5,"

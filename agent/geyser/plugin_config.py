@@ -1,0 +1,69 @@
+"""A plugin's configuration, looked at before a validator is: a bad one has cost validators their lives."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from agent.geyser import json5
+
+MOST_BYTES: Final = 1024 * 1024
+
+
+class PluginConfigError(Exception):
+    """A configuration that a validator must not be given; the message says what to do."""
+
+
+def check_config(path: Path, name: str) -> None:
+    """Look whether a validator could load a plugin from a file.
+
+    A relative `libpath` is relative to the file, and a `name` in it is what the validator lists the plugin as (agave
+    geyser-plugin-manager).
+
+    Args:
+        name: what the plugin is listed as.
+
+    Raises: PluginConfigError.
+    """
+    text = _read(path)
+    try:
+        config = json5.loads(text)
+    except ValueError as error:
+        raise PluginConfigError(f"{path} is not JSON5: {error}") from None
+    if not isinstance(config, dict):
+        raise PluginConfigError(f"{path} must hold an object, with libpath in it")
+    libpath = config.get("libpath")
+    if not isinstance(libpath, str) or not libpath or "\0" in libpath:
+        raise PluginConfigError(f"{path} must name the plugin's library as libpath")
+    if not _is_file(library := path.parent / libpath):
+        raise PluginConfigError(f"{path}: libpath {library} is no file that can be seen")
+    named = config.get("name")
+    if named is not None and named != name:
+        raise PluginConfigError(
+            f"{path} names the plugin {str(named)[:128]!r}, and agent.yaml {name!r}: the validator would list it by the"
+            " former; give `name` in agent.yaml the same"
+        )
+
+
+def _read(path: Path) -> str:
+    try:
+        # A pipe must not hold us up, so it is seen what it is before it is read.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PluginConfigError(f"{path} must be a file")
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise PluginConfigError(f"{path} cannot be opened: {error.strerror}") from None
+    if len(content) > MOST_BYTES:
+        raise PluginConfigError(f"{path} is over {MOST_BYTES} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise PluginConfigError(f"{path} is not UTF-8") from None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
