@@ -5,6 +5,7 @@ import contextvars
 import logging
 import uuid
 from collections.abc import Callable, Container, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -81,6 +82,8 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         DBOS.destroy()
+        # DBOS had put its own threads in the place of the loop's, and has ended them: whatever closes after us needs some.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         if self._shared:
             await asyncio.to_thread(self._shared.dispose)
 
