@@ -204,6 +204,11 @@ def _verdict(pipeline: PipelineSettings, found: Mapping[str, Judged]) -> tuple[s
     gravest = max((_GRAVITY.index(found[hop.name].flow) for hop in pipeline.hops), default=0)
     if gravest > _GRAVITY.index(STARVED):
         at_fault = next(hop for hop in pipeline.hops if _GRAVITY.index(found[hop.name].flow) == gravest)
+        if at_fault.kind == "consumer":
+            # What cannot write ends or stands still: it is the database that is down.
+            before = pipeline.before()
+            its = (hop for hop in pipeline.hops if before[hop.name] == at_fault.name and hop.kind == "sink")
+            at_fault = next((sink for sink in its if found[sink.name].flow == DOWN), at_fault)
         return at_fault.name, f"{at_fault.kind} {at_fault.name}: {found[at_fault.name].message}"
     timed = [(judged.own_s, hop) for hop in pipeline.hops if (judged := found[hop.name]).own_s is not None]
     if not timed:

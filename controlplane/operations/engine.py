@@ -82,7 +82,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         DBOS.destroy()
-        # DBOS had put its own threads in the place of the loop's, and has ended them: whatever closes after us needs some.
+        # DBOS had put its threads in the place of the loop's, and has ended them: what closes after us needs some.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         if self._shared:
             await asyncio.to_thread(self._shared.dispose)

@@ -19,7 +19,8 @@ class Everything:
 
 
 NAMES = st.from_regex(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,20}", fullmatch=True)
-KEYS = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,10}", fullmatch=True)
+# Names that begin with two underscores are Prometheus' own.
+KEYS = st.from_regex(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]{0,10}", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=20)
 VALUES = st.floats(allow_nan=False) | st.integers(-(10**12), 10**12).map(float)
 

@@ -73,6 +73,9 @@ def test_what_comes_after_a_broken_hop_is_starved_and_not_blamed() -> None:
 def test_a_sink_that_is_down_is_the_reason_why_its_reader_stands_still() -> None:
     found, at_fault, _ = flows(signs(reader={"kafka_stalled_partitions": 8.0}, rows={"sink_up": 0.0}))
     assert (found["reader"], found["rows"], at_fault) == ("STALLED", "DOWN", "rows")
+    # Also of one that gave up.
+    found, at_fault, _ = flows(signs(reader={"kafka_group_up": 0.0}, rows={"sink_up": 0.0}))
+    assert (found["reader"], found["rows"], at_fault) == ("DOWN", "DOWN", "rows")
 
 
 def test_a_cluster_that_does_not_answer_says_nothing_of_its_groups() -> None:
