@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,10 +17,13 @@ from tests.e2e.test_bundles import Bundle, reached
 from tests.e2e.test_rolling import faults
 from tests.peers.block_engine import Peer, block_engine
 from tests.peers.fixtures import validator_peer
+from tests.peers.yellowstone import yellowstone
 from tests.support.cluster import About, Cluster, cluster
 from tests.support.dashboards import ask, panels
+from tests.support.kafka import kafka
 from tests.support.monitoring import Notified, alertmanager, notified, prometheus
 from tests.support.ports import free_ports
+from tests.support.postgres import postgres
 from tests.support.victoria import VictoriaServer
 from tools import gen_monitoring
 
@@ -56,6 +60,33 @@ def scraped(folder: Path, metrics_port: int, alertmanager_url: str) -> Path:
     return path
 
 
+PIPELINES = {"pipelines": {"slots": {"hops": [
+    {"name": "node", "kind": "node", "host": "sol-1"},
+    {"name": "stream", "kind": "stream", "host": "sol-1", "source": "ys"},
+    {"name": "rows", "kind": "sink", "host": "sol-1", "source": "db", "table": "slot"},
+]}}}  # fmt: skip
+
+
+async def pipeline(stack: AsyncExitStack, folder: Path, genesis: float) -> dict[str, Any]:
+    """Run a stream, a broker and a database; gives the settings of the agent that looks at them."""
+    # In step with the validator, which makes 2.5 slots a second from its genesis on, and a little later.
+    first_slot = 300_000_000 + int((time.time() - genesis) * 2.5) - 2
+    stream = await stack.enter_async_context(yellowstone(slot_ms=400, first_slot=first_slot))
+    broker, database = stack.enter_context(kafka()), stack.enter_context(postgres())
+    broker.create("solana.slots")
+    broker.produce("solana.slots", {0: 5})
+    broker.commit("indexer", "solana.slots", {0: 2})
+    database.sql("CREATE TABLE slot (slot bigint PRIMARY KEY, updated_on timestamp NOT NULL)")
+    database.sql("INSERT INTO slot VALUES (7, now() AT TIME ZONE 'utc')")
+    secret = folder / "db.url"
+    secret.touch(0o600)
+    secret.write_text(database.url().replace("+asyncpg", ""))
+    return {
+        "streams": {"ys": {"url": stream.url}}, "kafka": {"main": {"brokers": [broker.address]}},
+        "sinks": {"db": {"postgresql": {"url_file": str(secret)}}},
+    }  # fmt: skip
+
+
 @asynccontextmanager
 async def everything(folder: Path) -> AsyncIterator[tuple[Cluster, str, Notified, Peer]]:
     """Run two hosts that are watched from all sides, VictoriaMetrics as the store, and who watches them."""
@@ -78,7 +109,7 @@ async def everything(folder: Path) -> AsyncIterator[tuple[Cluster, str, Notified
             "solana_rpc_url": f"{ny.json_rpc}/rpc",
             "jito": {"tip_floor_url": f"{ny.json_rpc}/api/v1/bundles/tip_floor", "tip_floor_seconds": 1},
         }  # fmt: skip
-        made = await stack.enter_async_context(cluster(folder, **settings))
+        made = await stack.enter_async_context(cluster(folder, geyser=PIPELINES, **settings))
         await made.sign_in()
         (ws_port,) = free_ports(1)
         rpc = {
@@ -86,7 +117,8 @@ async def everything(folder: Path) -> AsyncIterator[tuple[Cluster, str, Notified
             "methods": [{"name": "getSlot"}, {"name": "getBlock", "period_seconds": 0.25}, {"name": "getSupply"},
                         {"name": "getBlockHeight"}],
         }  # fmt: skip
-        about = About(guarded=True, rpc=rpc, jito=reached(engine))
+        seen = await pipeline(stack, folder, genesis)
+        about = About(guarded=True, rpc=rpc, jito=reached(engine), geyser=seen)
         await made.add_host("sol-1", about, genesis=genesis, ws_port=ws_port)
         url = await stack.enter_async_context(prometheus(folder, scraped(folder, made.metrics_port, managed)))
         yield made, url, told, engine

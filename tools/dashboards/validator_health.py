@@ -176,10 +176,53 @@ _KERNEL = Row(
     ),
 )
 
+_GEYSER = Row(
+    "Geyser pipelines",
+    (
+        graph(
+            "Pipelines by how they flow",
+            "ctl geyser explain PIPELINE names the hop that is at fault.",
+            "none",
+            ("sum by (flow) (geyser_pipeline_flow)", "{{flow}}"),
+        ),
+        graph(
+            "Behind the node",
+            "How far the last rows are behind what the node has seen.",
+            "s",
+            ("geyser_pipeline_behind_seconds", "{{pipeline}}"),
+            steps=(10, 60),
+        ),
+        graph(
+            "What each hop adds",
+            "Delay by hop; the tallest is where to look.",
+            "s",
+            ("geyser_hop_delay_seconds", "{{pipeline}} {{hop}}"),
+        ),
+        graph(
+            "Slots later than the node's own RPC",
+            "By Yellowstone stream.",
+            "s",
+            (f"geyser_slot_delay_seconds{_HOST}", "{{host}} {{source}}"),
+        ),
+        graph(
+            "Consumer lag",
+            "Messages that a group has not committed yet.",
+            "short",
+            (f"sum by (group, topic) (geyser_kafka_lag_messages{_HOST})", "{{group}} {{topic}}"),
+        ),
+        graph(
+            "Rows written a second",
+            "By sink and table.",
+            "wps",
+            (f"geyser_sink_write_rate{_HOST}", "{{source}} {{table}}"),
+        ),
+    ),
+)
+
 BOARD = Board(
     uid="validator-health",
     title="Solward: validator health",
-    about="Units, votes, roots, replay and repair of every validator, and the kernel beneath it.",
+    about="Units, votes, roots, replay and repair of every validator, Geyser pipelines, and the kernel beneath.",
     variables={"host": "label_values(solana_validator_status, host)"},
-    rows=(_NOW, _CONSENSUS, _REPLAY, _KERNEL),
+    rows=(_NOW, _CONSENSUS, _REPLAY, _GEYSER, _KERNEL),
 )

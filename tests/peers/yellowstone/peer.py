@@ -107,7 +107,7 @@ async def _push(socket: web.WebSocketResponse, queue: "asyncio.Queue[Slot]", nod
 @asynccontextmanager
 async def yellowstone(
     *, slot_ms: float = 50.0, token: str = "", tls: Pair | None = None, ping_s: float = PING_S, port: int = 0,
-    ws_port: int = 0,
+    ws_port: int = 0, first_slot: int = 1_000,
 ) -> AsyncIterator[Peer]:  # fmt: skip
     """Serve a plugin and its node.
 
@@ -115,9 +115,10 @@ async def yellowstone(
         token: what x-token must be; empty: anything.
         tls: serve with it.
         ping_s: seconds between two pings.
+        first_slot: where its node begins.
         port, ws_port: of gRPC and of the node's subscriptions; 0: free ones.
     """
-    node = Node(slot_ms)
+    node = Node(slot_ms, first_slot)
     peer = Peer(node, Geyser(node, token, ping_s), port or free_ports(1)[0], tls)
     running = asyncio.create_task(node.run())
     runner = web.AppRunner(pubsub(node), access_log=None, shutdown_timeout=0.1)
