@@ -29,6 +29,7 @@ from agent.link.direct import DirectLink
 from agent.link.spool import Spool
 from agent.own_log import OwnLog
 from agent.probes.base import Probe
+from agent.probes.kept import kept
 from agent.probes.unit import UnitWatch
 from agent.settings import JitoSettings, Settings
 from agent.witness import Witness
@@ -95,7 +96,7 @@ class Agent:
             self._batcher.run(),
             self._own_log.run(self._batcher),
             sdnotify.watchdog(),
-            *(probe.run(self._batcher) for probe in self._probes),
+            *(kept(probe, self._batcher) for probe in self._probes),
         ]
         try:
             with logs.tapped(self._own_log):

@@ -36,7 +36,8 @@ def check_config(path: Path, name: str) -> None:
     if not isinstance(libpath, str) or not libpath or "\0" in libpath:
         raise PluginConfigError(f"{path} must name the plugin's library as libpath")
     if not _is_file(library := path.parent / libpath):
-        raise PluginConfigError(f"{path}: libpath {library} is no file that can be seen")
+        raise PluginConfigError(f"{path}: libpath {ascii(libpath)[:256]} is no file that can be seen")
+    _refuse_open(library)
     named = config.get("name")
     if named is not None and named != name:
         raise PluginConfigError(
@@ -50,6 +51,8 @@ def _read(path: Path) -> str:
         # A pipe must not hold us up, so it is seen what it is before it is read.
         if not stat.S_ISREG(path.stat().st_mode):
             raise PluginConfigError(f"{path} must be a file")
+        _refuse_open(path)
+        _refuse_open(path.parent)
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
@@ -60,6 +63,14 @@ def _read(path: Path) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise PluginConfigError(f"{path} is not UTF-8") from None
+
+
+def _refuse_open(path: Path) -> None:
+    """Refuse what anybody may write: it becomes code within the validator."""
+    mode = path.stat().st_mode
+    sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
+    if mode & stat.S_IWOTH and not sticky:
+        raise PluginConfigError(f"{path} must not be writable by everybody: chmod o-w {path}")
 
 
 def _is_file(path: Path) -> bool:

@@ -93,6 +93,13 @@ class _Watch:
         except BreakerOpen:
             sink.sample(up, 0.0)
             return
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # What the client made of an answer that nobody thought of.
+            log.exception("a look at a Kafka cluster failed", source=self._name)
+            self._failed(KafkaFailed("other", type(error).__name__))
+            sink.sample(up, 0.0)
+            self._tell_errors(sink, {"other": 1})
+            return
         except KafkaFailed as failed:
             self._failed(failed)
             sink.sample(up, 0.0)

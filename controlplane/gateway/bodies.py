@@ -9,6 +9,9 @@ from controlplane.gateway import errors
 from controlplane.gateway.errors import GatewayError
 from controlplane.gateway.site import Limits
 
+# What is longer is read and written in a thread.
+OFF_LOOP_BYTES = 65_536
+
 
 async def read_body(request: web.Request, limits: Limits) -> bytes:
     """Read a body whole; GatewayError where it is too large, too slow or cut short."""

@@ -4,6 +4,7 @@ Written by the protocol's published description: codes in words, details as type
 trailers as `Trailer-*`, and GET for calls that change nothing.
 """
 
+import asyncio
 import base64
 import binascii
 import re
@@ -18,7 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
 from controlplane.gateway import errors, replies, transcode
-from controlplane.gateway.bodies import read_body
+from controlplane.gateway.bodies import OFF_LOOP_BYTES, read_body
 from controlplane.gateway.browser import BrowserSessions
 from controlplane.gateway.errors import GatewayError, bad_request
 from controlplane.gateway.headers import Metadata
@@ -100,11 +101,14 @@ class ConnectDoor:
     async def _answer(self, request: web.Request, route: Route, codec: str, raw: bytes) -> web.Response:
         held = self._sessions.read(request)
         metadata = self._metadata(request) + self._sessions.authorize(request, route, held)
-        message = _read(route, codec, raw)
+        # What takes long to read or to write must not keep everybody else waiting.
+        large = len(raw) > OFF_LOOP_BYTES
+        message = await asyncio.to_thread(_read, route, codec, raw) if large else _read(route, codec, raw)
         timeout = _timeout(request) or self._limits.unary_s
         call = self._calls[route.rpc](message, timeout=timeout, metadata=metadata)
         reply = await call
-        body = reply.SerializeToString() if codec == "proto" else transcode.write_reply(route, reply)
+        large = reply.ByteSize() > OFF_LOOP_BYTES
+        body = await asyncio.to_thread(_write, route, codec, reply) if large else _write(route, codec, reply)
         response = web.Response(body=body, content_type=_TYPES[codec])
         told = replies.rate_limit(await call.trailing_metadata())
         response.headers.update({f"Trailer-{name}": value for name, value in told.items()})
@@ -160,6 +164,10 @@ def _read(route: Route, codec: str, raw: bytes) -> Message:
     except DecodeError:
         raise bad_request(f"the body is no {route.scope.full_name}") from None
     return message
+
+
+def _write(route: Route, codec: str, reply: Message) -> bytes:
+    return reply.SerializeToString() if codec == "proto" else transcode.write_reply(route, reply)
 
 
 def _timeout(request: web.Request) -> float | None:

@@ -111,7 +111,8 @@ class LiveDoor:
         """Serve one client that listens to events, to its end: `?topics=fleet,alerts`."""
         if unknown := sorted(request.query.keys() - {"topics"}):
             raise bad_request(f"there is no parameter {unknown[0][:80]!r}; a token goes into a header", unknown[0][:80])
-        topics = [one for text in request.query.getall("topics", ()) for one in text.split(",") if one]
+        named = [one for text in request.query.getall("topics", ()) for one in text.split(",") if one]
+        topics = list(dict.fromkeys(named))
         if not topics or not _are_topics(topics):
             raise bad_request("topics are named, for example ?topics=fleet,alerts", "topics")
         access = await self._hold(request, self._credential(request))
@@ -126,16 +127,18 @@ class LiveDoor:
         access.sockets.add(socket)
         SOCKETS.inc()
         try:
-            await self._passes.ask(access, topics)
-            self._must_all_be_allowed(access, topics)
             head = await head_of(request, self._marks(request))
+            await self._passes.ask(access, topics)
+            # From here on nothing is waited for: what was checked holds, and nobody is greeted in vain.
+            self._must_all_be_allowed(access, topics)
+            self._must_have_topics(socket, topics)
         except BaseException:
             self.gone(socket)
             raise
         socket.greet(head)
+        self._feeds.join(socket, topics)
         transport, request.protocol.transport = request.transport, None
         hand_over(transport, socket)
-        await self._subscribe(socket, topics, {})
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -261,19 +264,27 @@ class LiveDoor:
         new = [topic for topic in dict.fromkeys(topics) if topic not in socket.topics]
         if not new:
             return
-        limits = self._limits
-        if len(socket.topics) + len(new) > limits.topics or len(socket.access.topics().union(new)) > limits.all_topics:
-            words = f"a socket has at most {limits.topics} topics, one credential {limits.all_topics} different ones"
-            raise GatewayError(grpc.StatusCode.RESOURCE_EXHAUSTED, "LIVE_TOPICS", words, field="subscribe")
+        self._must_not_be_many(socket, new)
         await self._passes.ask(socket.access, new)
         allowed = [topic for topic in new if topic in socket.access.allowed]
         for topic in new:
             if topic not in allowed:
                 self._refuse(socket, topic, echo)
-        if not self._feeds.have_room(socket.access.view, allowed):
+        self._must_have_topics(socket, allowed)
+        self._feeds.join(socket, allowed)
+
+    def _must_have_topics(self, socket: Socket, topics: list[str]) -> None:
+        """Refuse more topics than one client may have, or all together."""
+        self._must_not_be_many(socket, topics)
+        if not self._feeds.have_room(socket.access.view, topics):
             words = "too many topics are watched by all together; try again later"
             raise GatewayError(grpc.StatusCode.RESOURCE_EXHAUSTED, "LIVE_FULL", words)
-        self._feeds.join(socket, allowed)
+
+    def _must_not_be_many(self, socket: Socket, new: list[str]) -> None:
+        limits = self._limits
+        if len(socket.topics) + len(new) > limits.topics or len(socket.access.topics().union(new)) > limits.all_topics:
+            words = f"a socket has at most {limits.topics} topics, one credential {limits.all_topics} different ones"
+            raise GatewayError(grpc.StatusCode.RESOURCE_EXHAUSTED, "LIVE_TOPICS", words, field="subscribe")
 
     def _refuse(self, socket: Socket, topic: str, echo: dict[str, Any]) -> None:
         status = _refusal(socket.access, topic).status()

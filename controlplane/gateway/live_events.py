@@ -8,20 +8,27 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from controlplane.gateway import headers
-from controlplane.gateway.live_socket import CLOSED, Socket
+from controlplane.gateway.live_access import Pass
+from controlplane.gateway.live_socket import CLOSED, Owner, Socket
 
 PATH = "/api/rpc/events"
+# What a listener may send: nothing is asked for, but some send the end of their request late.
+MOST_BYTES = 4_096
 
 
 class EventSocket(Socket):
     """A client that is sent events; what it sends is not listened to."""
 
-    __slots__ = ()
+    __slots__ = ("_came",)
 
     @staticmethod
     def written(text: str) -> bytes:
         """Write a frame as an event; JSON in one line needs no other framing."""
         return b"data: " + text.encode() + b"\n\n"
+
+    def __init__(self, transport: asyncio.Transport, access: Pass, owner: Owner, left: float) -> None:
+        super().__init__(transport, access, owner, left)
+        self._came = 0
 
     def greet(self, head: bytes) -> None:
         """Send the head of the answer, after which events come."""
@@ -42,7 +49,10 @@ class EventSocket(Socket):
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Ignore it: there is nothing that it could ask for."""
+        """Ignore it: there is nothing that it could ask for, and whoever sends much of it is cut off."""
+        self._came += len(data)
+        if self._came > MOST_BYTES:
+            self.abort()
 
 
 async def head_of(request: web.Request, more: dict[str, Any]) -> bytes:

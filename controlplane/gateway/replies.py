@@ -14,10 +14,10 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
 from controlplane.gateway import errors, transcode
+from controlplane.gateway.bodies import OFF_LOOP_BYTES
 from controlplane.gateway.errors import GatewayError
 from controlplane.gateway.routes import Route
 
-_OFF_LOOP_BYTES = 65_536
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?charset=[\w-]+)?", re.ASCII)
 _RATE_LIMIT = re.compile(r"limit=([0-9]+), remaining=([0-9]+), reset=([0-9]+)")
 _log = structlog.get_logger(__name__)
@@ -92,7 +92,7 @@ async def reply(route: Route, message: Message) -> web.Response:
         content_type, data = raw
         known = _CONTENT_TYPE.fullmatch(content_type)
         return web.Response(body=data, headers={"Content-Type": content_type if known else "application/octet-stream"})
-    if message.ByteSize() > _OFF_LOOP_BYTES:
+    if message.ByteSize() > OFF_LOOP_BYTES:
         body = await asyncio.to_thread(transcode.write_reply, route, message)
     else:
         body = transcode.write_reply(route, message)

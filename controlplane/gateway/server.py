@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from controlplane.gateway import browser, connect, errors, headers, openapi, origins, replies, transcode
-from controlplane.gateway.bodies import read_body
+from controlplane.gateway.bodies import OFF_LOOP_BYTES, read_body
 from controlplane.gateway.browser import BrowserSessions
 from controlplane.gateway.concatenated import read_objects
 from controlplane.gateway.connect import PATH as CONNECT_PATH
@@ -36,7 +36,6 @@ from controlplane.networks import EVERYWHERE, Admission, Network
 
 _HEALTH = "/grpc.health.v1.Health/Check"
 _HEALTH_S = 5.0
-_OFF_LOOP_BYTES = 65_536
 _log = structlog.get_logger(__name__)
 
 
@@ -176,7 +175,8 @@ class _Gateway:
         metadata = self.metadata(request) + self._sessions.authorize(request, route, held)
         timeout = headers.timeout_of(request)
         if route.collects:
-            begun = self._calls[id(route)](timeout=timeout, metadata=metadata)
+            # Without a deadline of its own a client that sends slowly would hold a call for ever.
+            begun = self._calls[id(route)](timeout=timeout or self.limits.collect_s, metadata=metadata)
             return await self._collect(request, found, query, begun)
         message = await self._message(request, found, query)
         self._sessions.fill(request, route, message, held)
@@ -197,7 +197,9 @@ class _Gateway:
             # A server that answers before the end does not listen any more: its answer is what counts.
             with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
                 async for body in read_objects(request, self.limits):
-                    await call.write(transcode.read_request(match, "", body))
+                    large = len(body) > OFF_LOOP_BYTES
+                    read = asyncio.to_thread(transcode.read_request, match, "", body) if large else None
+                    await call.write(await read if read else transcode.read_request(match, "", body))
                 await call.done_writing()
         except BaseException:
             call.cancel()
@@ -207,7 +209,7 @@ class _Gateway:
     async def _message(self, request: web.Request, match: Match, query: str) -> Message:
         headers.check_content(request)
         body = await read_body(request, self.limits)
-        if len(body) > _OFF_LOOP_BYTES:
+        if len(body) > OFF_LOOP_BYTES:
             return await asyncio.to_thread(transcode.read_request, match, query, body)
         return transcode.read_request(match, query, body)
 

@@ -35,7 +35,8 @@ class Limits:
 
     Args:
         body_bytes: the greatest body.
-        body_s: how long a body may take to arrive, in seconds.
+        body_s: how long a body, or one message of a stream, may take to arrive, in seconds.
+        collect_s: how long a client may stream without a deadline of its own, in seconds.
         unary_s: the deadline of a unary call without Grpc-Timeout, in seconds.
         write_s: how long a client may take to read one message of a stream, in seconds.
         headers_s: how long a connection may be without a whole request, in seconds.
@@ -43,6 +44,7 @@ class Limits:
 
     body_bytes: int = 1 << 20
     body_s: float = 15.0
+    collect_s: float = 600.0
     unary_s: float = 30.0
     write_s: float = 30.0
     headers_s: float = 30.0

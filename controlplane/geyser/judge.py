@@ -125,7 +125,7 @@ def _stream(signs: Signs) -> Judged:
         judged.flow, judged.message = UNKNOWN, "nothing is told of it"
     elif not signs.get("stream_up"):
         judged.flow, judged.message = DOWN, "the subscription does not stand"
-    elif silent is not None and silent > SILENT_S and signs.node_moves is not False:
+    elif silent is not None and silent > SILENT_S and signs.node_moves:
         judged.flow, judged.message = STALLED, f"no slot has come for {_seconds(silent)}"
     elif missed:
         judged.flow, judged.message = LOSING, f"{missed:.0f} slots that the node had did not come within a minute"

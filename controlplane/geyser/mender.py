@@ -25,14 +25,15 @@ from controlplane.operations.gates import PASS
 from controlplane.operations.gating import Gating
 from controlplane.operations.geyser_plan import plan_plugin, plan_service
 from controlplane.operations.plan import LOAD_PLUGIN, RELOAD_PLUGIN, RESTART, UnitPlan, Wish, plan_unit
+from controlplane.operations.steering import abort
 from controlplane.store.hosts import HostRepository, HostRow
 from controlplane.store.recoveries import RecoveryRepository, Switch, Try
 
 log = structlog.get_logger(__name__)
 
 _PLUGIN_STEPS: dict[Cure, str] = {"reload_plugin": RELOAD_PLUGIN, "load_plugin": LOAD_PLUGIN}
-# Which host is at fault and what is done is on record; whoever turned the recovery on answers for it.
-REQUESTER = "recovery of {pipeline}, turned on by {set_by}"
+# A judgement that is older says nothing of now.
+STALE_MS = 10_000
 Tell = Callable[[str, link_pb2.Event], None]
 
 
@@ -67,10 +68,14 @@ class Mender:
             try:
                 # From the store, so that every control plane goes by what was said to any of them.
                 self._switches = await self._stored.switches()
-                for name in wanted:
-                    await self._look_after(name)
             except Exception:
-                log.exception("pipelines cannot be looked after; trying again")
+                log.exception("it cannot be read which pipelines mend themselves; trying again")
+                continue
+            for name in wanted:
+                try:
+                    await self._look_after(name)
+                except Exception:
+                    log.exception("a pipeline cannot be looked after; trying again", pipeline=name)
 
     async def set(self, name: str, *, enabled: bool, by: str) -> None:
         """Turn the recovery of a pipeline on or off; raises SolwardError where it has none."""
@@ -99,17 +104,22 @@ class Mender:
     async def _look_after(self, name: str) -> None:
         pipeline, wanted = self._pipelines.newest.get(name), self._pipelines.wanted[name]
         switch = self._switches.get(name)
-        if pipeline is None or wanted.recovery is None or switch is None or not switch.enabled:
+        now = now_ms()
+        if pipeline is None or now - pipeline.time.ToMilliseconds() > STALE_MS:
+            self._faults.pop(name, None)
+            return
+        if wanted.recovery is None or switch is None or not switch.enabled:
             self._faults.pop(name, None)
             self._shown.pop(name, None)
             return
-        now = now_ms()
         faults = self._faults.setdefault(name, Faults())
-        faults.see(wanted.recovery.cures, {hop.name: hop.flow for hop in pipeline.hops}, now)
+        faults.see(wanted.recovery.cures, _at_fault(pipeline), now)
         tries = await self._stored.tries(name, now - HOUR_MS)
         newest = await self._operation(tries[-1]) if tries else None
         if newest is not None and not ended(newest):
             decision = Decision(f"{newest.name} is at work")
+            if newest.state == operations_pb2.OPERATION_STATE_AWAITING_APPROVAL:
+                decision = await self._waiting(newest, faults)
         else:
             decision = decide(wanted.recovery, faults, tries, now)
         if decision.step:
@@ -131,7 +141,8 @@ class Mender:
             if why := await self._not_now(plan):
                 # No try: nothing was begun, and it is looked again at once.
                 return Decision(f"{hop.name}: {step} waits: {why}")
-            await self._begin(name, hop, step, plan, switch)
+            if not await self._begin(name, hop, step, plan, switch):
+                return Decision(f"{hop.name}: {step} was not begun: the recovery is off by now, or another has tried")
         except (SolwardError, InspectError) as error:
             return Decision(f"{hop.name}: {step} cannot be done now: {error.reason}: {error.message}")
         return Decision(f"{hop.name}: {step} was begun")
@@ -151,14 +162,24 @@ class Mender:
         _, gates = await self._gating.judge(plan)
         return next((f"{gate.id}: {gate.message}" for gate in gates if gate.verdict != PASS), "")
 
-    async def _begin(self, name: str, hop: HopSettings, step: Cure, plan: UnitPlan, switch: Switch) -> None:
+    async def _waiting(self, operation: operations_pb2.Operation, faults: Faults) -> Decision:
+        """Take back what waits for a person, once nothing is at fault any more."""
+        if faults.since_ms:
+            return Decision(f"{operation.name} waits for a person's approval: ctl operations approve")
+        await self._engine.steer(operation.name.partition("/")[2], abort)
+        return Decision(f"{operation.name} was taken back: nothing is at fault any more")
+
+    async def _begin(self, name: str, hop: HopSettings, step: Cure, plan: UnitPlan, switch: Switch) -> bool:
+        tries = await self._stored.tries(name, now_ms() - HOUR_MS)
         tried = Try(uuid.uuid4().hex, hop.name, step, now_ms())
         # Noted before it begins: killed in between, the budget has lost a try, and the host had none too many.
-        await self._stored.add(name, tried)
-        why = f"pipelines/{name}: {hop.name} is at fault: {_why(self._pipelines.newest[name], hop.name)}"
+        if not await self._stored.add(name, tried, tries[-1].uid if tries else ""):
+            return False
+        why = f"recovery of pipelines/{name}: {hop.name} is at fault: {_why(self._pipelines.newest[name], hop.name)}"
         try:
             operation = await self._engine.begin_unit(
-                plan, requester=REQUESTER.format(pipeline=name, set_by=switch.set_by), reason=why[:1000],
+                # In the name of who turned it on, and answers for it; another person approves where that is needed.
+                plan, requester=switch.set_by, reason=why[:1000],
                 request_key=_request(tried.uid), approvals=1 if step == "restart_validator" else 0,
             )  # fmt: skip
         except SolwardError:
@@ -168,6 +189,7 @@ class Mender:
         figures.RECOVERIES.labels(name, step).inc()
         log.info("a pipeline mends itself", pipeline=name, hop=hop.name, step=step, operation=operation.name)
         self._tell(operation.host, _event(name, hop.name, step, operation))
+        return True
 
     async def _host(self, host: str) -> HostRow:
         row = await self._hosts.by_name(host)
@@ -187,6 +209,14 @@ def _plugin_of(wanted: PipelineSettings, hop: HopSettings) -> HopSettings:
     while hop.kind != "plugin":
         hop = hops[before[hop.name]]
     return hop
+
+
+def _at_fault(pipeline: pb.Pipeline) -> dict[str, pb.Flow]:
+    """Give how hops flow, but that of all that are at fault the one that the verdict names alone is to be mended."""
+    return {
+        hop.name: hop.flow if hop.flow == pb.FLOW_OK or hop.name == pipeline.slow_hop else pb.FLOW_STARVED
+        for hop in pipeline.hops
+    }
 
 
 def _why(pipeline: pb.Pipeline, hop: str) -> str:

@@ -23,6 +23,8 @@ MOST_BYTES = 65_536
 DAY_S = 86_400.0
 # Of a stream that tells more often, the history keeps no more.
 APART_S = 1.0
+# How far ahead of ours the clock of whoever tells it may be.
+AHEAD_S = 60.0
 # Of the history, what is usual is told by the last hour.
 USUAL_S = 3_600.0
 
@@ -77,7 +79,12 @@ class TipFeed:
 
     async def run(self) -> None:
         """Listen, and ask while nothing is heard, until cancelled."""
-        async with aiohttp.ClientSession(trust_env=False) as session, asyncio.TaskGroup() as group:
+        settled = aiohttp.TraceConfig()
+        settled.on_request_redirect.append(_stay)
+        async with (
+            aiohttp.ClientSession(trust_env=False, trace_configs=[settled]) as session,
+            asyncio.TaskGroup() as group,
+        ):
             if self._stream:
                 group.create_task(self._stream.run(session))
             if self._url and self._breaker:
@@ -112,6 +119,12 @@ class TipFeed:
 
     def take(self, floor: Floor) -> None:
         """Take a floor in; one that is older than the newest, or the same, is only proof that it is told."""
+        if floor.unix_s > time.time() + AHEAD_S:
+            # Whatever came after it would seem to be older, for as long as it is ahead.
+            log.warning(
+                "a tip floor is dated ahead of our clock, and not taken", ahead_s=round(floor.unix_s - time.time())
+            )
+            return
         self._received = time.monotonic()
         if self._newest and floor.unix_s <= self._newest.unix_s:
             return
@@ -126,3 +139,8 @@ class TipFeed:
         figures.FLOOR.labels("ema_p50").set(floor.ema_p50)
         figures.CONGESTION.set(self.congestion)
         self._keep(floor)
+
+
+async def _stay(*_: object) -> None:
+    # Whom to ask stands in the settings, and is not for the one who answers to say.
+    raise aiohttp.ClientError("it leads elsewhere")

@@ -16,7 +16,7 @@ from common.clock import now_ms
 from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
 from controlplane.mev import figures
 from controlplane.mev.bus import BundleBus
-from controlplane.mev.chain import MOST_SIGNATURES, Chain
+from controlplane.mev.chain import BLOCKHASH_LIVES, MOST_SIGNATURES, Chain
 from controlplane.mev.lifecycle import UNKNOWN_S, Seen, Status, given_up, on_chain, sent, told
 from controlplane.operations.outside import OutsideTrouble
 from controlplane.store.bundles import ENDED, BundleRepository, Stored, uid_of
@@ -123,6 +123,10 @@ class Tracker:
             self._answered = time.monotonic()
             for stored in part:
                 mine, statuses = _split(statuses, len(stored.bundle.signatures))
+                if stored.bundle.canary:
+                    # An agent's word: no blockhash lives longer, and none may be followed for ever.
+                    most = height + BLOCKHASH_LIVES
+                    stored.bundle.last_valid_block_height = min(stored.bundle.last_valid_block_height, most)
                 if stored.uid in self._followed and on_chain(stored.bundle, Seen(mine, height)):
                     self._note(stored.bundle)
 

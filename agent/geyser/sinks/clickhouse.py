@@ -98,6 +98,9 @@ class ClickhouseSink:
             await self._look(told)
         except _Refused as error:
             raise SinkFailed(error.kind, str(error)) from None
+        except (ArithmeticError, LookupError, ValueError) as error:
+            # A page of a proxy, say, with status 200: it is no answer of ClickHouse.
+            raise SinkFailed("answer", type(error).__name__) from None
 
     async def close(self) -> None:
         """Let the connection go."""

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -99,6 +100,11 @@ class PostgresqlSink:
         self._url = read_secret(wanted.url_file, field)
         if not self._url.startswith(("postgresql://", "postgres://")):
             raise GeyserFileError(f"{field}: {wanted.url_file} must hold postgresql://USER:PASSWORD@HOST/DATABASE")
+        if not _keeps_secret(self._url):
+            raise GeyserFileError(
+                f"{field}: the URL in {wanted.url_file} must end in ?sslmode=verify-full (or require) for a server on "
+                "another host: by default the password would go in clear to one that takes no TLS"
+            )
         self._wanted = wanted
         self._budget = budget
         self._connection: asyncpg.Connection | None = None
@@ -115,7 +121,11 @@ class PostgresqlSink:
                 await self._look(connection, told)
         except SinkFailed:
             raise
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        except (
+            OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+            ArithmeticError, AttributeError, LookupError, TypeError, ValueError,
+        ) as error:  # fmt: skip
+            # The last ones are what the driver raises over an answer that is none.
             failed = _failed(error)
             if not isinstance(error, asyncpg.PostgresError) or failed.kind in ("unreachable", "auth"):
                 await self.close()
@@ -267,6 +277,21 @@ def _quoted(table: str) -> str:
 
 def _name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _keeps_secret(url: str) -> bool:
+    """Whether a URL's password can go nowhere in clear: to this host itself, or by TLS alone."""
+    parts = urlsplit(url)
+    asked = parse_qs(parts.query)
+    hosts = [one.rpartition("@")[2] for one in parts.netloc.rpartition("@")[2].split(",")] + asked.get("host", [])
+    near = all(_near(one) for one in hosts if one)
+    return near or asked.get("sslmode", ["prefer"])[-1] in ("require", "verify-ca", "verify-full")
+
+
+def _near(address: str) -> bool:
+    if address.startswith("/"):
+        return True
+    return urlsplit(f"//{address}").hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _failed(error: Exception) -> SinkFailed:

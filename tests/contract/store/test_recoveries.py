@@ -23,10 +23,12 @@ async def test_a_switch_holds_everywhere_and_the_last_word_counts(everywhere: li
 
 async def test_tries_are_told_by_pipeline_and_the_oldest_first(everywhere: list[RecoveryRepository]) -> None:
     first, second = everywhere[:2]
+    await first.set("accounts", Switch(True, "ana", 1))
+    await first.set("slots", Switch(True, "ana", 1))
     tries = [Try(str(number), "plugin", "reload_plugin", 1000 + number) for number in (3, 1, 2)]
     for one in tries:
-        await first.add("accounts", one)
-    await first.add("slots", Try("9", "plugin", "load_plugin", 1005))
+        assert await first.add("accounts", one, "")
+    assert await first.add("slots", Try("9", "plugin", "load_plugin", 1005), "")
     assert await second.tries("accounts", 1002) == [tries[2], tries[0]]
     await second.drop("2")
     assert await first.tries("accounts", 1002) == [tries[0]]
@@ -34,7 +36,22 @@ async def test_tries_are_told_by_pipeline_and_the_oldest_first(everywhere: list[
 
 async def test_what_is_older_than_a_day_is_let_go_of(everywhere: list[RecoveryRepository]) -> None:
     first = everywhere[0]
-    await first.add("accounts", Try("old", "plugin", "reload_plugin", 1))
-    await first.add("slots", Try("new", "plugin", "reload_plugin", KEPT_MS + 2))
+    for name in ("accounts", "slots"):
+        await first.set(name, Switch(True, "ana", 1))
+    await first.add("accounts", Try("old", "plugin", "reload_plugin", 1), "")
+    await first.add("slots", Try("new", "plugin", "reload_plugin", KEPT_MS + 2), "")
     assert await first.tries("accounts", 0) == []
     assert [one.uid for one in await first.tries("slots", 0)] == ["new"]
+
+
+async def test_nothing_is_noted_of_what_is_off_or_of_who_knows_less(everywhere: list[RecoveryRepository]) -> None:
+    first, second = everywhere[:2]
+    one, two = (Try(uid, "plugin", "reload_plugin", 1000 + place) for place, uid in enumerate(("1", "2")))
+    assert not await first.add("slots", one, "")
+    await first.set("slots", Switch(True, "ana", 1))
+    assert await first.add("slots", one, "")
+    assert await second.add("slots", two, "1")
+    assert not await first.add("slots", Try("3", "plugin", "load_plugin", 1005), "1")
+    await second.set("slots", Switch(False, "ben", 2))
+    assert not await first.add("slots", Try("4", "plugin", "load_plugin", 1006), "2")
+    assert [tried.uid for tried in await first.tries("slots", 0)] == ["1", "2"]

@@ -77,7 +77,7 @@ def test_a_good_one_passes(config: Path) -> None:
         ("[]", "must hold an object"),
         ("{}", "libpath"),
         ("{libpath: 7}", "libpath"),
-        ("{libpath: 'gone.so'}", "gone.so is no file"),
+        ("{libpath: 'gone.so'}", "gone.so' is no file"),
         ("{libpath: 'lib.so\\0'}", "libpath"),
         ("{libpath: '.'}", "no file"),
         (f"{{libpath: '{'x' * 5000}'}}", "no file"),

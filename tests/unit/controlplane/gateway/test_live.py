@@ -308,3 +308,18 @@ async def test_a_listener_is_pinged_and_told_why_it_ends() -> None:
     # The gateway has ended.
     rest = await answer.content.read()
     assert b'event: end\ndata: {"code":1001,' in rest
+
+
+async def test_listeners_of_one_credential_that_come_together_all_hear() -> None:
+    async with door() as made:
+        answers = await asyncio.gather(*(events(made, "?topics=fleet") for _ in range(8)))
+        for answer in answers:
+            async with asyncio.timeout(5):
+                assert await answer.content.readline() == b"data: {}\n"
+            answer.close()
+
+
+async def test_more_topics_than_a_client_may_have_are_refused_at_once() -> None:
+    async with door(LiveLimits(topics=2)) as made, await events(made, "?topics=a,b,c") as answer:
+        assert answer.status == 429
+        assert (await answer.json())["details"][0]["reason"] == "LIVE_TOPICS"

@@ -46,8 +46,11 @@ class Stored:
     async def drop(self, uid: str) -> None:
         self.made = [one for one in self.made if one.uid != uid]
 
-    async def add(self, name: str, tried: Try) -> None:
+    async def add(self, name: str, tried: Try, after: str) -> bool:
+        if not self.said[name].enabled or (after and self.made[-1].uid != after):
+            return False
         self.made.append(tried)
+        return True
 
 
 class Hosts:
@@ -68,6 +71,12 @@ class Engine:
 
     async def by_request(self, key: str) -> operations_pb2.Operation | None:
         return self.operations.get(key)
+
+    async def steer(self, uid: str, edit: Any) -> operations_pb2.Operation:
+        (operation,) = [one for one in self.operations.values() if one.name == f"operations/{uid}"]
+        edit(operation)
+        operation.state = operations_pb2.OPERATION_STATE_ABORTED
+        return operation
 
     async def begin_unit(self, plan: UnitPlan, **asked: Any) -> operations_pb2.Operation:
         if self.busy:
@@ -105,7 +114,7 @@ def links() -> Links:
 
 class Stand:
     def __init__(self, settings: PipelineSettings) -> None:
-        self.now = 10**12
+        self.now, self.age_ms = 10**12, 0
         self.stored, self.engine, self.gating = Stored(), Engine(), Gating()
         self.pipelines = Pipelines({"slots": settings}, Ingest(60), lambda host, event: None)
         self.told: list[link_pb2.Event] = []
@@ -122,7 +131,10 @@ class Stand:
                 pb.Hop(name=hop["name"], host=f"hosts/{hop['host']}", flow=flows.get(hop["name"], pb.FLOW_OK),
                        message="it is so") for hop in HOPS
             ]  # fmt: skip
-            self.pipelines.newest["slots"] = pb.Pipeline(name="pipelines/slots", hops=hops)
+            at_fault = next((name for name, flow in flows.items() if flow != pb.FLOW_OK), "")
+            pipeline = pb.Pipeline(name="pipelines/slots", hops=hops, slow_hop=at_fault)
+            pipeline.time.FromMilliseconds(self.now - self.age_ms)
+            self.pipelines.newest["slots"] = pipeline
             self.mender._switches = await self.stored.switches()
             await self.mender._look_after("slots")
         shown = self.mender.shown("slots")
@@ -165,8 +177,8 @@ async def test_a_plugin_is_reloaded_once_and_the_attempt_is_on_the_books_first(s
     request = link_pb2.ActionRequest.FromString(plan.request).plugin
     assert (request.source, request.verb) == ("yellowstone", link_pb2.PLUGIN_VERB_RELOAD)
     assert asked["request_key"] == f"recovery/{stand.stored.made[0].uid}"
-    assert asked["requester"] == "recovery of slots, turned on by ana"
-    assert asked["reason"] == "pipelines/slots: plugin is at fault: it is so"
+    assert asked["requester"] == "ana"
+    assert asked["reason"] == "recovery of pipelines/slots: plugin is at fault: it is so"
     assert asked["approvals"] == 0
     assert [event.kind for event in stand.told] == ["geyser.recovery"]
 
@@ -216,3 +228,37 @@ async def test_a_hop_that_flows_again_is_left_alone(stand: Stand) -> None:
     stand.end(operations_pb2.OPERATION_STATE_SUCCEEDED)
     assert await stand.pass_time(600) == "nothing is at fault"
     assert len(stand.engine.begun) == 1
+
+
+async def test_the_victim_of_a_fault_is_left_alone(stand: Stand) -> None:
+    # The verdict names the database: its reader, which is down as well, cannot be helped by a restart.
+    await stand.pass_time(120, rows=DOWN, reader=DOWN)
+    assert stand.engine.begun == []
+
+
+async def test_what_is_switched_off_while_gates_are_looked_at_is_not_begun(stand: Stand) -> None:
+    class Slow(Gating):
+        async def judge(self, plan: UnitPlan, own: str = "") -> tuple[None, list[Gate]]:
+            await stand.mender.set("slots", enabled=False, by="ben")
+            return await super().judge(plan, own)
+
+    stand.mender._gating = cast(Any, Slow())
+    await stand.pass_time(60, plugin=DOWN)
+    assert (stand.engine.begun, stand.stored.made) == ([], [])
+
+
+async def test_a_judgement_of_long_ago_is_none_of_now(stand: Stand) -> None:
+    stand.age_ms = 60_000
+    await stand.pass_time(120, plugin=DOWN)
+    assert stand.engine.begun == []
+
+
+async def test_what_waits_for_a_person_is_taken_back_once_all_is_well(stand: Stand) -> None:
+    for _ in range(2):
+        await stand.pass_time(60, plugin=DOWN)
+        stand.end(operations_pb2.OPERATION_STATE_FAILED)
+    await stand.pass_time(60, plugin=DOWN)
+    stand.end(operations_pb2.OPERATION_STATE_AWAITING_APPROVAL)
+    assert "waits for a person's approval" in await stand.pass_time(1, plugin=DOWN)
+    assert "was taken back" in await stand.pass_time(1)
+    assert list(stand.engine.operations.values())[-1].state == operations_pb2.OPERATION_STATE_ABORTED
