@@ -20,7 +20,8 @@ IDLE_SECONDS = 30.0
 MOST_CLIENTS = 16
 # The first descriptor that systemd hands over (sd_listen_fds(3)).
 _FIRST_FD = 3
-BAD_REQUEST, NO_ANSWER, PARSE_ERROR = -32600, -32000, -32700
+# NO_ANSWER: whoever stands behind the helper does not answer; REFUSED: the helper itself will not do it, and says why.
+BAD_REQUEST, NO_ANSWER, REFUSED, PARSE_ERROR = -32600, -32000, -32001, -32700
 
 
 class Refused(Exception):

@@ -14,7 +14,7 @@ from agent.allowlist import Allowlist, ConfigEntry
 from agent.config.sources import ConfigError, Launch, ScriptSource, Source, UnitSource, YamlSource
 from agent.config.versions import Version, Versions, etag
 from agent.host.systemd import Systemd, SystemdError
-from agent.line_rpc import BAD_REQUEST, NO_ANSWER, LineRpc, Refused
+from agent.line_rpc import BAD_REQUEST, REFUSED, LineRpc, Refused
 from common.flags.arguments import Argument, Change, WrongFlag, change, difference, refused_at_start
 from common.flags.catalogue import CATALOGUE
 from common.semver import parse_version
@@ -71,9 +71,9 @@ class ConfigHelper:
         except msgspec.ValidationError as error:
             raise Refused(BAD_REQUEST, f"REQUEST_WRONG: {error}") from None
         except WrongFlag as error:
-            raise Refused(NO_ANSWER, f"{error.reason}: {error}") from None
+            raise Refused(REFUSED, f"{error.reason}: {error}") from None
         except (ConfigError, SystemdError) as error:
-            raise Refused(NO_ANSWER, f"{error.reason}: {error.message}") from None
+            raise Refused(REFUSED, f"{error.reason}: {error.message}") from None
         raise Refused(-32601, f"METHOD_UNKNOWN: {method[:64]}")
 
     async def _read(self, unit: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ async def test_a_package_lives_and_goes_without_a_trace(tmp_path: Path, suite: s
         configure(host, fleet.plane)
         await enroll(host, fleet.plane)
         checked = await host.machine.run("solward-agent", "check", user=USER)
-        assert sum(line.startswith("ok ") for line in checked.out.splitlines()) == 5, checked
+        assert sum(line.startswith("ok ") for line in checked.out.splitlines()) == 7, checked
         done = await fleet.act("restart", host)
         assert done["state"] == "OPERATION_STATE_SUCCEEDED", done
         assert receipt_of(done)["after"]["activeState"] == "active"

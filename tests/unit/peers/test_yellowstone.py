@@ -34,7 +34,7 @@ async def test_unary_calls_and_the_token() -> None:
 async def test_a_reader_that_is_too_slow_is_let_go_of() -> None:
     async with yellowstone(slot_ms=5) as peer:
         # Beyond what the wire itself holds, little waits here.
-        peer.faults.capacity, peer.faults.big_mb = 50, 3
+        peer.faults.capacity, peer.faults.big_mb = 5, 3
         options = (("grpc.max_receive_message_length", -1),)
         async with grpc.aio.insecure_channel(peer.url.removeprefix("http://"), options=options) as channel:
             stub: Any = GeyserStub(channel)
@@ -43,10 +43,12 @@ async def test_a_reader_that_is_too_slow_is_let_go_of() -> None:
             request.slots["s"].interslot_updates = True
             await call.write(request)
             await call.read()
-            await asyncio.sleep(2.0)
+            # It reads nothing until it has been let go of.
+            await asyncio.sleep(4.0)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                while await call.read() is not grpc.aio.EOF:
-                    pass
+                async with asyncio.timeout(30):
+                    while await call.read() is not grpc.aio.EOF:
+                        await asyncio.sleep(0)
             assert caught.value.code() is grpc.StatusCode.INTERNAL
             assert "lagged to receive" in str(caught.value.details())
 
