@@ -109,6 +109,6 @@ async def test_it_looks_at_plugins_and_streams(tmp_path: Path, capsys: pytest.Ca
         token.chmod(0o600)
         assert (await run(settings, capsys))[1]["plugins and streams"] == "ys, far"
         config.write_text("{libpath: 'gone.so'}")
-        assert "gone.so is no file" in (await run(settings, capsys))[1]["plugins and streams"]
+        assert "gone.so' is no file" in (await run(settings, capsys))[1]["plugins and streams"]
         config.write_text("{libpath: 'lib.so'}")
     assert "cannot be reached: far" in (await run(settings, capsys))[1]["plugins and streams"]
