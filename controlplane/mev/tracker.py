@@ -81,6 +81,9 @@ class Tracker:
         Args:
             anew: no earlier life of a control plane may have sent it.
         """
+        if stored.uid in self._followed:
+            # Submitted while what an earlier life left was still being read: both find it in the store.
+            return
         self._followed[stored.uid] = stored
         if stored.bundle.state == pb.BUNDLE_STATE_SENDING and stored.transactions:
             task = asyncio.create_task(self._send(stored, anew=anew))

@@ -113,6 +113,16 @@ def told(bundle: pb.Bundle, outcome: str, **more: str) -> link_pb2.Event:
     return link_pb2.Event(kind="jito.bundle", unix_ms=1_700_000_000_500, attributes=attributes)
 
 
+async def test_one_that_the_start_finds_too_is_sent_once_and_keeps_what_is_known(make: Callable[[], World]) -> None:
+    world = make()
+    # Submitted before the tracker has read what an earlier life left, which this then seems to be.
+    bundle = await world.submit()
+    async with running(world):
+        sent = await world.until(bundle, pb.BUNDLE_STATE_SENT)
+        assert len(world.agent.orders) == 1
+        assert sent.tries == 1
+
+
 async def test_a_bundle_is_sent_once_and_followed_until_it_is_final(make: Callable[[], World]) -> None:
     async with running(make()) as world:
         bundle = await world.submit(strategy="arb", profit_lamports=90_000)
