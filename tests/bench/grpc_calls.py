@@ -74,7 +74,6 @@ async def _rest(plane: Cluster, ca_pem: str) -> list[Row]:
         await _one_by_one(kinds, 50)
         took = await _one_by_one(kinds, 500)
         rest, envoy, plain = (quantile(times, 0.5) * 1000 for times in took)
-        rates = [await _closed_loop(call, SECONDS / 2) for call in kinds]
         assert plane.server
         control = psutil.Process(plane.server.pid)
         before = _busy_s(control)
@@ -84,6 +83,7 @@ async def _rest(plane: Cluster, ca_pem: str) -> list[Row]:
         proxy_before = _busy_s(proxy)
         paced_envoy = await _open_loop(theirs, 300, SECONDS)
         beside = (_busy_s(control) - before, _busy_s(proxy) - proxy_before)
+        rates = [await _closed_loop(call, SECONDS / 2) for call in kinds]
     p99, envoy_p99 = (quantile(times, 0.99) * 1000 for times in (paced, paced_envoy))
     same_run = "one at a time, in turn, TLS and bearer token; Envoy's transcoder before the same server in the same run"
     return [
