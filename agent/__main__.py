@@ -90,16 +90,15 @@ def _run(settings: Settings, _arguments: argparse.Namespace) -> int:
 
     from agent.allowlist import AllowlistError
     from agent.app import Agent
-    from agent.geyser.secret import GeyserFileError
     from agent.identity import IdentityError
-    from agent.jito.auth import EngineFileError
+    from agent.secret_file import SettingsFileError
 
     async def run() -> None:
         await Agent(settings).run()
 
     try:
         uvloop.run(run())
-    except (AllowlistError, IdentityError, EngineFileError, GeyserFileError) as error:
+    except (AllowlistError, IdentityError, SettingsFileError) as error:
         _fail(str(error), FAILED)
     return OK
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from agent import allowlist
 from agent.host.systemd import Systemd, SystemdError
 from agent.identity import IdentityError, IdentityStore
+from agent.secret_file import SettingsFileError, read_line, readable
 from agent.settings import Settings
 
 CONNECT_SECONDS = 5.0
@@ -85,7 +86,7 @@ async def _server(settings: Settings) -> str:
 
 
 async def _engine(settings: Settings) -> str:
-    from agent.jito.auth import EngineFileError, load_key, load_roots, load_uuid
+    from agent.jito.auth import load_key, load_roots, load_uuid
     from agent.jito.engine import known_places
 
     if settings.jito is None:
@@ -98,7 +99,7 @@ async def _engine(settings: Settings) -> str:
             load_uuid(settings.jito.uuid_file)
         if settings.jito.canary:
             load_key(settings.jito.canary.key, "jito.canary.key")
-    except EngineFileError as error:
+    except SettingsFileError as error:
         raise Failed(str(error)) from None
     urls = {name: one.url for name, one in settings.jito.regions.items()}
     urls = urls or {name: place.url for name, place in known_places(settings.jito.cluster).items()}
@@ -114,11 +115,10 @@ async def _geyser(settings: Settings) -> str:
     if settings.geyser is None:
         return "none to look at"
     from agent.geyser.once import troubles
-    from agent.geyser.secret import GeyserFileError
 
     try:
         found = await troubles(settings.geyser)
-    except GeyserFileError as error:
+    except SettingsFileError as error:
         raise Failed(str(error)) from None
     if found:
         raise Failed("; ".join(f"{name} cannot be asked: {why}" for name, why in found.items()))
@@ -128,7 +128,6 @@ async def _geyser(settings: Settings) -> str:
 
 async def _plugins(settings: Settings) -> str:
     from agent.geyser.plugin_config import PluginConfigError, check_config
-    from agent.geyser.secret import GeyserFileError, read_secret, readable
 
     if settings.geyser is None:
         return "none to look at"
@@ -139,8 +138,8 @@ async def _plugins(settings: Settings) -> str:
         for name, stream in settings.geyser.streams.items():
             readable(stream.ca_file, f"geyser.streams.{name}.ca_file")
             if stream.token_file:
-                read_secret(stream.token_file, f"geyser.streams.{name}.token_file")
-    except (PluginConfigError, GeyserFileError) as error:
+                read_line(stream.token_file, f"geyser.streams.{name}.token_file")
+    except (PluginConfigError, SettingsFileError) as error:
         raise Failed(str(error)) from None
     urls = {name: stream.url for name, stream in settings.geyser.streams.items()}
     found = await asyncio.gather(*map(_reach, urls.values()))

@@ -11,7 +11,7 @@ from agent.geyser.sinks.base import Budget, SinkFailed, Told
 async def troubles(wanted: GeyserSettings) -> dict[str, str]:
     """Say what keeps each source from being asked, by name; of those that answer, nothing.
 
-    Raises: GeyserFileError where a file that the settings name will not do.
+    Raises: SettingsFileError where a file that the settings name will not do.
     """
     looks = {name: _kafka(name, one) for name, one in wanted.kafka.items()}
     looks |= {name: _sink(name, one) for name, one in wanted.sinks.items()}

@@ -17,8 +17,8 @@ from yellowstone.geyser_pb2_grpc import GeyserStub
 
 from agent.geyser.ends import End, of_error, of_status
 from agent.geyser.plugin_settings import StreamSettings
-from agent.geyser.secret import GeyserFileError, read_secret
 from agent.jito.channel import ours_alone
+from agent.secret_file import SettingsFileError, read_line
 from common.breaker import Breaker, BreakerOpen
 
 log = structlog.get_logger(__name__)
@@ -125,7 +125,7 @@ class GeyserStream:
             with ours_alone():
                 async with self._channel() as channel:
                     return await self._follow(channel)
-        except GeyserFileError as error:
+        except SettingsFileError as error:
             return End("file", str(error), lasting=True)
         except TimeoutError:
             return self._silence()
@@ -162,7 +162,9 @@ class GeyserStream:
         try:
             return path.read_bytes() if path else None
         except OSError as error:
-            raise GeyserFileError(f"streams.{self._source}.ca_file: {path} cannot be read: {error.strerror}") from None
+            raise SettingsFileError(
+                f"streams.{self._source}.ca_file: {path} cannot be read: {error.strerror}"
+            ) from None
 
     async def _metadata(self) -> tuple[tuple[str, str], ...]:
         """Read the token, each time anew, so that another one is taken up without a restart."""
@@ -170,9 +172,9 @@ class GeyserStream:
         if path is None:
             return ()
         field = f"streams.{self._source}.token_file"
-        token = await asyncio.to_thread(read_secret, path, field)
+        token = await asyncio.to_thread(read_line, path, field)
         if not (token.isascii() and token.isprintable()):
-            raise GeyserFileError(f"{field}: {path} must hold printable ASCII, as a header does")
+            raise SettingsFileError(f"{field}: {path} must hold printable ASCII, as a header does")
         return (("x-token", token),)
 
     async def _follow(self, channel: grpc.aio.Channel) -> End:

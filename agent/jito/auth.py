@@ -6,9 +6,7 @@ sent back, is the public key in base58, a dash and the challenge.
 
 import asyncio
 import json
-import os
 import re
-import stat
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from jito import auth_pb2
 from jito.auth_pb2_grpc import AuthServiceStub
 
 from agent.jito.channel import RegionChannel, ours_alone
+from agent.secret_file import SettingsFileError, read_secret
 from common import base58
 
 log = structlog.get_logger(__name__)
@@ -30,49 +29,17 @@ EARLY_S = 300.0
 # Of a token that lives shorter than that.
 EARLY_SHARE = 0.2
 _KEYPAIR = 64
-_MOST_SECRET = 4096
 # Of JSON-RPC, by Jito's documentation; whether gRPC's side looks at it is not documented, and it does no harm there.
 UUID_KEY = "x-jito-auth"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-class EngineFileError(Exception):
-    """A file that the settings name and that cannot be used; the message says what to do."""
-
-
 def load_roots(path: Path | None) -> bytes | None:
-    """Read authorities to trust, PEM; None for no file. Raises EngineFileError."""
+    """Read authorities to trust, PEM; None for no file. Raises SettingsFileError."""
     try:
         return path.read_bytes() if path else None
     except OSError as error:
-        raise EngineFileError(f"jito.tls_roots: {path} cannot be read: {error.strerror}") from None
-
-
-def read_secret(path: Path, field: str) -> bytes:
-    """Read a file that only the agent's user, or root, owns and may read.
-
-    Args:
-        field: the setting that names it, for messages.
-
-    Raises: EngineFileError where it cannot be read, or others may read it.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise EngineFileError(f"{field}: {path} cannot be opened: {error.strerror}") from None
-    try:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode):
-            raise EngineFileError(f"{field}: {path} is no file")
-        if info.st_uid not in (os.geteuid(), 0):
-            raise EngineFileError(f"{field}: {path} must belong to the agent's user, or to root: chown it")
-        if stat.S_IMODE(info.st_mode) & 0o177:
-            raise EngineFileError(f"{field}: {path} must be readable by its owner alone: chmod 600 {path}")
-        return os.read(handle, _MOST_SECRET)
-    except OSError as error:
-        raise EngineFileError(f"{field}: {path} cannot be read: {error.strerror}") from None
-    finally:
-        os.close(handle)
+        raise SettingsFileError(f"jito.tls_roots: {path} cannot be read: {error.strerror}") from None
 
 
 def load_key(path: Path, field: str = "jito.auth_key") -> Ed25519PrivateKey:
@@ -81,7 +48,7 @@ def load_key(path: Path, field: str = "jito.auth_key") -> Ed25519PrivateKey:
     Args:
         field: the setting that names it, for messages.
 
-    Raises: EngineFileError where it cannot be read, or others may read it.
+    Raises: SettingsFileError where it cannot be read, or others may read it.
     """
     content = read_secret(path, field)
     try:
@@ -89,18 +56,18 @@ def load_key(path: Path, field: str = "jito.auth_key") -> Ed25519PrivateKey:
     except (ValueError, TypeError):
         raw = b""
     if len(raw) != _KEYPAIR:
-        raise EngineFileError(f"{field}: {path} must be a JSON list of {_KEYPAIR} bytes, as solana-keygen writes it")
+        raise SettingsFileError(f"{field}: {path} must be a JSON list of {_KEYPAIR} bytes, as solana-keygen writes it")
     key = Ed25519PrivateKey.from_private_bytes(raw[:32])
     if key.public_key().public_bytes_raw() != raw[32:]:
-        raise EngineFileError(f"{field}: the two halves of {path} are not one keypair")
+        raise SettingsFileError(f"{field}: the two halves of {path} are not one keypair")
     return key
 
 
 def load_uuid(path: Path) -> str:
-    """Read the UUID that Jito gave; raises EngineFileError where it is none, or others may read it."""
+    """Read the UUID that Jito gave; raises SettingsFileError where it is none, or others may read it."""
     text = read_secret(path, "jito.uuid_file").decode(errors="replace").strip().lower()
     if not _UUID.fullmatch(text):
-        raise EngineFileError(f"jito.uuid_file: {path} must hold one UUID, of 36 characters, and nothing else")
+        raise SettingsFileError(f"jito.uuid_file: {path} must hold one UUID, of 36 characters, and nothing else")
     return text
 
 

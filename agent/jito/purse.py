@@ -80,11 +80,15 @@ class Purse:
     def put_aside(self, lamports: int, region: str) -> Spent:
         """Count what is about to be sent, durably.
 
-        Raises: PurseError CANARY_OVER_CAP, DAY_OVER_CAP, PURSE_UNREADABLE or PURSE_UNWRITABLE; nothing is counted then.
+        Raises: PurseError CANARY_OVER_CAP, DAY_OVER_CAP, CLOCK_BACK, PURSE_UNREADABLE or PURSE_UNWRITABLE; nothing is
+            counted then.
         """
         before, now = self.read(), self._now()
-        # A clock that is set back must not open a day again.
-        day = max(before.day, int(now // DAY_S))
+        day = int(now // DAY_S)
+        if day < before.day:
+            # What that day has cost already is not on disk any more.
+            why = "the clock was set back over midnight, and what this day has cost is not known"
+            raise PurseError("CLOCK_BACK", f"{why}: wait until it has caught up, or remove {self._path}")
         spent = Spent(day, (before.lamports if day == before.day else 0) + lamports, now, region)
         if not 0 < lamports <= self._one:
             raise PurseError("CANARY_OVER_CAP", f"it would cost {lamports:,} lamports, and one may cost {self._one:,}")

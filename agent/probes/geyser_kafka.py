@@ -14,7 +14,7 @@ import structlog
 
 from agent.geyser.kafka.client import Cluster
 from agent.geyser.kafka.failures import KafkaFailed
-from agent.geyser.kafka.sweep import Row, Sweep, Told
+from agent.geyser.kafka.sweep import Sweep, Told
 from agent.geyser.settings import KafkaSettings
 from agent.probes.base import Series, Sink
 from common.breaker import Breaker, BreakerOpen
@@ -31,7 +31,7 @@ class KafkaProbe:
         clusters: by name, which their series bear as `source`.
 
     Raises:
-        GeyserFileError: where a file that the settings name will not do.
+        SettingsFileError: where a file that the settings name will not do.
     """
 
     name = "geyser_kafka"
@@ -44,13 +44,6 @@ class KafkaProbe:
         async with asyncio.TaskGroup() as group:
             for name, watch in self._watches.items():
                 group.create_task(watch.run(sink), name=f"kafka {name}")
-
-    async def partitions(self, source: str, group: str = "") -> list[Row]:
-        """Say how far a group, or every one, is behind in each partition, as of the last look.
-
-        Raises: KeyError for a source that there is not.
-        """
-        return await self._watches[source].partitions(group)
 
 
 class _Watch:
@@ -80,9 +73,6 @@ class _Watch:
             self._thread.submit(self._cluster.close)
             self._thread.shutdown(wait=False)
             self._breaker.close()
-
-    async def partitions(self, group: str) -> list[Row]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._sweep.partitions, group)
 
     async def _turn(self, sink: Sink) -> None:
         up = Series.of("geyser_kafka_up", source=self._name)

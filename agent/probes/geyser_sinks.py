@@ -29,7 +29,7 @@ class SinksProbe:
         sinks: by name, which their series bear as `source`.
 
     Raises:
-        GeyserFileError: where a file that the settings name will not do.
+        SettingsFileError: where a file that the settings name will not do.
     """
 
     name = "geyser_sinks"

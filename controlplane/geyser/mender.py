@@ -78,9 +78,13 @@ class Mender:
                     log.exception("a pipeline cannot be looked after; trying again", pipeline=name)
 
     async def set(self, name: str, *, enabled: bool, by: str) -> None:
-        """Turn the recovery of a pipeline on or off; raises SolwardError where it has none."""
+        """Turn the recovery of a pipeline on or off; off takes back what still waits for a person."""
         await self._stored.set(name, Switch(enabled, by, now_ms()))
         self._switches = await self._stored.switches()
+        tries = [] if enabled else await self._stored.tries(name, now_ms() - HOUR_MS)
+        waits = await self._operation(tries[-1]) if tries else None
+        if waits is not None and waits.state == operations_pb2.OPERATION_STATE_AWAITING_APPROVAL:
+            await self._take_back(waits)
         # Faults are counted anew: what was at fault before it was turned on is given its time, too.
         self._faults.pop(name, None)
         self._shown.pop(name, None)
@@ -123,7 +127,7 @@ class Mender:
         else:
             decision = decide(wanted.recovery, faults, tries, now)
         if decision.step:
-            decision = await self._mend(name, wanted, decision, switch)
+            decision = await self._mend(name, wanted, decision, tries)
         self._shown[name] = pb.Recovery(
             attempts_last_hour=len(tries), message=decision.message, operation=newest.name if newest else "",
         )  # fmt: skip
@@ -131,7 +135,7 @@ class Mender:
     async def _operation(self, tried: Try) -> operations_pb2.Operation | None:
         return await self._engine.by_request(_request(tried.uid))
 
-    async def _mend(self, name: str, wanted: PipelineSettings, decision: Decision, switch: Switch) -> Decision:
+    async def _mend(self, name: str, wanted: PipelineSettings, decision: Decision, tries: list[Try]) -> Decision:
         hop = next(one for one in wanted.hops if one.name == decision.hop)
         step = decision.step
         if step is None:
@@ -141,7 +145,7 @@ class Mender:
             if why := await self._not_now(plan):
                 # No try: nothing was begun, and it is looked again at once.
                 return Decision(f"{hop.name}: {step} waits: {why}")
-            if not await self._begin(name, hop, step, plan, switch):
+            if not await self._begin(name, hop, step, plan, tries):
                 return Decision(f"{hop.name}: {step} was not begun: the recovery is off by now, or another has tried")
         except (SolwardError, InspectError) as error:
             return Decision(f"{hop.name}: {step} cannot be done now: {error.reason}: {error.message}")
@@ -166,20 +170,27 @@ class Mender:
         """Take back what waits for a person, once nothing is at fault any more."""
         if faults.since_ms:
             return Decision(f"{operation.name} waits for a person's approval: ctl operations approve")
-        await self._engine.steer(operation.name.partition("/")[2], abort)
+        await self._take_back(operation)
         return Decision(f"{operation.name} was taken back: nothing is at fault any more")
 
-    async def _begin(self, name: str, hop: HopSettings, step: Cure, plan: UnitPlan, switch: Switch) -> bool:
-        tries = await self._stored.tries(name, now_ms() - HOUR_MS)
+    async def _take_back(self, operation: operations_pb2.Operation) -> None:
+        try:
+            await self._engine.steer(operation.name.partition("/")[2], abort)
+        except SolwardError as error:
+            # A person was quicker: it is at work, or has ended.
+            log.info("what waited for approval is not taken back", operation=operation.name, reason=error.reason)
+
+    async def _begin(self, name: str, hop: HopSettings, step: Cure, plan: UnitPlan, tries: list[Try]) -> bool:
         tried = Try(uuid.uuid4().hex, hop.name, step, now_ms())
+        since_ms = tries[0].begun_ms if tries else tried.begun_ms - HOUR_MS
         # Noted before it begins: killed in between, the budget has lost a try, and the host had none too many.
-        if not await self._stored.add(name, tried, tries[-1].uid if tries else ""):
+        if not await self._stored.add(name, tried, tries[-1].uid if tries else "", since_ms):
             return False
         why = f"recovery of pipelines/{name}: {hop.name} is at fault: {_why(self._pipelines.newest[name], hop.name)}"
         try:
             operation = await self._engine.begin_unit(
                 # In the name of who turned it on, and answers for it; another person approves where that is needed.
-                plan, requester=switch.set_by, reason=why[:1000],
+                plan, requester=self._switches[name].set_by, reason=why[:1000],
                 request_key=_request(tried.uid), approvals=1 if step == "restart_validator" else 0,
             )  # fmt: skip
         except SolwardError:

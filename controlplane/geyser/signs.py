@@ -18,7 +18,10 @@ WINDOW_S = 60
 DEAF_S = 20.0
 
 NODE_SLOT = "solana_rpc_slot"
-_SLOT, _SINK_SLOT = "geyser_newest_slot", "geyser_sink_newest_slot"
+# Which series tells the newest slot of a hop.
+_SLOTS = {
+    "plugin": "geyser_newest_slot", "stream": "geyser_newest_slot", "sink": "geyser_sink_newest_slot",
+}  # fmt: skip
 # Before any slot was timed.
 USUAL_SLOT_S = 0.4
 _NONE: Floats = np.empty(0)
@@ -95,11 +98,11 @@ def read(ingest: Ingest, hop: HopSettings, node: NodeSlots) -> Signs:
         return Signs(heard=False, slot_s=node.slot_s, node_moves=node.moves)
     now, sums = figures(feed.ring, wanted(hop))
     behind = None
-    for name, labels in ((_SINK_SLOT, {"source": hop.source, "table": hop.table}), (_SLOT, {"source": hop.source})):
-        if hop.kind != "node" and name in dict(wanted(hop)):
-            times, slots = _told(feed, name, labels)
-            if len(slots):
-                behind = node.behind(float(slots[-1]), float(times[-1]))
+    if hop.kind in _SLOTS:
+        labels = {"source": hop.source} | ({"table": hop.table} if hop.table else {})
+        times, slots = _told(feed, _SLOTS[hop.kind], labels)
+        if len(slots):
+            behind = node.behind(float(slots[-1]), float(times[-1]))
     return Signs(True, now, sums, behind, node.slot_s, node.moves)
 
 

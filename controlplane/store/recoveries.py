@@ -60,21 +60,21 @@ class RecoveryRepository:
         async with self._engine.begin() as connection:
             await connection.execute(delete(recovery_tries).where(recovery_tries.c.uid == uid))
 
-    async def add(self, pipeline: str, tried: Try, after: str) -> bool:
+    async def add(self, pipeline: str, tried: Try, after: str, since_ms: int) -> bool:
         """Note an attempt, before it begins; what is older than a day is let go of.
 
         Args:
-            after: the uid of the newest attempt that the caller knows of; empty: none.
+            after: the uid of the newest attempt since `since_ms` that the caller decided by; empty: none.
 
         Returns: False, and nothing is noted, where the recovery is off by now, or another control plane has tried.
         """
         async with self._engine.begin() as connection:
             switch = select(recoveries.c.enabled).where(recoveries.c.pipeline == pipeline).with_for_update()
-            newest = select(recovery_tries.c.uid).where(recovery_tries.c.pipeline == pipeline)
-            newest = newest.order_by(recovery_tries.c.begun_ms.desc()).limit(1)
+            lately = (recovery_tries.c.pipeline == pipeline) & (recovery_tries.c.begun_ms >= since_ms)
+            newest = select(recovery_tries.c.uid).where(lately).order_by(recovery_tries.c.begun_ms.desc()).limit(1)
             if not (await connection.execute(switch)).scalar():
                 return False
-            if after and ((await connection.execute(newest)).scalar() or "") != after:
+            if ((await connection.execute(newest)).scalar() or "") != after:
                 return False
             old = recovery_tries.c.begun_ms < tried.begun_ms - KEPT_MS
             await connection.execute(delete(recovery_tries).where(old))

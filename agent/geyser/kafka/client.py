@@ -23,8 +23,8 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from agent.geyser.kafka.failures import ANSWER, GONE, TELLING, TIMEOUT, UNREACHABLE, KafkaFailed, kind_of
 from agent.geyser.kafka.groups import GroupLook, State
 from agent.geyser.kafka.history import UNKNOWN
-from agent.geyser.secret import read_secret, readable
 from agent.geyser.settings import KafkaSettings, SaslSettings, TlsSettings
+from agent.secret_file import read_line, readable
 
 Value = TypeVar("Value")
 
@@ -74,7 +74,7 @@ class Look:
 
 
 def configuration(name: str, wanted: KafkaSettings) -> dict[str, str | int | float | bool]:
-    """Give librdkafka's configuration; raises GeyserFileError where a file that the settings name will not do."""
+    """Give librdkafka's configuration; raises SettingsFileError where a file that the settings name will not do."""
     field_name = f"geyser.kafka.{name}"
     protocol = ("SASL_" if wanted.sasl else "") + ("SSL" if wanted.tls else "PLAINTEXT")
     timeout_ms = int(wanted.timeout_seconds * 1000)
@@ -105,7 +105,7 @@ def _tls(field_name: str, tls: TlsSettings) -> dict[str, str]:
 
 
 def _sasl(field_name: str, sasl: SaslSettings) -> dict[str, str]:
-    password = read_secret(sasl.password_file, f"{field_name}.sasl.password_file")
+    password = read_line(sasl.password_file, f"{field_name}.sasl.password_file")
     return {"sasl.mechanism": sasl.mechanism, "sasl.username": sasl.user, "sasl.password": password}
 
 

@@ -27,14 +27,6 @@ class Told(NamedTuple):
     left_out: int
 
 
-class Row(NamedTuple):
-    """How far a group is behind in one partition of a topic."""
-
-    group: str
-    topic: str
-    lag: PartitionLag
-
-
 class _Topic:
     def __init__(self) -> None:
         self.history = History()
@@ -80,16 +72,6 @@ class Sweep:
         self._at = now
         self._tell("geyser_kafka_brokers", look.brokers)
         return Told(self._samples, self._events, left_out)
-
-    def partitions(self, group: str = "") -> list[Row]:
-        """Say how far a group, or every one, is behind in each partition, as of the last look."""
-        if self._at is None:
-            return []
-        rows: list[Row] = []
-        for (name, topic), progress in sorted(self._progress.items()):
-            if group in ("", name):
-                rows += [Row(name, topic, row) for row in self._lags(name, topic, progress, self._at)]
-        return rows
 
     def _take_topics(self, look: Look, now: float, elapsed_s: float | None) -> None:
         rates: dict[str, float] = {}

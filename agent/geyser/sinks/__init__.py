@@ -15,7 +15,7 @@ def of_kind(name: str, wanted: SinkSettings) -> PostgresqlSettings | ClickhouseS
 def open_sink(name: str, wanted: SinkSettings, budget: Budget) -> SinkSource:
     """Make a sink that can be looked at; it connects with its first look.
 
-    Raises: GeyserFileError where a file that the settings name will not do.
+    Raises: SettingsFileError where a file that the settings name will not do.
     """
     one = of_kind(name, wanted)
     # Imported on demand: a host that looks at one kind need not carry the other's client.

@@ -13,11 +13,11 @@ from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from agent.geyser.secret import GeyserFileError, read_secret, readable
 from agent.geyser.settings import ClickhouseSettings, TableSettings
 from agent.geyser.sinks.base import SELDOM_S, Budget, Rate, SinkFailed, Told
 from agent.probes.http1 import HttpTarget
 from agent.probes.http1_reader import InvalidAnswer, TooLarge
+from agent.secret_file import SettingsFileError, read_line, readable
 
 LONGEST_ANSWER: Final = 1024 * 1024
 # Tables and partitions are told of by name where the settings list none; so many of the fullest.
@@ -66,12 +66,12 @@ class _Refused(Exception):
 class ClickhouseSink:
     """One database.
 
-    Raises: GeyserFileError where a file that the settings name will not do.
+    Raises: SettingsFileError where a file that the settings name will not do.
     """
 
     def __init__(self, name: str, wanted: ClickhouseSettings, budget: Budget) -> None:
         field = f"geyser.sinks.{name}.clickhouse"
-        password = read_secret(wanted.password_file, f"{field}.password_file") if wanted.password_file else ""
+        password = read_line(wanted.password_file, f"{field}.password_file") if wanted.password_file else ""
         self._wanted = wanted
         self._budget = budget
         tls = None
@@ -237,7 +237,7 @@ def _trust(ca_file: str | None, field: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError:
-        raise GeyserFileError(f"{field}: {ca_file} must hold certificates as PEM") from None
+        raise SettingsFileError(f"{field}: {ca_file} must hold certificates as PEM") from None
 
 
 def _rows(body: bytes) -> list[list[str]]:

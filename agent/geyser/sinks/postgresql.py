@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg  # type: ignore[import-untyped]
 
-from agent.geyser.secret import GeyserFileError, read_secret
 from agent.geyser.settings import PostgresqlSettings, TableSettings
 from agent.geyser.sinks.base import SELDOM_S, Budget, Rate, SinkFailed, Told
+from agent.secret_file import SettingsFileError, read_line
 
 # Tables of solana-accountsdb-plugin-postgres (scripts/create_schema.sql). `account` has no index on its slot.
 PLUGIN_TABLES: Final = {
@@ -92,16 +92,16 @@ _KINDS: Final = {
 class PostgresqlSink:
     """One database.
 
-    Raises: GeyserFileError where the file of its URL will not do.
+    Raises: SettingsFileError where the file of its URL will not do.
     """
 
     def __init__(self, name: str, wanted: PostgresqlSettings, budget: Budget) -> None:
         field = f"geyser.sinks.{name}.postgresql.url_file"
-        self._url = read_secret(wanted.url_file, field)
+        self._url = read_line(wanted.url_file, field)
         if not self._url.startswith(("postgresql://", "postgres://")):
-            raise GeyserFileError(f"{field}: {wanted.url_file} must hold postgresql://USER:PASSWORD@HOST/DATABASE")
+            raise SettingsFileError(f"{field}: {wanted.url_file} must hold postgresql://USER:PASSWORD@HOST/DATABASE")
         if not _keeps_secret(self._url):
-            raise GeyserFileError(
+            raise SettingsFileError(
                 f"{field}: the URL in {wanted.url_file} must end in ?sslmode=verify-full (or require) for a server on "
                 "another host: by default the password would go in clear to one that takes no TLS"
             )

@@ -15,9 +15,9 @@ from confluent_kafka import Producer
 
 from agent.geyser.kafka.client import Cluster
 from agent.geyser.kafka.failures import KafkaFailed
-from agent.geyser.secret import GeyserFileError
 from agent.geyser.settings import KafkaSettings, SaslSettings, TlsSettings
 from agent.probes.geyser_kafka import KafkaProbe
+from agent.secret_file import SettingsFileError
 from tests.peers.kafka_door import Wanted, door
 from tests.support.kafka import KafkaServer, kafka
 from tests.support.kafka_mock import mock_cluster
@@ -94,9 +94,9 @@ async def test_a_broker_of_another_authority_is_a_failure_of_tls(broker: KafkaSe
 def test_a_password_that_others_can_read_is_refused_by_name(tmp_path: Path) -> None:
     path = secret(tmp_path, "right")
     path.chmod(0o640)
-    with pytest.raises(GeyserFileError, match=r"geyser\.kafka\.main\.sasl\.password_file: .* chmod 600"):
+    with pytest.raises(SettingsFileError, match=r"geyser\.kafka\.main\.sasl\.password_file: .* chmod 600"):
         cluster("127.0.0.1:1", sasl=SaslSettings("PLAIN", "u", path))
-    with pytest.raises(GeyserFileError, match=r"geyser\.kafka\.main\.tls\.ca_file: .* cannot be read"):
+    with pytest.raises(SettingsFileError, match=r"geyser\.kafka\.main\.tls\.ca_file: .* cannot be read"):
         cluster("127.0.0.1:1", tls=TlsSettings(ca_file=tmp_path / "none"))
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from agent.geyser.secret import GeyserFileError
 from agent.geyser.settings import BudgetSettings, PostgresqlSettings, SinkSettings, TableSettings
 from agent.geyser.sinks.base import Budget
 from agent.geyser.sinks.postgresql import PostgresqlSink
 from agent.probes.geyser_sinks import SinksProbe
+from agent.secret_file import SettingsFileError
 from tests.support.postgres import PostgresServer, postgres
 from tests.support.watched import Watched, watched
 
@@ -190,12 +190,12 @@ async def test_a_look_over_the_budget_comes_later_and_is_told(database: str, tmp
 
 
 def test_a_url_file_that_will_not_do_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(GeyserFileError, match=r"geyser\.sinks\.db\.postgresql\.url_file: .* must hold postgresql://"):
+    with pytest.raises(SettingsFileError, match=r"geyser\.sinks\.db\.postgresql\.url_file: .* must hold postgresql://"):
         SinksProbe({"db": settings(tmp_path, "mysql://u:secret@h/d")})
     wanted = settings(tmp_path, "postgresql://u@h/d")
     assert wanted.postgresql
     wanted.postgresql.url_file.chmod(0o644)
-    with pytest.raises(GeyserFileError, match="chmod 600"):
+    with pytest.raises(SettingsFileError, match="chmod 600"):
         SinksProbe({"db": wanted})
 
 

@@ -27,8 +27,8 @@ async def test_tries_are_told_by_pipeline_and_the_oldest_first(everywhere: list[
     await first.set("slots", Switch(True, "ana", 1))
     tries = [Try(str(number), "plugin", "reload_plugin", 1000 + number) for number in (3, 1, 2)]
     for one in tries:
-        assert await first.add("accounts", one, "")
-    assert await first.add("slots", Try("9", "plugin", "load_plugin", 1005), "")
+        assert await first.add("accounts", one, "", KEPT_MS)
+    assert await first.add("slots", Try("9", "plugin", "load_plugin", 1005), "", 0)
     assert await second.tries("accounts", 1002) == [tries[2], tries[0]]
     await second.drop("2")
     assert await first.tries("accounts", 1002) == [tries[0]]
@@ -38,8 +38,8 @@ async def test_what_is_older_than_a_day_is_let_go_of(everywhere: list[RecoveryRe
     first = everywhere[0]
     for name in ("accounts", "slots"):
         await first.set(name, Switch(True, "ana", 1))
-    await first.add("accounts", Try("old", "plugin", "reload_plugin", 1), "")
-    await first.add("slots", Try("new", "plugin", "reload_plugin", KEPT_MS + 2), "")
+    await first.add("accounts", Try("old", "plugin", "reload_plugin", 1), "", 0)
+    await first.add("slots", Try("new", "plugin", "reload_plugin", KEPT_MS + 2), "", 0)
     assert await first.tries("accounts", 0) == []
     assert [one.uid for one in await first.tries("slots", 0)] == ["new"]
 
@@ -47,11 +47,13 @@ async def test_what_is_older_than_a_day_is_let_go_of(everywhere: list[RecoveryRe
 async def test_nothing_is_noted_of_what_is_off_or_of_who_knows_less(everywhere: list[RecoveryRepository]) -> None:
     first, second = everywhere[:2]
     one, two = (Try(uid, "plugin", "reload_plugin", 1000 + place) for place, uid in enumerate(("1", "2")))
-    assert not await first.add("slots", one, "")
+    assert not await first.add("slots", one, "", 0)
     await first.set("slots", Switch(True, "ana", 1))
-    assert await first.add("slots", one, "")
-    assert await second.add("slots", two, "1")
-    assert not await first.add("slots", Try("3", "plugin", "load_plugin", 1005), "1")
+    assert await first.add("slots", one, "", 0)
+    assert await second.add("slots", two, "1", 0)
+    # Who knows of none is not believed either, where there is one.
+    assert not await second.add("slots", Try("5", "plugin", "load_plugin", 1004), "", 0)
+    assert not await first.add("slots", Try("3", "plugin", "load_plugin", 1005), "1", 0)
     await second.set("slots", Switch(False, "ben", 2))
-    assert not await first.add("slots", Try("4", "plugin", "load_plugin", 1006), "2")
+    assert not await first.add("slots", Try("4", "plugin", "load_plugin", 1006), "2", 0)
     assert [tried.uid for tried in await first.tries("slots", 0)] == ["1", "2"]

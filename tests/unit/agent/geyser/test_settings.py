@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.geyser.secret import GeyserFileError, read_secret
 from agent.settings import SettingsError, load
 
 
@@ -80,27 +79,3 @@ geyser:
   sinks: {b: {clickhouse: {url: "http://127.0.0.1:8123", database: d, password_file: /p}}}
 """)
     assert load(file).geyser
-
-
-def test_a_secret_is_one_line_that_nobody_else_can_read(tmp_path: Path) -> None:
-    path = tmp_path / "secret"
-    path.touch(0o600)
-    path.write_text("  hunter2\n")
-    assert read_secret(path, "f") == "hunter2"
-    for text in ("", "\n", "a\nb", "x" * 20_000):
-        path.write_text(text)
-        with pytest.raises(GeyserFileError, match=r"f: .* one line"):
-            read_secret(path, "f")
-    path.write_bytes(b"\xff")
-    with pytest.raises(GeyserFileError, match="one line"):
-        read_secret(path, "f")
-    path.write_text("hunter2")
-    for mode in (0o640, 0o604, 0o700):
-        path.chmod(mode)
-        with pytest.raises(GeyserFileError, match="chmod 600") as refused:
-            read_secret(path, "f")
-        assert "hunter2" not in str(refused.value)
-    (tmp_path / "link").symlink_to(path)
-    for other in (tmp_path / "link", tmp_path / "none", tmp_path):
-        with pytest.raises(GeyserFileError, match=f"f: {other}"):
-            read_secret(other, "f")

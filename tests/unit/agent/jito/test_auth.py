@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.jito.auth import EngineFileError, challenge_text, load_key, load_uuid
+from agent.jito.auth import SettingsFileError, challenge_text, load_key, load_uuid
 from tests.peers.block_engine import Peer, block_engine
 from tests.unit.agent.jito.stand import standing
 
@@ -76,7 +76,7 @@ def test_a_key_file_is_read_if_it_is_for_its_owner_alone(tmp_path: Path) -> None
         (path.unlink, "No such file"),
     ):
         make()
-        with pytest.raises(EngineFileError) as error:
+        with pytest.raises(SettingsFileError) as error:
             load_key(path)
         assert words in str(error.value)
 
@@ -93,10 +93,10 @@ def test_a_uuid_file_is_read_if_it_is_for_its_owner_alone(tmp_path: Path) -> Non
         (lambda: path.chmod(0o604), "chmod 600"),
         (lambda: path.chmod(0o600) or path.write_text(f"{UUID}\r\nx: y"), "one UUID"),
         (lambda: path.write_bytes(b"\xff" * 36), "one UUID"),
-        (lambda: path.unlink() or path.mkdir(), "is no file"),
+        (lambda: path.unlink() or path.mkdir(), "must be a file"),
     ):
         make()
-        with pytest.raises(EngineFileError, match="uuid_file") as error:
+        with pytest.raises(SettingsFileError, match="uuid_file") as error:
             load_uuid(path)
         assert words in str(error.value)
         assert UUID not in str(error.value)

@@ -46,8 +46,9 @@ class Stored:
     async def drop(self, uid: str) -> None:
         self.made = [one for one in self.made if one.uid != uid]
 
-    async def add(self, name: str, tried: Try, after: str) -> bool:
-        if not self.said[name].enabled or (after and self.made[-1].uid != after):
+    async def add(self, name: str, tried: Try, after: str, since_ms: int) -> bool:
+        known = [one.uid for one in self.made if one.begun_ms >= since_ms]
+        if not self.said[name].enabled or (known[-1] if known else "") != after:
             return False
         self.made.append(tried)
         return True
@@ -261,4 +262,11 @@ async def test_what_waits_for_a_person_is_taken_back_once_all_is_well(stand: Sta
     stand.end(operations_pb2.OPERATION_STATE_AWAITING_APPROVAL)
     assert "waits for a person's approval" in await stand.pass_time(1, plugin=DOWN)
     assert "was taken back" in await stand.pass_time(1)
+    assert list(stand.engine.operations.values())[-1].state == operations_pb2.OPERATION_STATE_ABORTED
+
+
+async def test_switching_it_off_takes_back_what_waits_for_a_person(stand: Stand) -> None:
+    await stand.pass_time(20, plugin=DOWN)
+    stand.end(operations_pb2.OPERATION_STATE_AWAITING_APPROVAL)
+    await stand.mender.set("slots", enabled=False, by="ben")
     assert list(stand.engine.operations.values())[-1].state == operations_pb2.OPERATION_STATE_ABORTED
