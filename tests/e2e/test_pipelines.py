@@ -142,6 +142,10 @@ async def test_a_consumer_that_hangs_is_restarted_once_it_is_let(tmp_path: Path)
         await line.made.ctl("geyser", "recovery", "slots", "on", "--yes")
         (tmp_path / "hang").touch()
         await line.until({"indexer": "STALLED"}, "indexer")
+        async with asyncio.timeout(PATIENCE_S):
+            # Not before: a busy machine may see it flow for a moment that it does not.
+            while not (await line.look())["recovery"]["operation"]:
+                await asyncio.sleep(0.5)
         found = await line.until(FLOWS)
         assert found["recovery"]["attemptsLastHour"] == 1
         (operation,) = [
