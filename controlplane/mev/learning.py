@@ -2,45 +2,43 @@
 
 import asyncio
 import math
-from pathlib import Path
 
 import structlog
 from solward.jito.v1 import jito_pb2 as pb
 
-from common.files import write_private
 from controlplane.mev.advisor import Advice, Advisor, Opportunity, TipValue
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.store.bundles import uid_of
+from controlplane.store.models import ModelRepository
 
 log = structlog.get_logger(__name__)
 
+NAME = "landing"
 SAVE_SECONDS = 60.0
+AGAIN_SECONDS = 1.0
 _LEARNT = {pb.BUNDLE_STATE_FINALIZED: True, pb.BUNDLE_STATE_EXPIRED: False}
 
 
 class Learning:
-    """Keeps an advisor's state in a file, and tells it of each bundle.
+    """Keeps an advisor's state in the store, and tells it of each bundle.
 
     Args:
         tips: what others tip.
-        path: the file; what cannot be read of it is begun anew.
+        stored: where it is saved; what cannot be read of it is begun anew.
     """
 
-    def __init__(self, tips: TipFeed, path: Path) -> None:
+    def __init__(self, tips: TipFeed, stored: ModelRepository) -> None:
         self._tips = tips
-        self._path = path
+        self._stored = stored
         self._advisor = Advisor()
-        self._saved = 0
+        self._saved = self._version = 0
 
     async def run(self) -> None:
         """Take up what was learnt, and save it again and again until cancelled."""
-        try:
-            self._advisor.load(await asyncio.to_thread(self._path.read_bytes))
-            self._saved = self._advisor.learnt
-        except FileNotFoundError:
-            log.info("what is learnt of bundles begins anew")
-        except (OSError, ValueError) as error:
-            log.warning("what was learnt of bundles cannot be read; it begins anew", why=str(error))
+        while True:
+            if await self._take_up():
+                break
+            await asyncio.sleep(AGAIN_SECONDS)
         try:
             while True:
                 await asyncio.sleep(SAVE_SECONDS)
@@ -77,15 +75,38 @@ class Learning:
         advice = self._advisor.expected_value(opportunity, floor, _left(budget))
         return _told(advice, self._tips, budget)
 
+    async def _take_up(self) -> bool:
+        """Go on from what is stored; says whether the store answered."""
+        try:
+            saved = await self._stored.get(NAME)
+        except Exception:
+            log.exception("what was learnt of bundles cannot be read yet; trying again")
+            return False
+        if saved is None:
+            log.info("what is learnt of bundles begins anew")
+            return True
+        self._version = saved.version
+        try:
+            self._advisor.load(saved.state)
+        except ValueError as error:
+            log.warning("what was learnt of bundles cannot be read; it begins anew", why=str(error))
+        self._saved = self._advisor.learnt
+        return True
+
     async def _save(self) -> None:
         if self._advisor.learnt == self._saved:
             return
-        learnt, content = self._advisor.learnt, self._advisor.save()
+        learnt, state = self._advisor.learnt, self._advisor.save()
         try:
-            await asyncio.to_thread(write_private, self._path, content)
-            self._saved = learnt
-        except OSError as error:
-            log.warning("what is learnt of bundles cannot be saved", why=error.strerror)
+            if await self._stored.put(NAME, state, self._version):
+                self._saved, self._version = learnt, self._version + 1
+                return
+        except Exception:
+            log.exception("what is learnt of bundles cannot be saved; trying again")
+            return
+        # Another control plane has led since: what it has learnt counts.
+        log.warning("what is learnt of bundles was saved by another control plane; that is taken up")
+        await self._take_up()
 
 
 def _left(budget: pb.Budget) -> int | None:

@@ -51,7 +51,7 @@ class Mev:
         self.tips = TipFeed(
             settings.jito.tip_floor_url, settings.jito.tip_floor_seconds, self._keep, settings.jito.tip_stream_url
         )
-        self.learning = Learning(self.tips, settings.data_dir / "landing.model")
+        self.learning = Learning(self.tips, records.models)
         self.submitter = Submitter(
             settings.jito.cluster,
             records.bundles,

@@ -16,6 +16,7 @@ from controlplane.store.events import EventRepository
 from controlplane.store.hosts import HostRepository
 from controlplane.store.leases import LeaseRepository
 from controlplane.store.marks import MarkRepository
+from controlplane.store.models import ModelRepository
 from controlplane.store.operations import OperationRepository
 from controlplane.store.recoveries import RecoveryRepository
 from controlplane.store.redis import RedisStore
@@ -39,6 +40,7 @@ class Records:
         self.hosts = HostRepository(engine)
         self.audit = AuditRepository(engine)
         self.bundles = BundleRepository(engine)
+        self.models = ModelRepository(engine)
         self.recoveries = RecoveryRepository(engine)
         self.alerts, self.events = AlertRepository(engine), EventRepository(engine)
         self.marks = MarkRepository(engine)

@@ -326,6 +326,15 @@ tip_budgets = Table(
 )
 
 # Which pipelines mend themselves.
+models = Table(
+    "models",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    # One higher with each save: who does not know the newest may not write.
+    Column("version", BigInteger, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+)
+
 recoveries = Table(
     "recoveries",
     metadata,

@@ -1,7 +1,9 @@
 """What is learnt of bundles outlives a restart, and unknown ones teach nothing."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from solward.jito.v1 import jito_pb2 as pb
@@ -10,9 +12,21 @@ from controlplane.mev import learning as module
 from controlplane.mev.learning import Learning
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tips import Floor
+from controlplane.store.database import close_engine, migrate, open_engine
+from controlplane.store.models import ModelRepository
+from tests.support.authorities import until
 
 FLOOR = Floor(1_700_000_000.0, (6_000, 10_000, 36_000, 1_400_000, 10_000_000), 9_800)
 UNSET = pb.Budget()
+
+
+@pytest.fixture
+async def models(tmp_path: Path) -> AsyncIterator[ModelRepository]:
+    """A store in a file."""
+    engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
+    await migrate(engine)
+    yield ModelRepository(engine)
+    await close_engine(engine)
 
 
 def feed() -> TipFeed:
@@ -40,8 +54,8 @@ def ask(learning: Learning, budget: pb.Budget = UNSET) -> pb.ExpectedValue:
     return found
 
 
-def test_each_bundle_is_sent_with_a_chance_and_only_what_is_known_teaches(tmp_path: Path) -> None:
-    learning = Learning(feed(), tmp_path / "landing.model")
+def test_each_bundle_is_sent_with_a_chance_and_only_what_is_known_teaches(models: ModelRepository) -> None:
+    learning = Learning(feed(), models)
     one = bundle(1)
     learning.sent(one)
     assert 0 < one.expected_landing < 1
@@ -53,32 +67,65 @@ def test_each_bundle_is_sent_with_a_chance_and_only_what_is_known_teaches(tmp_pa
     assert worse.asked.landing < one.expected_landing
 
 
-def test_a_budget_bounds_what_is_advised_and_what_is_unset_is_said(tmp_path: Path) -> None:
-    learning = Learning(feed(), tmp_path / "landing.model")
+def test_a_budget_bounds_what_is_advised_and_what_is_unset_is_said(models: ModelRepository) -> None:
+    learning = Learning(feed(), models)
     assert "no budget is set: nothing is sent" in ask(learning).reasons
     bounded = ask(learning, pb.Budget(daily_lamports=100_000, spent_lamports=80_000, bundle_lamports=50_000))
     assert bounded.best.tip_lamports <= 20_000
-    nobody = Learning(TipFeed("", 10, lambda _: None), tmp_path / "x")
+    nobody = Learning(TipFeed("", 10, lambda _: None), models)
     assert nobody.expected_value(pb.GetExpectedValueRequest(profit_lamports=5), UNSET) is None
 
 
-async def test_what_was_learnt_is_taken_up_again_and_a_broken_file_is_begun_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def live(models: ModelRepository, states: list[pb.BundleState]) -> int:
+    """Live from a start to a stop, and see some bundles end; gives how many were learnt from in all."""
+    learning = Learning(feed(), models)
+    task = asyncio.create_task(learning.run())
+    await asyncio.sleep(0.1)
+    teach(learning, *states)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return ask(learning).learnt
+
+
+async def test_what_was_learnt_is_taken_up_again_and_what_cannot_be_read_is_begun_anew(models: ModelRepository) -> None:
+    assert await live(models, [pb.BUNDLE_STATE_FINALIZED] * 5) == 5
+    assert await live(models, [pb.BUNDLE_STATE_EXPIRED]) == 6
+    assert await live(models, []) == 6
+    assert await models.put("landing", b"no model", 2)
+    assert await live(models, [pb.BUNDLE_STATE_EXPIRED]) == 1
+    assert await live(models, []) == 1
+
+
+async def test_a_control_plane_that_was_replaced_takes_up_what_its_successor_learnt(
+    models: ModelRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SAVE_SECONDS", 0.05)
-    path = tmp_path / "landing.model"
+    old = Learning(feed(), models)
+    task = asyncio.create_task(old.run())
+    await asyncio.sleep(0.02)
+    assert await live(models, [pb.BUNDLE_STATE_FINALIZED] * 7) == 7
+    teach(old, pb.BUNDLE_STATE_EXPIRED)
+    await until(lambda: ask(old).learnt == 7)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await live(models, []) == 7
 
-    async def live(states: list[pb.BundleState]) -> int:
-        learning = Learning(feed(), path)
-        task = asyncio.create_task(learning.run())
-        await asyncio.sleep(0.02)
-        teach(learning, *states)
+
+async def test_a_store_that_is_away_is_asked_again(models: ModelRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await live(models, [pb.BUNDLE_STATE_FINALIZED] * 3) == 3
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0.01)
+    away = AsyncMock(side_effect=OSError("no store"))
+    monkeypatch.setattr(ModelRepository, "get", away)
+    learning = Learning(feed(), models)
+    task = asyncio.create_task(learning.run())
+    await until(lambda: away.await_count > 1)
+    monkeypatch.undo()
+    await until(lambda: ask(learning).learnt == 3)
+    with monkeypatch.context() as broken:
+        broken.setattr(ModelRepository, "put", away)
+        before = away.await_count
+        teach(learning, pb.BUNDLE_STATE_EXPIRED)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        return ask(learning).learnt
-
-    assert await live([pb.BUNDLE_STATE_FINALIZED] * 5) == 5
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert await live([pb.BUNDLE_STATE_EXPIRED]) == 6
-    path.write_bytes(b"no model")
-    assert await live([]) == 0
+        assert away.await_count > before
