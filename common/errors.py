@@ -55,6 +55,13 @@ class SolwardError(Exception):
         return status_pb2.Status(code=code_number(self.code), message=self.message, details=details)
 
 
+def wrong_field(field: str, what: str) -> SolwardError:
+    """Make the error of a field that cannot be so: INVALID_FIELD; `what` goes on from the field's name."""
+    return SolwardError(
+        grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"{field} {what}", {"field": field}, ((field, what),)
+    )
+
+
 def code_number(code: grpc.StatusCode) -> int:
     """Give a status code its number on the wire."""
     number: int = code.value[0]

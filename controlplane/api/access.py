@@ -8,7 +8,7 @@ from solward.auth.v1 import access_pb2 as pb
 from solward.auth.v1.access_pb2_grpc import AccessServiceServicer
 
 from common.clock import now_ms, timestamp
-from common.errors import SolwardError
+from common.errors import SolwardError, wrong_field
 from common.names import host_id
 from controlplane.api.auth import open_session
 from controlplane.guard.context import Context, caller, current_call
@@ -59,10 +59,7 @@ class AccessApi(AccessServiceServicer):
         wrong = [path for path in request.update_mask.paths if path not in CHANGEABLE]
         if wrong or not request.update_mask.paths:
             what = f"must name some of {', '.join(CHANGEABLE)}, not {', '.join(wrong) or 'nothing'}"
-            raise SolwardError(
-                grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"update_mask: {what}", {"field": "update_mask"},
-                (("update_mask", what),),
-            )  # fmt: skip
+            raise wrong_field("update_mask", what)
         user = await self._people.get(_id(request.user))
         await self._power.must_hold_all_of(caller().rules, user)
         if "role" in request.update_mask.paths:

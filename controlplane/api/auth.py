@@ -6,7 +6,7 @@ from solward.auth.v1 import auth_pb2 as pb
 from solward.auth.v1.auth_pb2_grpc import AuthServiceServicer
 
 from common.clock import now_ms, timestamp
-from common.errors import SolwardError
+from common.errors import SolwardError, wrong_field
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.guard.second_factor import PROOF_KEY, second_factor_required
 from controlplane.identity.authenticators import otpauth_uri, qr_svg
@@ -41,11 +41,7 @@ class AuthApi(AuthServiceServicer):
 
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.Session:
         if bool(request.totp_code) == bool(request.recovery_code):
-            what = "a code of the authenticator or a recovery code must be given, and not both"
-            raise SolwardError(
-                grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"totp_code: {what}", {"field": "totp_code"},
-                (("totp_code", what),),
-            )  # fmt: skip
+            raise wrong_field("totp_code", "must be given, or recovery_code, and not both")
         peer = current_call().peer
         tokens = await self._sessions.login(
             request.username, request.password, request.totp_code, recovery_code=request.recovery_code, peer=peer

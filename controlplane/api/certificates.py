@@ -1,6 +1,5 @@
 """auth.v1: client certificates, the services that hold some, and the authorities that issue them."""
 
-import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from solward.auth.v1 import certificates_pb2 as pb
@@ -8,7 +7,7 @@ from solward.auth.v1.certificates_pb2_grpc import CertificatesServiceServicer
 from solward.policy.v1 import policy_pb2
 
 from common.clock import timestamp
-from common.errors import SolwardError
+from common.errors import wrong_field
 from common.pki import unix_ms
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.identity.client_certificates import ClientCertificates
@@ -58,10 +57,7 @@ class CertificatesApi(CertificatesServiceServicer):
         paths = request.update_mask.paths
         if not paths or set(paths) - set(CHANGEABLE):
             what = f"must name some of {', '.join(CHANGEABLE)}, not {', '.join(paths) or 'nothing'}"
-            raise SolwardError(
-                grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"update_mask: {what}", {"field": "update_mask"},
-                (("update_mask", what),),
-            )  # fmt: skip
+            raise wrong_field("update_mask", what)
         given = {"role": _id(request.role), "disabled": request.disabled}
         row = await self._certificates.update_service(_id(request.service), **{path: given[path] for path in paths})
         self._principals.forget()

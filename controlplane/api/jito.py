@@ -7,17 +7,18 @@ from solward.jito.v1 import jito_pb2 as pb
 from solward.jito.v1.jito_pb2_grpc import JitoServiceServicer
 
 from common.clock import now_ms
-from common.errors import SolwardError
+from common.errors import SolwardError, wrong_field
 from controlplane.api.lookup import find_host, find_only_host
 from controlplane.api.paging import page_position, page_token
 from controlplane.api.reach import Reach
 from controlplane.guard.context import Context, caller, current_call
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import unreachable
+from controlplane.mev.choice import Standing
 from controlplane.mev.landings import Landings
 from controlplane.mev.learning import Learning
 from controlplane.mev.priority_fees import CAVEAT, advise
-from controlplane.mev.regions import regions
+from controlplane.mev.regions import choices, regions
 from controlplane.mev.spend import NEAR_MS, spend
 from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
@@ -116,7 +117,7 @@ class JitoApi(JitoServiceServicer):
         return pb.PriorityFees(levels=levels, slots=advice.slots, free_share=advice.free_share, caveat=CAVEAT)
 
     async def GetExpectedValue(self, request: pb.GetExpectedValueRequest, context: Context) -> pb.ExpectedValue:
-        found = self._learning.expected_value(request, await self._bundles.budget())
+        found = self._learning.expected_value(request, await self._bundles.budget(), await self._way(request))
         if found is None:
             raise _tips_unknown()
         return found
@@ -130,6 +131,20 @@ class JitoApi(JitoServiceServicer):
 
     async def UpdateBudget(self, request: pb.UpdateBudgetRequest, context: Context) -> pb.Budget:
         return await self._bundles.set_budget(request.daily_lamports, request.bundle_lamports, caller().name)
+
+    async def _way(self, request: pb.GetExpectedValueRequest) -> Standing | None:
+        """Find the region that a bundle of the host would be sent in; None where none is meant."""
+        if not request.host:
+            if request.region:
+                raise wrong_field("region", "needs the host whose way to it is meant: give host, too, or neither")
+            return None
+        host = await find_host(self._hosts, request.host)
+        ranked = choices(self._ingest, host.name, self._landings, now_ms() / 1000)
+        found = next((one.standing for one in ranked if request.region in ("", one.region)), None)
+        if found is None and request.region:
+            known = ", ".join(sorted(one.region for one in ranked)) or "none"
+            raise wrong_field("region", f"must be one that {request.host} tells of ({known}), not {request.region}")
+        return found
 
     async def _uids(self, host: str, reach: Reach) -> list[str] | None:
         if host:

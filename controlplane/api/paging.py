@@ -4,11 +4,10 @@ import base64
 import json
 from typing import Any
 
-import grpc
 from google.protobuf.message import Message
 
 from common.digest import call_digest
-from common.errors import SolwardError
+from common.errors import wrong_field
 
 
 def page_token(request: Message, position: list[str | int]) -> str:
@@ -35,13 +34,7 @@ def page_position(request: Message, *kinds: type[str | int]) -> list[Any] | None
         question, position = "", []
     if question != _question(request) or tuple(map(type, position)) != kinds or not all(map(_storable, position)):
         what = "is not a token of this list: repeat the other fields as they were, or begin without it"
-        raise SolwardError(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "INVALID_FIELD",
-            f"page_token {what}",
-            {"field": "page_token"},
-            (("page_token", what),),
-        )
+        raise wrong_field("page_token", what)
     return list(position)
 
 

@@ -5,7 +5,7 @@ from solward.controls.v1 import controls_pb2 as pb
 from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2
 
-from common.errors import SolwardError
+from common.errors import SolwardError, wrong_field
 from common.names import host_name
 from controlplane.api.lookup import find_only_host
 from controlplane.api.plans import Operating
@@ -49,7 +49,7 @@ class Snapshots:
     async def verify(self, request: pb.VerifySnapshotRequest) -> operations_pb2.Operation:
         """Read an archive whole, or load it as a boot does."""
         if request.deep and request.bytes_per_second:
-            raise snapshot_plan.wrong("bytes_per_second", "cannot be given with deep: the tool reads as fast as it can")
+            raise wrong_field("bytes_per_second", "cannot be given with deep: the tool reads as fast as it can")
         kind = snapshot_plan.DEEP if request.deep else snapshot_plan.VERIFY
         if first := await self._operating.first(kind, request):
             return first
@@ -111,4 +111,4 @@ def _refuse_mixed(request: pb.CreateSnapshotRequest) -> None:
         wrong = "slot" if request.slot else "incremental" if request.incremental else ""
         what = "is for from_ledger alone"
     if wrong:
-        raise snapshot_plan.wrong(wrong, what)
+        raise wrong_field(wrong, what)

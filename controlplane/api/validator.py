@@ -7,7 +7,7 @@ from solward.validator.v1 import validator_pb2 as pb
 from solward.validator.v1.validator_pb2_grpc import ValidatorServiceServicer
 
 from common.clock import timestamp
-from common.errors import SolwardError
+from common.errors import SolwardError, wrong_field
 from common.flags.catalogue import CATALOGUE, NEVER, Flag
 from common.flags.runtime import CALLS
 from common.names import host_name
@@ -75,11 +75,7 @@ class ValidatorApi(ValidatorServiceServicer):
 
     async def UpdateFlags(self, request: pb.UpdateFlagsRequest, context: Context) -> operations_pb2.Operation:
         if bool(request.changes) == bool(request.to_version):
-            what = "must be given, or to_version, and not both"
-            raise SolwardError(
-                grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"changes {what}", {"field": "changes"},
-                (("changes", what),),
-            )  # fmt: skip
+            raise wrong_field("changes", "must be given, or to_version, and not both")
         row = await find_only_host(self._hosts, request.host)
         change = link_pb2.ConfigAction(changes=request.changes, to_version=request.to_version, etag=request.etag)
         wish = Wish(request.timeout_seconds, wait_s=request.wait_seconds)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 # A slot of Solana.
 SLOT_MS = 400.0
+# A leader's turn.
+TURN_SLOTS = 4
 ELSEWHERE = 0.8
 # A region of which no round trip is known is held to be as far as the farthest there is.
 FAR_MS = 400.0
@@ -28,7 +30,8 @@ class Standing(NamedTuple):
         wait_s: seconds until its limit lets a call pass.
         left_alone: it failed, and its breaker is open.
         leader: the next leader is of it; None: nobody has told of late.
-        slots: until that leader's turn, where it is of it.
+        slots: until the turn of the next leader, of whichever region; below 0 while it is that leader's; None where
+            nobody has told.
         landed: bundles of ours that landed of late, those of long ago counting less.
         known: those of which it is known whether they landed, counted alike.
     """
@@ -42,13 +45,23 @@ class Standing(NamedTuple):
     landed: float = 0.0
     known: float = 0.0
 
+    @property
+    def left_ms(self) -> float | None:
+        """Milliseconds until that leader's turn is over, to a slot or two."""
+        return None if self.slots is None else (self.slots + TURN_SLOTS) * SLOT_MS
+
 
 class Choice(NamedTuple):
-    """A region with its worth, 0 to 1, and the reasons in words."""
+    """A region as it stands, with its worth, 0 to 1, and the reasons in words."""
 
-    region: str
+    standing: Standing
     worth: float
     reasons: tuple[str, ...]
+
+    @property
+    def region(self) -> str:
+        """Its name."""
+        return self.standing.region
 
 
 def rank(standings: Iterable[Standing]) -> list[Choice]:
@@ -56,7 +69,7 @@ def rank(standings: Iterable[Standing]) -> list[Choice]:
     found = list(standings)
     usual = _usual(found)
     ranked = sorted(found, key=lambda one: (one.left_alone, -worth(one, usual), one.region))
-    return [Choice(one.region, worth(one, usual), _reasons(one, usual)) for one in ranked]
+    return [Choice(one, worth(one, usual), _reasons(one, usual)) for one in ranked]
 
 
 def worth(one: Standing, usual: float) -> float:
@@ -86,7 +99,7 @@ def _reasons(one: Standing, usual: float) -> tuple[str, ...]:
     if one.wait_s >= 0.05:
         words.append(f"its limit lets a call pass in {one.wait_s:.1f} s")
     if one.leader:
-        words.append("the next leader is here" + (f", in {one.slots} slots" if one.slots is not None else ""))
+        words.append("the next leader is here" + (f", in {max(0, one.slots)} slots" if one.slots is not None else ""))
     elif one.leader is False:
         words.append("the next leader is elsewhere")
     if one.known >= 0.5:

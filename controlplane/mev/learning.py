@@ -2,11 +2,13 @@
 
 import asyncio
 import math
+from typing import TypedDict
 
 import structlog
 from solward.jito.v1 import jito_pb2 as pb
 
 from controlplane.mev.advisor import Advice, Advisor, Opportunity, TipValue
+from controlplane.mev.choice import Standing
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.store.bundles import uid_of
 from controlplane.store.models import ModelRepository
@@ -46,13 +48,13 @@ class Learning:
         finally:
             await self._save()
 
-    def sent(self, bundle: pb.Bundle) -> None:
-        """Note a bundle that is about to be sent, and with which chance to land."""
+    def sent(self, bundle: pb.Bundle, way: Standing | None = None) -> None:
+        """Note a bundle that is about to be sent, in which region if that is known, and with which chance to land."""
         floor = self._tips.newest
         if floor and bundle.profit_lamports > 0 and not self._tips.stale:
             opportunity = Opportunity(
                 bundle.profit_lamports, bundle.strategy, bundle.fee_lamports, compute_units=bundle.compute_units,
-                transactions=len(bundle.signatures),
+                transactions=len(bundle.signatures), **_known(way),
             )  # fmt: skip
             bundle.expected_landing = self._advisor.sent(uid_of(bundle), opportunity, floor, bundle.tip_lamports)
 
@@ -60,8 +62,15 @@ class Learning:
         """Learn from a bundle's end; one of which nothing is known teaches nothing."""
         self._advisor.ended(uid_of(bundle), _LEARNT.get(bundle.state))
 
-    def expected_value(self, request: pb.GetExpectedValueRequest, budget: pb.Budget) -> pb.ExpectedValue | None:
+    def expected_value(
+        self, request: pb.GetExpectedValueRequest, budget: pb.Budget, way: Standing | None = None
+    ) -> pb.ExpectedValue | None:
         """Say what tips are worth for an opportunity; None where nobody has told what others tip.
+
+        Args:
+            request: the opportunity.
+            budget: bounds what is advised.
+            way: the region that it would be sent in; None: no one in particular.
 
         Raises: ValueError, which names the field.
         """
@@ -71,6 +80,7 @@ class Learning:
         opportunity = Opportunity(
             request.profit_lamports, request.strategy, request.fee_lamports, request.tip_lamports,
             request.cap_lamports, compute_units=request.compute_units, transactions=request.transactions or 1,
+            **_known(way),
         )  # fmt: skip
         advice = self._advisor.expected_value(opportunity, floor, _left(budget))
         return _told(advice, self._tips, budget)
@@ -107,6 +117,22 @@ class Learning:
         # Another control plane has led since: what it has learnt counts.
         log.warning("what is learnt of bundles was saved by another control plane; that is taken up")
         await self._take_up()
+
+
+class _Way(TypedDict, total=False):
+    """What an opportunity's features say of the way to the block engine."""
+
+    rtt_ms: float | None
+    left_ms: float | None
+    slots_to_leader: int | None
+    same_region: bool | None
+
+
+def _known(way: Standing | None) -> _Way:
+    if way is None:
+        return _Way()
+    until = None if way.slots is None else max(0, way.slots)
+    return _Way(rtt_ms=way.rtt_ms, left_ms=way.left_ms, slots_to_leader=until, same_region=way.leader)
 
 
 def _left(budget: pb.Budget) -> int | None:

@@ -4,7 +4,7 @@ import numpy as np
 from solward.jito.v1 import jito_pb2 as pb
 
 from common.names import host_name
-from controlplane.mev.choice import Choice, Standing, rank
+from controlplane.mev.choice import TURN_SLOTS, Choice, Standing, rank
 from controlplane.mev.landings import Landings
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.live import HostRing
@@ -18,8 +18,6 @@ LISTED_SECONDS = 10
 # What was told of the next leader is believed for so long: it is asked for every two seconds.
 LEADER_SECONDS = 5
 SLOTS_A_SECOND = 2.5
-# A leader's turn.
-TURN_SLOTS = 4
 STREAM, WAIT, ERRORS = "jito_results_stream_up", "jito_limiter_wait_seconds", "jito_region_errors"
 
 
@@ -68,14 +66,14 @@ def _ranked(ring: HostRing, rows: dict[str, pb.Region], landings: Landings, unix
         standings.append(
             Standing(
                 name, row.rtt_ms if row.HasField("rtt_ms") else None, row.wait_seconds, row.left_alone, here,
-                next_in if here else None, landed.landed, landed.known,
+                next_in, landed.landed, landed.known,
             )
         )  # fmt: skip
     return rank(standings)
 
 
 def _leader_slots(ring: HostRing, region: str) -> int | None:
-    """Give how many slots away the next leader of a region is; None where nothing was told that still holds."""
+    """Give in how many slots a region's next leader has its turn, below 0 while it has; None where nobody has told."""
     columns = ring.columns(LEADER, {"region": region})
     if not columns:
         return None
@@ -84,7 +82,7 @@ def _leader_slots(ring: HostRing, region: str) -> int | None:
     if not len(told):
         return None
     left = round(float(values[told[-1]]) - (len(values) - 1 - told[-1]) * SLOTS_A_SECOND)
-    return max(0, left) if left > -TURN_SLOTS else None
+    return left if left > -TURN_SLOTS else None
 
 
 def _names(ring: HostRing) -> list[str]:

@@ -11,7 +11,7 @@ from common.errors import SolwardError
 from common.names import host_id, host_name
 from controlplane.mev import figures
 from controlplane.mev.chain import Chain, unreachable
-from controlplane.mev.choice import Choice
+from controlplane.mev.choice import Choice, Standing
 from controlplane.mev.learning import Learning
 from controlplane.mev.limits import check_limits
 from controlplane.mev.tracker import Tracker
@@ -76,7 +76,7 @@ class Submitter:
         if limits is not None:
             check_limits(limits, host.name, read.tip_lamports, request.region)
         bundle = await self._checked(read, request, host_name(host.name), requester)
-        self._route(bundle, limits)
+        way = self._route(bundle, limits)
         if request.validate_only:
             return bundle
         if self._tracker.full:
@@ -85,7 +85,7 @@ class Submitter:
                 "as many bundles are under way as are followed: try again when some have ended",
             )  # fmt: skip
         bundle.state = pb.BUNDLE_STATE_SENDING
-        self._learning.sent(bundle)
+        self._learning.sent(bundle, way)
         try:
             known = await self._bundles.add(bundle, host.uid, request.transactions, key)
         except OverBudget as error:
@@ -129,19 +129,20 @@ class Submitter:
         bundle.create_time.FromMilliseconds(now_ms())
         return bundle
 
-    def _route(self, bundle: pb.Bundle, limits: link_pb2.BundleLimits | None) -> None:
-        """Say where it goes first, and why."""
+    def _route(self, bundle: pb.Bundle, limits: link_pb2.BundleLimits | None) -> Standing | None:
+        """Say where it goes first, and why; gives how that region stands, where it is known."""
+        choices = self._choose(host_id(bundle.host))
         if bundle.region:
             bundle.region_reasons.append("it was asked for")
-            return
-        choices = self._choose(host_id(bundle.host))
+            return next((one.standing for one in choices if one.region == bundle.region), None)
         if limits is not None:
             choices = [one for one in choices if one.region in limits.regions]
         bundle.region_order.extend(one.region for one in choices)
-        if choices:
-            bundle.region_reasons.extend(choices[0].reasons)
-        else:
+        if not choices:
             bundle.region_reasons.append("nothing is known of regions here: the agent takes the nearest")
+            return None
+        bundle.region_reasons.extend(choices[0].reasons)
+        return choices[0].standing
 
 
 def _over(budget: pb.Budget, tip: int) -> SolwardError:

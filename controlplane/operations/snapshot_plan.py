@@ -3,7 +3,7 @@
 import grpc
 from solward.hosts.v1 import link_pb2
 
-from common.errors import SolwardError
+from common.errors import SolwardError, wrong_field
 from common.names import host_name
 from controlplane.links.registry import Links
 from controlplane.operations.plan import SNAPSHOT, UnitPlan, allowed_validator, refuse_running, refuse_without_tool
@@ -29,7 +29,7 @@ def create(host: HostRow, links: Links, found: link_pb2.SnapshotsReport, archive
     """
     action = link_pb2.SnapshotAction(verb=link_pb2.SNAPSHOT_VERB_PIN, archive=archive)
     if archive and wait_s:
-        raise wrong("wait_seconds", "cannot be given with an archive, which is there already")
+        raise wrong_field("wait_seconds", "cannot be given with an archive, which is there already")
     if wait_s:
         action.next = True
         return _plan(CREATE, host, links, action, SHORT_S + wait_s, ["wait for the next archive, and keep it"])
@@ -138,10 +138,3 @@ def _not_found(host: HostRow, what: str) -> SolwardError:
         grpc.StatusCode.NOT_FOUND, "SNAPSHOT_NOT_FOUND", f"on {name} {what}: see ctl controls snapshot list",
         {"host": name},
     )  # fmt: skip
-
-
-def wrong(field: str, what: str) -> SolwardError:
-    """Make the error of a field that cannot be so."""
-    return SolwardError(
-        grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"{field} {what}", {"field": field}, ((field, what),)
-    )

@@ -195,16 +195,18 @@ def fees(context: str | None, accounts: tuple[str, ...], units: int, form: Form)
 @click.option("--cap", type=click.IntRange(0), default=0, metavar="LAMPORTS", help="Never tip more than this.")
 @click.option("--transactions", type=click.IntRange(1, 5), default=1, show_default=True)
 @click.option("--units", type=click.IntRange(0, 7_000_000), default=0, help="Compute units of the bundle.")
+@click.option("--host", default="", help="Whose agent would send it: its way to the block engine counts, too.")
+@click.option("--region", default="", help="In this region of that host; by default the best one.")
 @output_option
 @click.pass_obj
 def expected_value(
     context: str | None, profit: int, strategy: str, tip: int, fee: int, cap: int, transactions: int, units: int,
-    form: Form,
+    host: str, region: str, form: Form,
 ) -> None:  # fmt: skip
     """Tell which tip is worth the most for an opportunity, and why."""
     request = pb.GetExpectedValueRequest(
         profit_lamports=profit, strategy=strategy, tip_lamports=tip, fee_lamports=fee, cap_lamports=cap,
-        transactions=transactions, compute_units=units,
+        transactions=transactions, compute_units=units, host=names.host(host), region=region,
     )  # fmt: skip
 
     async def work(client: Client) -> pb.ExpectedValue:

@@ -145,6 +145,14 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
         assert asked["regionReasons"][0].startswith("round trip")
         shown = await until_state(made, best, FINAL)
         assert shown["region"] == asked["regionOrder"][0]
+        # What a tip is worth is asked with the way of a region, too; a region that is not there is named.
+        for more in (["--host", "sol-1"], ["--host", "sol-1", "--region", "slc"]):
+            assert "chance" in (await made.ctl("jito", "ev", "--profit", "5000000", *more)).out
+        for more, words in (
+            (["--region", "ny"], "region needs the host"), (["--host", "sol-1", "--region", "tokyo"], "of (ny, slc)"),
+        ):  # fmt: skip
+            refused = await made.ctl("jito", "ev", "--profit", "5000000", *more, check=False)
+            assert words in " ".join(refused.err.split())
 
 
 @pytest.mark.parametrize("landed", [True, False], ids=["it has landed meanwhile", "its auction is to come"])

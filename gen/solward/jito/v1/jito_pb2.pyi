@@ -293,7 +293,7 @@ class PriorityFee(_message.Message):
     def __init__(self, level: _Optional[str] = ..., percentile: _Optional[float] = ..., micro_lamports: _Optional[int] = ..., lamports: _Optional[int] = ...) -> None: ...
 
 class GetExpectedValueRequest(_message.Message):
-    __slots__ = ("profit_lamports", "strategy", "tip_lamports", "fee_lamports", "compute_units", "transactions", "cap_lamports")
+    __slots__ = ("profit_lamports", "strategy", "tip_lamports", "fee_lamports", "compute_units", "transactions", "cap_lamports", "host", "region")
     PROFIT_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     TIP_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
@@ -301,6 +301,8 @@ class GetExpectedValueRequest(_message.Message):
     COMPUTE_UNITS_FIELD_NUMBER: _ClassVar[int]
     TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
     CAP_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
     profit_lamports: int
     strategy: str
     tip_lamports: int
@@ -308,7 +310,9 @@ class GetExpectedValueRequest(_message.Message):
     compute_units: int
     transactions: int
     cap_lamports: int
-    def __init__(self, profit_lamports: _Optional[int] = ..., strategy: _Optional[str] = ..., tip_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., transactions: _Optional[int] = ..., cap_lamports: _Optional[int] = ...) -> None: ...
+    host: str
+    region: str
+    def __init__(self, profit_lamports: _Optional[int] = ..., strategy: _Optional[str] = ..., tip_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., transactions: _Optional[int] = ..., cap_lamports: _Optional[int] = ..., host: _Optional[str] = ..., region: _Optional[str] = ...) -> None: ...
 
 class ExpectedValue(_message.Message):
     __slots__ = ("best", "asked", "break_even_lamports", "reasons", "learnt")

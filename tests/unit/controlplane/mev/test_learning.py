@@ -9,6 +9,7 @@ import pytest
 from solward.jito.v1 import jito_pb2 as pb
 
 from controlplane.mev import learning as module
+from controlplane.mev.choice import Standing
 from controlplane.mev.learning import Learning
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tips import Floor
@@ -74,6 +75,25 @@ def test_a_budget_bounds_what_is_advised_and_what_is_unset_is_said(models: Model
     assert bounded.best.tip_lamports <= 20_000
     nobody = Learning(TipFeed("", 10, lambda _: None), models)
     assert nobody.expected_value(pb.GetExpectedValueRequest(profit_lamports=5), UNSET) is None
+
+
+def test_what_is_known_of_the_way_is_learnt_from_and_asked_by(models: ModelRepository) -> None:
+    learning = Learning(feed(), models)
+    here, elsewhere = Standing("ny", 3.0, leader=True, slots=1), Standing("slc", 40.0, leader=False, slots=1)
+    for number in range(200):
+        way, state = (here, pb.BUNDLE_STATE_FINALIZED) if number % 2 else (elsewhere, pb.BUNDLE_STATE_EXPIRED)
+        learning.sent(bundle(number), way)
+        learning.ended(bundle(number, state))
+
+    def chance(way: Standing | None) -> float:
+        request = pb.GetExpectedValueRequest(profit_lamports=500_000, tip_lamports=40_000, strategy="arb")
+        found = learning.expected_value(request, UNSET, way)
+        assert found is not None
+        return found.asked.landing
+
+    assert chance(here) > chance(elsewhere) + 0.2
+    # Too late to arrive within the turn.
+    assert chance(here._replace(rtt_ms=900.0, slots=-3)) < chance(here) - 0.2
 
 
 async def live(models: ModelRepository, states: list[pb.BundleState]) -> int:

@@ -52,6 +52,10 @@ def test_a_leader_counts_while_its_turn_may_last(ingest: Ingest) -> None:
     # Four slots away, two seconds ago: it is its turn, and was for a slot.
     assert (first.region, first.leader_here, second.leader_here) == ("slc", True, False)
     assert "the next leader is here, in 0 slots" in first.reasons
+    here, *elsewhere = choices(ingest, "sol-1", Landings(), time.time())
+    assert (here.standing.slots, here.standing.left_ms) == (-1, 1_200)
+    # Whoever would send it elsewhere waits for the same leader.
+    assert [(one.standing.leader, one.standing.slots) for one in elsewhere] == [(False, -1)] * len(elsewhere)
 
 
 def test_a_turn_that_is_over_counts_no_more(ingest: Ingest) -> None:

@@ -9,22 +9,25 @@ from typing import Any
 import pytest
 from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2 as pb
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.errors import SolwardError
 from controlplane.links.dispatch import NoReceipt, NotDelivered, Order
 from controlplane.mev import tracker as tracker_module
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import BLOCKHASH_LIVES, Chain
-from controlplane.mev.choice import Choice
+from controlplane.mev.choice import Choice, Standing
 from controlplane.mev.learning import Learning
 from controlplane.mev.lifecycle import MARGIN_BLOCKS
 from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
+from controlplane.mev.tips import Floor
 from controlplane.mev.tracker import ACTION, Tracker
 from controlplane.operations.outside import OutsideView
 from controlplane.store.bundles import BundleRepository
 from controlplane.store.database import close_engine, migrate, open_engine
 from controlplane.store.hosts import HostRow
+from controlplane.store.models import ModelRepository
 from tests.peers.chain import ChainPeer, chain_peer
 from tests.support.bundles import tipping
 
@@ -52,16 +55,17 @@ class Agent:
 class World:
     """One control plane's part in bundles, on a store that outlives it."""
 
-    def __init__(self, bundles: BundleRepository, chain: ChainPeer, outside: OutsideView) -> None:
-        self.bundles, self.chain = bundles, chain
+    def __init__(self, engine: AsyncEngine, chain: ChainPeer, outside: OutsideView) -> None:
+        self.bundles, self.chain = BundleRepository(engine), chain
         self.agent, self.bus, self.ended = Agent(), BundleBus(), []
         self.findings: list[str] = []
         self.choices: list[Choice] = []
         self.limits: link_pb2.BundleLimits | None = None
-        learning = Learning(TipFeed("", 10, lambda _: None), Path("nowhere"))
-        self.tracker = Tracker(bundles, Chain(outside), self.agent, self.bus, self.ended.append)
+        self.tips = TipFeed("", 10, lambda _: None)
+        learning = Learning(self.tips, ModelRepository(engine))
+        self.tracker = Tracker(self.bundles, Chain(outside), self.agent, self.bus, self.ended.append)
         self.submitter = Submitter(
-            "mainnet", bundles, Chain(outside), self.tracker, learning, self._tell,
+            "mainnet", self.bundles, Chain(outside), self.tracker, learning, self._tell,
             lambda _: self.limits, lambda _: self.choices,
         )  # fmt: skip
 
@@ -101,10 +105,9 @@ async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(tracker_module, "LOOK_SECONDS", 0.05)
     engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'state.db'}")
     await migrate(engine)
-    bundles = BundleRepository(engine)
-    await bundles.set_budget(1_000_000, 100_000, "user:ann")
+    await BundleRepository(engine).set_budget(1_000_000, 100_000, "user:ann")
     async with chain_peer() as chain, OutsideView(chain.url) as outside:
-        yield lambda: World(bundles, chain, outside)
+        yield lambda: World(engine, chain, outside)
     await close_engine(engine)
 
 
@@ -336,10 +339,24 @@ async def test_what_the_agent_would_refuse_is_refused_before_anything_is_stored(
     assert not await world.bundles.since(0)
     # The order that is sent along is of what root allows.
     world.limits.max_tip_lamports = 10_000
-    world.choices = [Choice("slc", 0.9, ("near",)), Choice("ny", 0.5, ("far",))]
+    world.choices = [Choice(Standing("slc"), 0.9, ("near",)), Choice(Standing("ny"), 0.5, ("far",))]
     async with running(world):
         bundle = await world.submit()
         assert (list(bundle.region_order), list(bundle.region_reasons)) == (["ny"], ["far"])
         await world.until(bundle, pb.BUNDLE_STATE_SENT)
     sent = link_pb2.ActionRequest.FromString(world.agent.orders[0].request).bundle
     assert list(sent.region_order) == ["ny"]
+
+
+async def test_the_way_of_the_region_that_it_goes_to_counts_for_its_chance(make: Callable[[], World]) -> None:
+    chances = {}
+    for region in ("near", "far"):
+        world = make()
+        world.tips.take(Floor(1_700_000_000.0, (6_000, 10_000, 36_000, 1_400_000, 10_000_000), 9_800))
+        world.choices = [
+            Choice(Standing("near", 2.0, leader=True, slots=0), 0.9, ("near",)),
+            Choice(Standing("far", 250.0, leader=False, slots=0), 0.5, ("far",)),
+        ]
+        bundle = await world.submit(tipping(), region=region, profit_lamports=500_000)
+        chances[region] = bundle.expected_landing
+    assert chances["near"] > chances["far"] > 0
