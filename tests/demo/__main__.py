@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tests.demo import boards, live, tour
 from tests.demo.fleet import demo_fleet
+from tests.demo.searcher import search
+from tests.support.authorities import task
 
 
 def main() -> int:
@@ -36,27 +38,28 @@ def main() -> int:
 
 
 async def _demo(arguments: argparse.Namespace) -> None:
-    task = asyncio.current_task()
-    assert task is not None
+    own = asyncio.current_task()
+    assert own is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         # A terminal that is closed ends it as Ctrl-C does: nothing is left running.
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, own.cancel)
     print("starting a control plane, three validators and their agents, all on this machine", flush=True)
-    async with demo_fleet() as fleet:
-        await tour.run(fleet, tour.SET_UP)
+    async with demo_fleet() as (fleet, engine):
+        await tour.run(fleet, tour.set_up(engine))
         if arguments.once:
-            await tour.run(fleet, tour.TOUR)
+            await tour.run(fleet, tour.tour(engine))
             print("the tour is complete")
         elif arguments.picture:
             await live.picture(fleet, arguments.picture)
         elif arguments.boards:
             with tempfile.TemporaryDirectory() as folder:
-                # The demo sends no bundles.
-                made = [one for one in sorted(Path("dashboards").glob("*.json")) if one.stem != "mev-tracking"]
-                await boards.draw(fleet.metrics_port, made, arguments.boards, Path(folder))
+                made = sorted(Path("dashboards").glob("*.json"))
+                async with task(search(fleet, engine)):
+                    await boards.draw(fleet.metrics_port, made, arguments.boards, Path(folder))
         else:
             with contextlib.suppress(asyncio.CancelledError):
-                await live.watch(fleet)
+                async with task(search(fleet, engine)):
+                    await live.watch(fleet)
             raise KeyboardInterrupt
 
 

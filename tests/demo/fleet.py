@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.demo.outside import outside_rpc
+from tests.peers.block_engine.peer import Peer, block_engine
 from tests.peers.fixtures import validator_peer
 from tests.support.cluster import Cluster, cluster
 
@@ -24,14 +26,27 @@ HOSTS: dict[str, dict[str, Any]] = {
 
 
 @asynccontextmanager
-async def demo_fleet() -> AsyncIterator[Cluster]:
-    """Run the control plane, and a node outside the fleet, in a folder that is removed at the end.
+async def demo_fleet() -> AsyncIterator[tuple[Cluster, Peer]]:
+    """Run the control plane, a node outside the fleet and a block engine, in a folder that is removed at the end.
 
     Hosts are added by the tour.
     """
     with tempfile.TemporaryDirectory(prefix="solward-demo-") as folder:
-        async with (
-            validator_peer(genesis=GENESIS) as outside,
-            cluster(Path(folder), solana_rpc_url=outside.rpc_url, gates={"free_gigabytes": 1}) as fleet,
-        ):
-            yield fleet
+        async with validator_peer(genesis=GENESIS) as outside, block_engine("ny", "slc", slot_s=0.4) as engine:
+            bundles = engine["ny"].json_rpc
+            async with (
+                outside_rpc(outside.rpc_url, f"{bundles}/rpc") as rpc,
+                cluster(Path(folder), solana_rpc_url=rpc, gates={"free_gigabytes": 1}, jito=_tips(bundles)) as fleet,
+            ):
+                yield fleet, engine
+
+
+def reached(engine: Peer) -> dict[str, Any]:
+    """Give an agent's settings of a block engine."""
+    regions = {name: {"url": one.url, "json_rpc": one.json_rpc} for name, one in engine.regions.items()}
+    return {"regions": regions, "requests_per_second": 50, "rtt_period_seconds": 5}
+
+
+def _tips(url: str) -> dict[str, str]:
+    at = f"{url}/api/v1/bundles"
+    return {"tip_floor_url": f"{at}/tip_floor", "tip_stream_url": f"ws{at.removeprefix('http')}/tip_stream"}

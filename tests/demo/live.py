@@ -72,6 +72,8 @@ def _hints(fleet: Cluster) -> str:
         "  ctl hosts list",
         "  ctl validator restart sol-2        # asks for a code, as the authenticator shows it below",
         "  ctl controls restart --all --soak 10",
+        "  ctl jito bundles --watch           # a searcher sends them through sol-3, and rivals bid, too",
+        "  ctl jito spend",
         "  ctl audit list",
         f"  curl -X POST http://127.0.0.1:{fleet.hosts['sol-1'].control_port}/faults -d '{{\"latency_ms\": 80}}'",
         f"Metrics: http://127.0.0.1:{fleet.metrics_port}/metrics   REST: https://127.0.0.1:{fleet.rest_port}/health",

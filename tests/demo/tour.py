@@ -2,19 +2,27 @@
 
 import asyncio
 import datetime as dt
+import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
 import yaml
 
-from tests.demo.fleet import GENESIS, HOSTS, LEADER_EVERY
+from controlplane.store.bundles import uid_of
+from ctl.client import Client
+from ctl.contexts import load
+from tests.demo import searcher
+from tests.demo.fleet import GENESIS, HOSTS, LEADER_EVERY, reached
+from tests.peers.block_engine.peer import Peer
 from tests.support.cluster import METHODS, About, Cluster
 from tests.support.ports import free_ports
 
 SEEN_SECONDS = 20.0
+FINAL_SECONDS = 30.0
 
 
 class TourFailed(Exception):
@@ -40,12 +48,13 @@ async def sign_in(fleet: Cluster) -> str:
     return f"{caller['username']}, {len(caller['permissions'])} permissions"
 
 
-async def enroll_hosts(fleet: Cluster) -> str:
-    """Enroll three hosts with single-use tokens."""
+async def enroll_hosts(engine: Peer, fleet: Cluster) -> str:
+    """Enroll three hosts with single-use tokens; one of them reaches the block engine."""
     for name, faults in HOSTS.items():
         (ws_port,) = free_ports(1)
         rpc = {"websocket": f"ws://127.0.0.1:{ws_port}", "references": [fleet.settings["solana_rpc_url"]]}
-        about = About(guarded=True, group="main", rpc=rpc)
+        jito = reached(engine) if name == searcher.HOST else {}
+        about = About(guarded=True, group="main", rpc=rpc, jito=jito)
         await fleet.add_host(name, about, genesis=GENESIS, leader_every=LEADER_EVERY, ws_port=ws_port, **faults)
     hosts = await fleet.ctl_json("hosts", "list")
     expect([host["connected"] for host in hosts] == [True] * len(HOSTS), "every agent is connected", hosts)
@@ -96,6 +105,26 @@ async def restart(fleet: Cluster) -> str:
     gates = [step["verdict"] for step in done["steps"] if step["id"].startswith("gate-")]
     expect(len(gates) > 5 and set(gates) == {"VERDICT_PASS"}, "every gate passed", done["steps"])
     return f"{len(gates)} gates, pid {receipt['before']['mainPid']} → {receipt['after']['mainPid']}, signed receipt"
+
+
+async def follow_bundle(engine: Peer, fleet: Cluster) -> str:
+    """Send a bundle with the tip that is worth the most, and follow it until the chain has it for good."""
+    await searcher.set_budget(fleet)
+    os.environ["XDG_CONFIG_HOME"] = str(fleet.folder / "config")
+    async with Client(load(None)) as client:
+        sent = await searcher.send_one(client, engine, rivals=False)
+    expect(sent is not None, "a tip is worth sending", sent)
+    uid = uid_of(sent)
+    deadline = time.monotonic() + FINAL_SECONDS
+    while (shown := await fleet.ctl_json("jito", "show", uid))["state"] != "BUNDLE_STATE_FINALIZED":
+        expect(time.monotonic() < deadline, "it lands and is final", shown)
+        await asyncio.sleep(0.5)
+    kinds = [event["kind"] for event in shown["events"]]
+    expect({"sent", "accepted", "processed"} <= set(kinds), "each step is told", kinds)
+    (row,) = await fleet.ctl_json("jito", "spend")
+    expect(row["tippedLamports"] == shown["tipLamports"], "spend tells what it cost", row)
+    tip, chance = int(shown["tipLamports"]), shown["expectedLanding"]
+    return f"tip {tip:,} lamports, chance {chance:.2f}, final in slot {shown['slot']}"
 
 
 async def raise_alert(fleet: Cluster) -> str:
@@ -165,13 +194,20 @@ def expect(true: object, claim: str, found: Any) -> None:
         raise TourFailed(f"not so: {claim}; found {found!r}")
 
 
-SET_UP: list[tuple[str, Step]] = [("sign in with two factors", sign_in), ("enroll three hosts", enroll_hosts)]
-TOUR: list[tuple[str, Step]] = [
-    ("see live latency", see_latency),
-    ("refuse a restart without a second factor", refuse_restart),
-    ("restart a validator with one", restart),
-    ("raise an alert from a validator's log", raise_alert),
-    ("read it over REST and Prometheus", read_everywhere),
-    ("verify the audit trail offline", verify_audit),
-    ("detect a tampered copy", detect_tampering),
-]
+def set_up(engine: Peer) -> list[tuple[str, Step]]:
+    """List what is done before anything is shown."""
+    return [("sign in with two factors", sign_in), ("enroll three hosts", partial(enroll_hosts, engine))]
+
+
+def tour(engine: Peer) -> list[tuple[str, Step]]:
+    """List the steps."""
+    return [
+        ("see live latency", see_latency),
+        ("refuse a restart without a second factor", refuse_restart),
+        ("restart a validator with one", restart),
+        ("raise an alert from a validator's log", raise_alert),
+        ("send a bundle and follow it", partial(follow_bundle, engine)),
+        ("read it over REST and Prometheus", read_everywhere),
+        ("verify the audit trail offline", verify_audit),
+        ("detect a tampered copy", detect_tampering),
+    ]
