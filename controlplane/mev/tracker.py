@@ -18,6 +18,7 @@ from controlplane.mev import figures
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import BLOCKHASH_LIVES, MOST_SIGNATURES, Chain
 from controlplane.mev.lifecycle import UNKNOWN_S, Seen, Status, given_up, on_chain, sent, told
+from controlplane.mev.order import InOrder
 from controlplane.operations.outside import OutsideTrouble
 from controlplane.store.bundles import ENDED, BundleRepository, Stored, uid_of
 
@@ -40,7 +41,7 @@ class Tracker:
         chain: what became of them.
         dispatch: the way to the agents.
         bus: who watches.
-        ended: is told of each bundle that has ended.
+        ended: is told of each bundle that has ended: canaries at once, all others in the order in which they were sent.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Tracker:
         self._dispatch = dispatch
         self._bus = bus
         self._ended = ended
+        self._order = InOrder()
         self._followed: dict[str, Stored] = {}
         self._changed: dict[str, pb.Bundle] = {}
         self._sending: set[asyncio.Task[None]] = set()
@@ -85,6 +87,8 @@ class Tracker:
             # Submitted while what an earlier life left was still being read: both find it in the store.
             return
         self._followed[stored.uid] = stored
+        if not stored.bundle.canary:
+            self._order.sent(stored.bundle)
         if stored.bundle.state == pb.BUNDLE_STATE_SENDING and stored.transactions:
             task = asyncio.create_task(self._send(stored, anew=anew))
             self._sending.add(task)
@@ -204,7 +208,8 @@ class Tracker:
             del self._followed[uid]
             bundle.end_time.FromMilliseconds(now_ms())
             _count_end(bundle)
-            self._tell_end(bundle)
+            for one in [bundle] if bundle.canary else self._order.ended(bundle):
+                self._tell_end(one)
         self._changed[uid] = bundle
         self._bus.tell(bundle)
 
