@@ -114,7 +114,9 @@ class BundleAct:
             self._figures |= {"sent_unix_ms": str(now_ms()), "stream": up}
 
         try:
-            ack = await engine.send(name, self._action.bundle, self._action.transactions, way, begun)
+            ack = await engine.send(
+                name, self._action.bundle, self._action.transactions, way, begun, urgent=not self._action.again
+            )
         except SendFailed as failed:
             self._in_flight = False
             self._maybe = self._maybe or failed.verdict.received == "maybe"

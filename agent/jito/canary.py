@@ -224,7 +224,9 @@ class Canary:
             figures["stream"] = "up" if self._engine.streams[note.region].up else "down"
 
         try:
-            ack = await self._engine.send(note.region, note.bundle, [made.raw], "grpc", begun, canary=True)
+            ack = await self._engine.send(
+                note.region, note.bundle, [made.raw], "grpc", begun, canary=True, urgent=False
+            )
         except SendFailed as failed:
             verdict = failed.verdict
             reason = verdict.reason if verdict.received == "no" else "SEND_UNKNOWN"

@@ -143,7 +143,7 @@ class Engine:
 
     async def send(
         self, name: str, ident: str, transactions: Sequence[bytes], way: Way, begun: Callable[[], None],
-        *, canary: bool = False,
+        *, canary: bool = False, urgent: bool = True,
     ) -> Ack:  # fmt: skip
         """Send a bundle once.
 
@@ -153,13 +153,14 @@ class Engine:
             way: "grpc" or "http".
             begun: called just before it goes.
             canary: it is the agent's own.
+            urgent: it goes before all that is not.
 
         Raises: SendFailed.
         """
         # Before it goes: its results may be here before the acknowledgement.
         await self.sent.add(ident, canary=canary)
         try:
-            ack = await send(self.regions[name], transactions, way, self._wishes.send_s, begun)
+            ack = await send(self.regions[name], transactions, way, self._wishes.send_s, begun, urgent=urgent)
         except SendFailed as failed:
             self._counts.sends[name, failed.verdict.reason.lower()] += 1
             raise

@@ -44,13 +44,20 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 async def send(
-    region: Region, transactions: Sequence[bytes], way: Way, timeout_s: float, begun: Callable[[], None]
+    region: Region,
+    transactions: Sequence[bytes],
+    way: Way,
+    timeout_s: float,
+    begun: Callable[[], None],
+    *,
+    urgent: bool = True,
 ) -> Ack:
     """Send a bundle once, when the region's limit lets it.
 
     Args:
         timeout_s: seconds that the answer may take, once it is sent.
         begun: called when its turn has come, just before it goes.
+        urgent: it goes before all that is not.
 
     Raises: SendFailed.
     """
@@ -59,7 +66,7 @@ async def send(
     except BreakerOpen as error:
         raise SendFailed(unreachable(str(error), "no")) from None
     # Cancelled on the way, the breaker lets another pass in its own time.
-    waited_s = await region.gate.enter(urgent=True)
+    waited_s = await region.gate.enter(urgent=urgent)
     begun()
     try:
         ident = await (_by_grpc if way == "grpc" else _by_http)(region, transactions, timeout_s)

@@ -68,7 +68,7 @@ def told(bundle: pb.Bundle, event: pb.BundleEvent) -> bool:
 
 def sent(bundle: pb.Bundle, region: str, tries: int, event: pb.BundleEvent) -> None:
     """Note that a block engine has received it."""
-    bundle.region, bundle.tries = region, tries
+    bundle.region, bundle.tries = region, bundle.tries + tries
     bundle.ack_time.CopyFrom(event.time)
     bundle.events.append(event)
     # Its results may have come before the acknowledgement.

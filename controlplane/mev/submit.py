@@ -10,6 +10,7 @@ from common.clock import now_ms
 from common.errors import SolwardError
 from common.names import host_id, host_name
 from controlplane.mev import figures
+from controlplane.mev.again import DEFAULT_SENDS
 from controlplane.mev.chain import Chain, unreachable
 from controlplane.mev.choice import Choice, Standing
 from controlplane.mev.learning import Learning
@@ -125,6 +126,7 @@ class Submitter:
             state=pb.BUNDLE_STATE_CHECKED, signatures=read.signatures, tip_lamports=read.tip_lamports,
             profit_lamports=request.profit_lamports, fee_lamports=read.fee_lamports, compute_units=read.compute_units,
             region=request.region, last_valid_block_height=life.last_valid_block_height,
+            sends=1, max_sends=request.max_sends or DEFAULT_SENDS,
         )  # fmt: skip
         bundle.create_time.FromMilliseconds(now_ms())
         return bundle

@@ -1,4 +1,4 @@
-"""The tracker: sends each bundle once through its host's agent, and follows it until its end.
+"""The tracker: sends each bundle through its host's agent, again where it lost an auction, and follows it to its end.
 
 A bundle is stored, its tip reserved, before it is sent. A control plane that dies in between sends it again when it is
 back, which is the same bundle: the agent keeps a journal of what it sent, and the chain takes a signature once.
@@ -15,6 +15,7 @@ from solward.jito.v1 import jito_pb2 as pb
 from common.clock import now_ms
 from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
 from controlplane.mev import figures
+from controlplane.mev.again import not_sent_again, send_again, wait_s
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import BLOCKHASH_LIVES, MOST_SIGNATURES, Chain
 from controlplane.mev.lifecycle import UNKNOWN_S, Seen, Status, given_up, on_chain, sent, told
@@ -55,7 +56,9 @@ class Tracker:
         self._order = InOrder()
         self._followed: dict[str, Stored] = {}
         self._changed: dict[str, pb.Bundle] = {}
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        # When bundles are to be sent again, by the monotonic clock.
+        self._due: dict[str, float] = {}
         self._answered = time.monotonic()
 
     @property
@@ -72,9 +75,10 @@ class Tracker:
                 group.create_task(self._look_on())
                 group.create_task(self._save_on())
         finally:
-            for task in self._sending:
+            sending = list(self._sending.values())
+            for task in sending:
                 task.cancel()
-            await asyncio.gather(*self._sending, return_exceptions=True)
+            await asyncio.gather(*sending, return_exceptions=True)
             await self._save()
 
     def follow(self, stored: Stored, *, anew: bool = True) -> None:
@@ -89,10 +93,10 @@ class Tracker:
         self._followed[stored.uid] = stored
         if not stored.bundle.canary:
             self._order.sent(stored.bundle)
-        if stored.bundle.state == pb.BUNDLE_STATE_SENDING and stored.transactions:
-            task = asyncio.create_task(self._send(stored, anew=anew))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+        if stored.bundle.state == pb.BUNDLE_STATE_SENDING:
+            self._begin(stored, anew=anew)
+        else:
+            self._plan(stored.bundle)
 
     def current(self, uid: str) -> pb.Bundle | None:
         """Give a bundle that is followed, as it stands now."""
@@ -137,10 +141,38 @@ class Tracker:
                 if stored.uid in self._followed and on_chain(stored.bundle, Seen(mine, height)):
                     self._note(stored.bundle)
 
+    def _plan(self, bundle: pb.Bundle) -> None:
+        """Plan when it is sent again, if it is."""
+        wait = wait_s(bundle, now_ms())
+        if wait is None:
+            self._due.pop(uid_of(bundle), None)
+        else:
+            self._due[uid_of(bundle)] = time.monotonic() + wait
+
+    def _send_again(self) -> None:
+        """Send again what is due, and not on its way."""
+        now = time.monotonic()
+        for uid in [uid for uid, due in self._due.items() if due <= now and uid not in self._sending]:
+            stored = self._followed[uid]
+            send_again(stored.bundle)
+            figures.SENT_AGAIN.labels(stored.bundle.strategy).inc()
+            self._note(stored.bundle)
+            self._begin(stored, anew=False)
+
+    def _begin(self, stored: Stored, *, anew: bool) -> None:
+        if not stored.transactions:
+            # A canary, which its agent sends.
+            return
+        task = asyncio.create_task(self._send(stored, anew=anew))
+        self._sending[stored.uid] = task
+        task.add_done_callback(lambda _: self._sending.pop(stored.uid, None))
+
     async def _look_on(self) -> None:
         while True:
             try:
                 await self.look()
+                # The chain has just said that they have not landed.
+                self._send_again()
             except OutsideTrouble as trouble:
                 self._give_up(str(trouble))
             except Exception:
@@ -163,14 +195,15 @@ class Tracker:
         action = link_pb2.BundleAction(
             bundle=stored.uid, transactions=stored.transactions, region=bundle.region,
             tip_lamports=bundle.tip_lamports, deadline_unix_ms=now_ms() + round(within_s * 1000),
-            region_order=bundle.region_order,
+            region_order=bundle.region_order, again=bundle.sends > 1,
         )  # fmt: skip
+        step = f"{STEP}-{bundle.sends}" if bundle.sends > 1 else STEP
         request = link_pb2.ActionRequest(bundle=action).SerializeToString(deterministic=True)
-        order = Order(bundle.name, STEP, stored.host_uid, ACTION, request, BEGIN_WITHIN_S, within_s + 10.0)
+        order = Order(bundle.name, step, stored.host_uid, ACTION, request, BEGIN_WITHIN_S, within_s + 10.0)
         try:
             _, receipt = await self._dispatch.carry_out(order, lambda _: None)
         except NotDelivered:
-            if anew:
+            if anew or bundle.sends > 1:
                 self._fail(bundle, "HOST_OFFLINE", "the agent is not connected; nothing was sent")
         except NoReceipt:
             # The chain will tell.
@@ -191,15 +224,20 @@ class Tracker:
         event = pb.BundleEvent(kind="sent", region=told_of.get("region", ""), message=told_of.get("via", ""))
         event.time.FromMilliseconds(whole(told_of.get("ack_unix_ms", "")) or receipt.end_unix_ms)
         sent(bundle, event.region, whole(told_of.get("tries", "")) or 1, event)
-        # The stream's state is that of the last try.
-        bundle.observed = told_of.get("stream", "") == "up" and bundle.tries == 1
+        # The stream's state is that of the last try: it was up throughout where there was one try of each send.
+        bundle.observed = told_of.get("stream", "") == "up" and bundle.tries == max(1, bundle.sends)
         self._note(bundle)
 
     def _fail(self, bundle: pb.Bundle, reason: str, message: str) -> None:
         # The agent says that no block engine has it; what the stream or the chain says since counts for more.
-        if bundle.state == pb.BUNDLE_STATE_SENDING:
+        if bundle.state != pb.BUNDLE_STATE_SENDING:
+            return
+        if bundle.sends > 1:
+            log.info("a bundle is not sent again", bundle=bundle.name, reason=reason)
+            not_sent_again(bundle)
+        else:
             given_up(bundle, reason, message, received=False)
-            self._note(bundle)
+        self._note(bundle)
 
     def _note(self, bundle: pb.Bundle) -> None:
         """Tell who watches, and store it soon."""
@@ -210,6 +248,7 @@ class Tracker:
             _count_end(bundle)
             for one in [bundle] if bundle.canary else self._order.ended(bundle):
                 self._tell_end(one)
+        self._plan(bundle)
         self._changed[uid] = bundle
         self._bus.tell(bundle)
 

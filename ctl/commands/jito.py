@@ -111,12 +111,14 @@ def show(context: str | None, bundle: str, form: Form) -> None:
 @click.option("--profit", type=click.IntRange(0), default=0, metavar="LAMPORTS",
               help="What it earns if it lands, before tip and fees.")  # fmt: skip
 @click.option("--region", default="", help="In this region; by default the best one.")
+@click.option("--max-sends", type=click.IntRange(0, 16), default=0,
+              help="So often at most, while it can land and has lost an auction; 0: 3 times.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check it, and do not send it.")
 @output_option
 @click.pass_obj
 def submit(
-    context: str | None, files: tuple[Path, ...], host: str, strategy: str, profit: int, region: str, dry_run: bool,
-    form: Form,
+    context: str | None, files: tuple[Path, ...], host: str, strategy: str, profit: int, region: str, max_sends: int,
+    dry_run: bool, form: Form,
 ) -> None:  # fmt: skip
     """Submit the signed transactions in FILES, in their order, as one bundle.
 
@@ -126,6 +128,7 @@ def submit(
     request = pb.SubmitBundleRequest(
         host=names.host(host), transactions=[_transaction(path) for path in files], strategy=strategy,
         profit_lamports=profit, region=region, validate_only=dry_run, request_id=str(uuid.uuid4()),
+        max_sends=max_sends,
     )  # fmt: skip
 
     async def work(client: Client) -> pb.Bundle:

@@ -38,7 +38,8 @@ def bundle_pairs(one: pb.Bundle) -> list[tuple[str, str]]:
         ("strategy", cell(one.strategy)), ("asked for by", cell(one.requester)),
         ("tip", lamports(one.tip_lamports)), ("profit before tip and fees", lamports(one.profit_lamports)),
         ("fees if it lands", lamports(one.fee_lamports)), ("compute units", f"{one.compute_units:,}"),
-        ("region", cell(one.region)), ("tries", str(one.tries or "")), ("slot", str(one.slot or "")),
+        ("region", cell(one.region)), ("sends", f"{one.sends} of {one.max_sends}" if one.sends else ""),
+        ("tries", str(one.tries or "")), ("slot", str(one.slot or "")),
         ("until block height", f"{one.last_valid_block_height:,}"), ("asked", when(one.create_time, " UTC")),
         ("received", when(one.ack_time, " UTC")), ("ended", when(one.end_time, " UTC")),
     ]  # fmt: skip

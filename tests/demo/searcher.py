@@ -59,6 +59,8 @@ async def send_one(client: Client, engine: Peer, rivals: bool = True) -> pb.Bund
     request = pb.SubmitBundleRequest(
         host=asked.host, strategy=strategy, profit_lamports=profit, request_id=str(uuid.uuid4()),
         transactions=[tipping(advice.best.tip_lamports, payer=payer, blockhash=blockhash)],
+        # Whoever was outbid for an arbitrage finds nothing more there; a liquidation may be there for a while.
+        max_sends=1 if strategy == "arbitrage" else 0,
     )  # fmt: skip
     regions = [one.region for one in engine.regions.values()]
     for region in regions:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from solders.keypair import Keypair
 
 from agent.jito.transactions import read_bundle
 from tests.peers.block_engine import Peer, block_engine
@@ -153,6 +154,37 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
         ):  # fmt: skip
             refused = await made.ctl("jito", "ev", "--profit", "5000000", *more, check=False)
             assert words in " ".join(refused.err.split())
+
+
+async def test_one_that_is_outbid_is_sent_again_and_lands(tmp_path: Path) -> None:
+    async with fleet(tmp_path, "ny") as (made, _, peer):
+        await until_streams(peer)
+        region = peer["ny"].region
+        region.faults.hold_auctions = True
+        payer, blockhash = Keypair(), peer.world.blockhash()
+        raw = tipping(10_000, payer=payer, blockhash=blockhash)
+        path = tmp_path / "bundle"
+        path.write_bytes(raw)
+        ident = read_bundle([raw]).ident
+        await made.ctl("jito", "submit", str(path))
+        async with asyncio.timeout(PATIENCE_S):
+            while ident not in region.states:
+                await asyncio.sleep(0.02)
+        # A rival bids more for the same account in the same auction.
+        await region.submit([tipping(20_000, payer=payer, blockhash=blockhash)])
+        region.faults.hold_auctions = False
+        shown: dict[str, Any] = {}
+        async with asyncio.timeout(PATIENCE_S):
+            while shown.get("state", "") not in FINAL:
+                await asyncio.sleep(0.1)
+                shown = await made.ctl_json("jito", "show", ident)
+        kinds = [event["kind"] for event in shown["events"]]
+        assert kinds.index("state_auction_bid_rejected") < kinds.index("accepted")
+        assert (shown["state"], shown["sends"], kinds.count("sent")) == ("BUNDLE_STATE_FINALIZED", 2, 2)
+        assert [sent for sent, _ in region.received].count(ident) == 2
+        assert peer.world.executed[shown["signatures"][0]] == 1
+        budget = await made.ctl_json("jito", "budget")
+        assert (budget["spentLamports"], budget.get("reservedLamports", "0")) == ("10000", "0")
 
 
 @pytest.mark.parametrize("landed", [True, False], ids=["it has landed meanwhile", "its auction is to come"])

@@ -389,20 +389,22 @@ class ActionRequest(_message.Message):
     def __init__(self, unit: _Optional[_Union[UnitAction, _Mapping]] = ..., inspect: _Optional[_Union[InspectAction, _Mapping]] = ..., vote: _Optional[_Union[VoteAction, _Mapping]] = ..., config: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotAction, _Mapping]] = ..., ledger: _Optional[_Union[LedgerAction, _Mapping]] = ..., stop_job: _Optional[_Union[StopJobAction, _Mapping]] = ..., nudge: _Optional[_Union[NudgeAction, _Mapping]] = ..., bundle: _Optional[_Union[BundleAction, _Mapping]] = ..., plugin: _Optional[_Union[PluginAction, _Mapping]] = ..., service: _Optional[_Union[UnitAction, _Mapping]] = ...) -> None: ...
 
 class BundleAction(_message.Message):
-    __slots__ = ("bundle", "transactions", "region", "tip_lamports", "deadline_unix_ms", "region_order")
+    __slots__ = ("bundle", "transactions", "region", "tip_lamports", "deadline_unix_ms", "region_order", "again")
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     TIP_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     REGION_ORDER_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
     bundle: str
     transactions: _containers.RepeatedScalarFieldContainer[bytes]
     region: str
     tip_lamports: int
     deadline_unix_ms: int
     region_order: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, bundle: _Optional[str] = ..., transactions: _Optional[_Iterable[bytes]] = ..., region: _Optional[str] = ..., tip_lamports: _Optional[int] = ..., deadline_unix_ms: _Optional[int] = ..., region_order: _Optional[_Iterable[str]] = ...) -> None: ...
+    again: bool
+    def __init__(self, bundle: _Optional[str] = ..., transactions: _Optional[_Iterable[bytes]] = ..., region: _Optional[str] = ..., tip_lamports: _Optional[int] = ..., deadline_unix_ms: _Optional[int] = ..., region_order: _Optional[_Iterable[str]] = ..., again: _Optional[bool] = ...) -> None: ...
 
 class ConfigAction(_message.Message):
     __slots__ = ("unit", "etag", "changes", "to_version", "apply_now")

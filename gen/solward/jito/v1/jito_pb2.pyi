@@ -40,7 +40,7 @@ BUNDLE_STATE_PARTIAL: BundleState
 BUNDLE_STATE_UNKNOWN: BundleState
 
 class SubmitBundleRequest(_message.Message):
-    __slots__ = ("host", "transactions", "strategy", "profit_lamports", "region", "validate_only", "request_id")
+    __slots__ = ("host", "transactions", "strategy", "profit_lamports", "region", "validate_only", "request_id", "max_sends")
     HOST_FIELD_NUMBER: _ClassVar[int]
     TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class SubmitBundleRequest(_message.Message):
     REGION_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_SENDS_FIELD_NUMBER: _ClassVar[int]
     host: str
     transactions: _containers.RepeatedScalarFieldContainer[bytes]
     strategy: str
@@ -55,7 +56,8 @@ class SubmitBundleRequest(_message.Message):
     region: str
     validate_only: bool
     request_id: str
-    def __init__(self, host: _Optional[str] = ..., transactions: _Optional[_Iterable[bytes]] = ..., strategy: _Optional[str] = ..., profit_lamports: _Optional[int] = ..., region: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+    max_sends: int
+    def __init__(self, host: _Optional[str] = ..., transactions: _Optional[_Iterable[bytes]] = ..., strategy: _Optional[str] = ..., profit_lamports: _Optional[int] = ..., region: _Optional[str] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., max_sends: _Optional[int] = ...) -> None: ...
 
 class GetBundleRequest(_message.Message):
     __slots__ = ("bundle",)
@@ -94,7 +96,7 @@ class WatchBundlesRequest(_message.Message):
     def __init__(self, host: _Optional[str] = ..., canaries: _Optional[bool] = ...) -> None: ...
 
 class Bundle(_message.Message):
-    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing", "canary", "region_order", "region_reasons")
+    __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing", "canary", "region_order", "region_reasons", "sends", "max_sends")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     REQUESTER_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +123,8 @@ class Bundle(_message.Message):
     CANARY_FIELD_NUMBER: _ClassVar[int]
     REGION_ORDER_FIELD_NUMBER: _ClassVar[int]
     REGION_REASONS_FIELD_NUMBER: _ClassVar[int]
+    SENDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SENDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     host: str
     requester: str
@@ -147,7 +151,9 @@ class Bundle(_message.Message):
     canary: bool
     region_order: _containers.RepeatedScalarFieldContainer[str]
     region_reasons: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ..., canary: _Optional[bool] = ..., region_order: _Optional[_Iterable[str]] = ..., region_reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+    sends: int
+    max_sends: int
+    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., strategy: _Optional[str] = ..., state: _Optional[_Union[BundleState, str]] = ..., signatures: _Optional[_Iterable[str]] = ..., tip_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., compute_units: _Optional[int] = ..., region: _Optional[str] = ..., tries: _Optional[int] = ..., last_valid_block_height: _Optional[int] = ..., slot: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., simulated_bid_lamports: _Optional[int] = ..., events: _Optional[_Iterable[_Union[BundleEvent, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ack_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed: _Optional[bool] = ..., expected_landing: _Optional[float] = ..., canary: _Optional[bool] = ..., region_order: _Optional[_Iterable[str]] = ..., region_reasons: _Optional[_Iterable[str]] = ..., sends: _Optional[int] = ..., max_sends: _Optional[int] = ...) -> None: ...
 
 class BundleEvent(_message.Message):
     __slots__ = ("time", "kind", "region", "slot", "validator", "bid_lamports", "message")
