@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import click
@@ -101,12 +101,17 @@ def print_messages(
     if form != "table":
         print_data([as_data(message) for message in messages], form)
         return
+    console.print(table_of(messages, columns, row))
+
+
+def table_of(messages: Iterable[Any], columns: Sequence[str], row: Callable[[Any], Sequence[str]]) -> Table:
+    """Draw a list of messages; arguments as those of `print_messages`."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
     for message in messages:
         table.add_row(*row(message))
-    console.print(table)
+    return table
 
 
 def print_message(message: Message, form: Form, pairs: Sequence[tuple[str, str]]) -> None:
@@ -119,12 +124,17 @@ def print_message(message: Message, form: Form, pairs: Sequence[tuple[str, str]]
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """Print names and their values."""
+    console.print(pairs_of(pairs))
+
+
+def pairs_of(pairs: Sequence[tuple[str, str]]) -> Table:
+    """Draw names and their values."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in pairs:
         table.add_row(name, value)
-    console.print(table)
+    return table
 
 
 def as_data(message: Message) -> Any:

@@ -7,11 +7,13 @@ import uuid
 from pathlib import Path
 
 import click
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 from solward.jito.v1 import jito_pb2 as pb
 
-from ctl import exits, names
+from ctl import exits, live, names
 from ctl.client import Client, run
 from ctl.output import (
     Form,
@@ -19,10 +21,12 @@ from ctl.output import (
     console,
     found_nothing,
     output_option,
+    pairs_of,
     print_data,
     print_line,
     print_messages,
     print_pairs,
+    table_of,
 )  # fmt: skip
 from ctl.views import jito as views
 
@@ -43,7 +47,7 @@ def jito() -> None:
 @click.option("--strategy", default="", help="Only of this strategy.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many.")
 @click.option("--canaries", is_flag=True, help="Those that agents sent of their own, and no others.")
-@click.option("--watch", is_flag=True, help="Keep the view live.")
+@live.watch_option
 @output_option
 @click.pass_obj
 def bundles(context: str | None, host: str, strategy: str, limit: int, canaries: bool, watch: bool, form: Form) -> None:
@@ -53,7 +57,7 @@ def bundles(context: str | None, host: str, strategy: str, limit: int, canaries:
     async def once(client: Client) -> list[pb.Bundle]:
         return list((await client.call(f"{SERVICE}/ListBundles", request, pb.ListBundlesResponse)).bundles)
 
-    async def live(client: Client) -> None:
+    async def follow(client: Client) -> None:
         wanted = pb.WatchBundlesRequest(host=request.host, canaries=canaries)
         changes = client.watch(f"{SERVICE}/WatchBundles", wanted, pb.Bundle)
         if form != "table":
@@ -68,7 +72,7 @@ def bundles(context: str | None, host: str, strategy: str, limit: int, canaries:
                 view.update(_table(list(shown.values())), refresh=True)
 
     if watch:
-        run(context, live)
+        run(context, follow)
         return
     found = run(context, once)
     print_messages(found, form, views.BUNDLE_HEADINGS, views.bundle_row)
@@ -76,10 +80,7 @@ def bundles(context: str | None, host: str, strategy: str, limit: int, canaries:
 
 
 def _table(found: list[pb.Bundle]) -> Table:
-    table = Table(*views.BUNDLE_HEADINGS, box=None, pad_edge=False, header_style="bold")
-    for one in found[::-1][:ROWS]:
-        table.add_row(*views.bundle_row(one))
-    return table
+    return table_of(found[::-1][:ROWS], views.BUNDLE_HEADINGS, views.bundle_row)
 
 
 @jito.command(short_help="Tell what became of one bundle.")
@@ -139,54 +140,53 @@ def submit(
 
 @jito.command(short_help="Tell how hosts reach the block engine's regions.")
 @click.option("--host", default="", help="Only of this host.")
+@live.watch_option
 @output_option
 @click.pass_obj
-def regions(context: str | None, host: str, form: Form) -> None:
+def regions(context: str | None, host: str, watch: bool, form: Form) -> None:
     """Tell how hosts reach the block engine's regions, the nearest first."""
     request = pb.ListRegionsRequest(host=names.host(host))
 
-    async def work(client: Client) -> pb.ListRegionsResponse:
-        return await client.call(f"{SERVICE}/ListRegions", request, pb.ListRegionsResponse)
+    async def once(client: Client) -> list[pb.Region]:
+        return list((await client.call(f"{SERVICE}/ListRegions", request, pb.ListRegionsResponse)).regions)
 
-    found = run(context, work)
-    print_messages(found.regions, form, views.REGION_HEADINGS, views.region_row)
-    found_nothing(not found.regions, "agents tell of regions where agent.yaml has jito")
+    def draw(found: list[pb.Region]) -> Table:
+        return table_of(found, views.REGION_HEADINGS, views.region_row)
+
+    live.show(context, once, draw, form, watch=watch, nothing="agents tell of regions where agent.yaml has jito")
 
 
 @jito.command(short_help="Tell what others tipped that landed.")
+@live.watch_option
 @output_option
 @click.pass_obj
-def tips(context: str | None, form: Form) -> None:
+def tips(context: str | None, watch: bool, form: Form) -> None:
     """Tell what others tipped that landed, by percentile; a median tip is not one that lands every second time."""
 
-    async def work(client: Client) -> pb.Tips:
+    async def once(client: Client) -> pb.Tips:
         return await client.call(f"{SERVICE}/GetTips", pb.GetTipsRequest(), pb.Tips)
 
-    found = run(context, work)
-    if form == "table":
-        print_pairs(views.tips_pairs(found))
-    else:
-        print_data(as_data(found), form)
+    live.show(context, once, lambda found: pairs_of(views.tips_pairs(found)), form, watch=watch)
 
 
 @jito.command(short_help="Advise on priority fees.")
 @click.option("--account", "accounts", multiple=True, help="An account that the transaction writes; may be repeated.")
 @click.option("--units", type=click.IntRange(0, 1_400_000), default=200_000, show_default=True, help="Compute units.")
+@live.watch_option
 @output_option
 @click.pass_obj
-def fees(context: str | None, accounts: tuple[str, ...], units: int, form: Form) -> None:
+def fees(context: str | None, accounts: tuple[str, ...], units: int, watch: bool, form: Form) -> None:
     """Advise on priority fees, by what landed in recent blocks."""
     request = pb.GetPriorityFeesRequest(accounts=accounts, compute_units=units)
 
-    async def work(client: Client) -> pb.PriorityFees:
+    async def once(client: Client) -> pb.PriorityFees:
         return await client.call(f"{SERVICE}/GetPriorityFees", request, pb.PriorityFees)
 
-    found = run(context, work)
-    if form != "table":
-        print_data(as_data(found), form)
-        return
-    print_messages(found.levels, form, views.FEE_HEADINGS, views.fee_row)
-    console.print(f"[dim]{found.slots} blocks, {found.free_share:.0%} of them free: {found.caveat}[/]", highlight=False)
+    def draw(found: pb.PriorityFees) -> Group:
+        caveat = f"{found.slots} blocks, {found.free_share:.0%} of them free: {found.caveat}"
+        return Group(table_of(found.levels, views.FEE_HEADINGS, views.fee_row), Text(caveat, style="dim"))
+
+    live.show(context, once, draw, form, watch=watch)
 
 
 @jito.command("ev", short_help="Tell what a tip is worth for an opportunity.")
@@ -200,11 +200,12 @@ def fees(context: str | None, accounts: tuple[str, ...], units: int, form: Form)
 @click.option("--units", type=click.IntRange(0, 7_000_000), default=0, help="Compute units of the bundle.")
 @click.option("--host", default="", help="Whose agent would send it: its way to the block engine counts, too.")
 @click.option("--region", default="", help="In this region of that host; by default the best one.")
+@live.watch_option
 @output_option
 @click.pass_obj
 def expected_value(
     context: str | None, profit: int, strategy: str, tip: int, fee: int, cap: int, transactions: int, units: int,
-    host: str, region: str, form: Form,
+    host: str, region: str, watch: bool, form: Form,
 ) -> None:  # fmt: skip
     """Tell which tip is worth the most for an opportunity, and why."""
     request = pb.GetExpectedValueRequest(
@@ -212,29 +213,27 @@ def expected_value(
         transactions=transactions, compute_units=units, host=names.host(host), region=region,
     )  # fmt: skip
 
-    async def work(client: Client) -> pb.ExpectedValue:
+    async def once(client: Client) -> pb.ExpectedValue:
         return await client.call(f"{SERVICE}/GetExpectedValue", request, pb.ExpectedValue)
 
-    found = run(context, work)
-    if form == "table":
-        print_pairs(views.value_pairs(found))
-    else:
-        print_data(as_data(found), form)
+    live.show(context, once, lambda found: pairs_of(views.value_pairs(found)), form, watch=watch)
 
 
 @jito.command(short_help="Tell what was tipped for what.")
 @click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="How far back.")
+@live.watch_option
 @output_option
 @click.pass_obj
-def spend(context: str | None, days: int, form: Form) -> None:
+def spend(context: str | None, days: int, watch: bool, form: Form) -> None:
     """Tell what was tipped for what, by strategy; rates with their interval of 95 %."""
 
-    async def work(client: Client) -> pb.Spend:
-        return await client.call(f"{SERVICE}/GetSpend", pb.GetSpendRequest(days=days), pb.Spend)
+    async def once(client: Client) -> list[pb.StrategySpend]:
+        return list((await client.call(f"{SERVICE}/GetSpend", pb.GetSpendRequest(days=days), pb.Spend)).strategies)
 
-    found = run(context, work)
-    print_messages(found.strategies, form, views.SPEND_HEADINGS, views.spend_row)
-    found_nothing(not found.strategies, "no bundle was sent in that time: see ctl jito bundles")
+    def draw(found: list[pb.StrategySpend]) -> Table:
+        return table_of(found, views.SPEND_HEADINGS, views.spend_row)
+
+    live.show(context, once, draw, form, watch=watch, nothing="no bundle was sent in that time: see ctl jito bundles")
 
 
 @jito.group(invoke_without_command=True, short_help="Tell or set how much may be tipped.")
