@@ -21,6 +21,7 @@ from agent.actions.plugin import PluginAct
 from agent.actions.unit import DONE, UnitAct
 from agent.actions.vote import VoteAct
 from agent.allowlist import Allowlist
+from agent.geyser.bells import PluginBells
 from agent.geyser.plugin_settings import PluginSettings
 from agent.host.config import Flags, FlagsError
 from agent.host.node import Node
@@ -62,7 +63,9 @@ class Executor:
         jobs: JobFiles | None = None,
         engine: "Engine | None" = None,
         plugins: Mapping[str, PluginSettings] = MappingProxyType({}),
+        bells: PluginBells | None = None,
     ) -> None:
+        self._bells = bells
         self._plugins = plugins
         self._engine = engine
         self._systemd = systemd
@@ -187,7 +190,8 @@ class Executor:
         if request.WhichOneof("action") == "nudge":
             return NudgeAct(self._systemd, request.nudge, self._node)
         if request.WhichOneof("action") == "plugin":
-            return PluginAct(self._systemd, request.plugin, self._node, self._plugins, self._allowlist.plugins)
+            listed = self._allowlist.plugins
+            return PluginAct(self._systemd, request.plugin, self._node, self._plugins, listed, self._bells)
         if request.WhichOneof("action") == "vote":
             return VoteAct(self._systemd, request.vote, self._node, self._allowlist.voters)
         if request.WhichOneof("action") == "config":

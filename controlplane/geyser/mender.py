@@ -1,6 +1,5 @@
 """The mender: carries out what recovery decides, as operations like any person's, with gates, receipts and audit."""
 
-import asyncio
 import uuid
 from collections.abc import Callable
 
@@ -14,7 +13,7 @@ from common.clock import now_ms
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.geyser import figures
-from controlplane.geyser.pipelines import LOOK_S, Pipelines
+from controlplane.geyser.pipelines import Pipelines
 from controlplane.geyser.recovery import HOUR_MS, Decision, Faults, decide
 from controlplane.geyser.settings import Cure, HopSettings, PipelineSettings
 from controlplane.links.inspect import InspectError
@@ -63,8 +62,9 @@ class Mender:
     async def run(self) -> None:
         """Look after every pipeline until cancelled."""
         wanted = [name for name, one in self._pipelines.wanted.items() if one.recovery]
+        judged = self._pipelines.judged
         while wanted:
-            await asyncio.sleep(LOOK_S)
+            await judged.after(judged.times)
             try:
                 # From the store, so that every control plane goes by what was said to any of them.
                 self._switches = await self._stored.switches()

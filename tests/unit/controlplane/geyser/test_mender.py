@@ -1,5 +1,6 @@
 """The mender: what recovery decides becomes an operation, once, unless a gate or an operator stands in its way."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -270,3 +271,19 @@ async def test_switching_it_off_takes_back_what_waits_for_a_person(stand: Stand)
     stand.end(operations_pb2.OPERATION_STATE_AWAITING_APPROVAL)
     await stand.mender.set("slots", enabled=False, by="ben")
     assert list(stand.engine.operations.values())[-1].state == operations_pb2.OPERATION_STATE_ABORTED
+
+
+async def test_it_looks_as_soon_as_pipelines_were_judged(stand: Stand) -> None:
+    running = asyncio.create_task(stand.mender.run())
+    try:
+        await asyncio.sleep(0)
+        for _ in range(3):
+            await stand.pass_time(1)
+            stand.mender._shown.clear()
+            stand.pipelines.judged.ring()
+            async with asyncio.timeout(1):
+                while "slots" not in stand.mender._shown:
+                    await asyncio.sleep(0.005)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
