@@ -30,7 +30,7 @@ from agent.host.systemd import Systemd
 from agent.identity import Identity
 from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
-from agent.permits import INSPECT, LEDGER, TOOL_VERBS, Refusal, check_allowed, check_signed
+from agent.permits import INSPECT, LEDGER, SUBMIT, TOOL_VERBS, Refusal, check_allowed, check_signed
 from agent.spans import fail, span
 from common.clock import now_ms
 from common.permits import sign_receipt
@@ -65,7 +65,7 @@ class Executor:
         plugins: Mapping[str, PluginSettings] = MappingProxyType({}),
         bells: PluginBells | None = None,
     ) -> None:
-        self._bells = bells
+        self._bells = bells or PluginBells()
         self._plugins = plugins
         self._engine = engine
         self._systemd = systemd
@@ -142,6 +142,9 @@ class Executor:
         except Refusal as refusal:
             # Not remembered: nothing was done, so the same step may be asked for again.
             return self._refused(permit, refusal)
+        if permit.action != SUBMIT:
+            # A restart, too, brings plugins back, or loses them.
+            self._bells.doubted.ring()
         with span("receipt"):
             receipt = self._sign(permit, outcome, before, start_ms)
             try:
@@ -190,8 +193,7 @@ class Executor:
         if request.WhichOneof("action") == "nudge":
             return NudgeAct(self._systemd, request.nudge, self._node)
         if request.WhichOneof("action") == "plugin":
-            listed = self._allowlist.plugins
-            return PluginAct(self._systemd, request.plugin, self._node, self._plugins, listed, self._bells)
+            return PluginAct(self._systemd, request.plugin, self._node, self._plugins, self._allowlist.plugins)
         if request.WhichOneof("action") == "vote":
             return VoteAct(self._systemd, request.vote, self._node, self._allowlist.voters)
         if request.WhichOneof("action") == "config":

@@ -13,7 +13,6 @@ from solward.hosts.v1 import link_pb2
 
 from agent.actions.base import Outcome, Tell
 from agent.actions.unit import DONE, FAILED, look_at, refuse_changed
-from agent.geyser.bells import PluginBells
 from agent.geyser.plugin_config import PluginConfigError, check_config
 from agent.geyser.plugin_list import loaded_plugins
 from agent.geyser.plugin_settings import PluginSettings
@@ -39,15 +38,12 @@ class PluginAct:
         node: the validator; None where the agent's settings name none.
         plugins: what the agent's settings say of plugins, by source.
         listed: configurations that root allows to be loaded.
-        bells: who looks at plugins is told when one was acted on.
     """
 
     def __init__(
         self, systemd: Systemd, action: link_pb2.PluginAction, node: Node | None,
-        plugins: Mapping[str, PluginSettings], listed: tuple[str, ...], bells: PluginBells | None = None, *,
-        watch_s: float = WATCH_S,
+        plugins: Mapping[str, PluginSettings], listed: tuple[str, ...], *, watch_s: float = WATCH_S,
     ) -> None:  # fmt: skip
-        self._bells = bells or PluginBells()
         self._systemd = systemd
         self._action = action
         self._node = node
@@ -145,9 +141,7 @@ class PluginAct:
             await self._ask(node, plugin)
         except AdminError as error:
             trouble = error
-        outcome = await self._came_to(began, trouble)
-        self._bells.doubted.ring()
-        return outcome
+        return await self._came_to(began, trouble)
 
     async def _ask(self, node: Node, plugin: PluginSettings) -> None:
         within_s = min(max(self._action.timeout_ms / 1000, 1.0), LONGEST_S)

@@ -12,7 +12,6 @@ from solward.hosts.v1 import link_pb2
 
 from agent.actions.base import Outcome
 from agent.actions.plugin import LOAD, RELOAD, UNLOAD, PluginAct
-from agent.geyser.bells import PluginBells
 from agent.geyser.plugin_settings import PluginSettings
 from agent.host.admin_rpc import AdminRpc
 from agent.host.node import Node
@@ -48,11 +47,10 @@ class Stand:
         self.node: Node | None = Node(ValidatorSettings(ledger=peer.ledger), NodeRpc(peer.rpc_url), self.admin)
         self.plugins = {"ys": PluginSettings(name="GeyserGrpc", config=self.config)}
         self.listed: tuple[str, ...] = (str(self.config),)
-        self.bells = PluginBells()
 
     def make(self, verb: link_pb2.PluginVerb, *, source: str = "ys", timeout_ms: int = 2_000, **more: Any) -> PluginAct:
         action = link_pb2.PluginAction(unit=UNIT, verb=verb, source=source, timeout_ms=timeout_ms, **more)
-        return PluginAct(self.systemd, action, self.node, self.plugins, self.listed, self.bells, watch_s=0.3)
+        return PluginAct(self.systemd, action, self.node, self.plugins, self.listed, watch_s=0.3)
 
     async def do(self, verb: link_pb2.PluginVerb, **more: Any) -> Outcome:
         act = self.make(verb, **more)
@@ -92,8 +90,6 @@ async def test_a_plugin_is_loaded_anew_let_go_of_and_loaded(tmp_path: Path) -> N
         }  # fmt: skip
         assert anew.after is not None
         assert anew.after.active_state == "active"
-        # Who looks at plugins need not wait for the next look.
-        assert stand.bells.doubted.times == 1
         gone = await stand.do(UNLOAD)
         assert (gone.result, gone.figures["plugins"], gone.figures["loaded"]) == (DONE, "", "false")
         assert await stand.loaded() == []
