@@ -188,9 +188,8 @@ async def test_nothing_is_mended_in_the_name_of_who_is_kept_out_by_now(tmp_path:
         await made.add_person("ana", "admin")
         await made.sign_in_as("ana")
         await made.ctl("--context", "ana", "geyser", "recovery", "main", "on", "--yes")
-        admin = ("--context", "default")
-        await made.ctl(*admin, "context", "use", "default")
-        await made.ctl("access", "disable", "ana", "--yes")
+        await made.ctl("context", "use", "default")
+        await made.ctl("access", "set", "ana", "--disabled")
         await stand.drop_plugin()
         said = await stand.until_it_says(lambda one: "is not done" in one["message"])
         assert "USER_DISABLED: users/ana may not sign in" in said["message"]
