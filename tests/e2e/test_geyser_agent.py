@@ -43,4 +43,20 @@ async def test_lag_and_freshness_reach_the_control_plane(tmp_path: Path) -> None
                         if line.startswith(labels) and line.removeprefix(labels).split()[0] == value
                     ]:
                         await asyncio.sleep(0.5)
+            asked = ("geyser", "lag", "--partitions", "--group", "indexer", "--topic", "solana.slots")
+            found = await plane.ctl_json(*asked)
+            assert [(row.get("partition", 0), row["lagMessages"]) for row in found["partitions"]] == [
+                (0, 3.0),
+                (1, 0.0),
+            ]
+            assert (found["host"], found["source"], found["lagMessages"]) == ("hosts/sol-1", "main", 3.0)
+            shown = (await plane.ctl(*asked, "--limit", "1")).out.splitlines()
+            assert shown[1].split()[:2] == ["0", "3"]
+            assert shown[2].startswith("3 messages in all, 1 partitions left out; looked at ")
+            for more, reason in (
+                (("--source", "other"), "GROUP_NOT_FOUND"), (("--host", "sol-1", "--source", "other"), "KAFKA_UNKNOWN"),
+            ):  # fmt: skip
+                assert reason in (await plane.ctl(*asked, *more, check=False)).err
+            nobody = await plane.ctl(*asked[:-1], "none", "--host", "sol-1", "--source", "main", check=False)
+            assert "GROUP_UNKNOWN" in nobody.err
             assert await plane.stop_agent(host) == 0
