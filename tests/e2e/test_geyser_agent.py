@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.support.cluster import cluster
+from tests.e2e.test_rest import Rest
+from tests.support.cluster import PASSWORD, cluster
 from tests.support.kafka import kafka
 from tests.support.postgres import postgres
 
@@ -59,4 +60,11 @@ async def test_lag_and_freshness_reach_the_control_plane(tmp_path: Path) -> None
                 assert reason in (await plane.ctl(*asked, *more, check=False)).err
             nobody = await plane.ctl(*asked[:-1], "none", "--host", "sol-1", "--source", "main", check=False)
             assert "GROUP_UNKNOWN" in nobody.err
+            async with Rest(plane.rest_port, plane.ca_file) as rest:
+                code = await plane.authenticator.code()
+                signed_in = {"username": "admin", "password": PASSWORD, "totpCode": code}
+                rest.bearer = (await rest.post("/auth/login", signed_in))[1]["accessToken"]
+                path = "/api/geyser/partition-lags?group=indexer&topic=solana.slots&limit=1"
+                (told,) = await rest.lines(path)
+                assert ([one["lagMessages"] for one in told["partitions"]], told["leftOut"]) == ([3], 1)
             assert await plane.stop_agent(host) == 0
