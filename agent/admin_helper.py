@@ -4,21 +4,24 @@ The validator's own socket is for its user alone (mode 0600), and whoever may op
 runs as that user, with everything else dropped, and the agent, as another user, speaks to it on a socket of its own.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from agent.allowlist import Allowlist
 from agent.host.admin_rpc import UNKNOWN_METHOD, AdminError, AdminRpc
-from agent.line_rpc import BAD_REQUEST, NO_ANSWER, LineRpc, Refused
+from agent.line_rpc import NO_ANSWER, REFUSED, LineRpc, Refused
 
 # How long the validator may take over a plugin: it waits for callbacks that are under way. The agent waits less long.
 PLUGIN_S = 660.0
-# Methods with parameters that are paths which the validator opens: from which place on they are, and root's list.
-_PATHS: dict[str, tuple[int, Callable[[Allowlist], tuple[str, ...]]]] = {
-    "addAuthorizedVoter": (0, lambda allowed: allowed.voters),
-    "loadPlugin": (0, lambda allowed: allowed.plugins),
-    "reloadPlugin": (1, lambda allowed: allowed.plugins),
+# Methods with parameters that root lists: what the list is called, and the parameters on it. The agent has looked
+# before; the helper looks again, since whoever takes over the agent's user speaks to this socket as well.
+_LISTED: dict[str, tuple[str, Callable[[Allowlist], list[list[str]]]]] = {
+    "addAuthorizedVoter": ("voters", lambda allowed: [[path] for path in allowed.voters]),
+    "loadPlugin": ("plugins", lambda allowed: [[path] for path in allowed.plugins.values()]),
+    "unloadPlugin": ("plugins", lambda allowed: [[name] for name in allowed.plugins]),
+    "reloadPlugin": ("plugins", lambda allowed: [list(both) for both in allowed.plugins.items()]),
 }
 _LONG = frozenset({"loadPlugin", "unloadPlugin", "reloadPlugin"})
 
@@ -35,10 +38,10 @@ class AdminHelper:
         """Pass a call on; it is written anew, so that nobody reads it otherwise than we did."""
         if method not in self._allowlist.admin:
             raise Refused(UNKNOWN_METHOD, f"Method not found: {method[:64]} is not on this host's allowlist")
-        if method in _PATHS:
-            first, listed = _PATHS[method]
-            if any(path not in listed(self._allowlist) for path in params[first:]):
-                raise Refused(BAD_REQUEST, "a path that is not on this host's allowlist")
+        if method in _LISTED:
+            part, listed = _LISTED[method]
+            if params not in listed(self._allowlist):
+                raise Refused(REFUSED, f"`{part}` in this host's allowlist does not name {json.dumps(params)[:300]}")
         try:
             return await self._admin.call(method, *params, within_s=PLUGIN_S if method in _LONG else None)
         except AdminError as error:

@@ -15,6 +15,7 @@ Action = Annotated[
     str,
     msgspec.Meta(pattern=r"^(validator\.(start|stop|restart|vote|config|snapshot|ledger)|geyser\.(plugin|restart))$"),
 ]
+PluginName = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
 PluginConfig = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]{1,4000}$")]
 KeypairFile = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]{1,4000}$")]
 
@@ -76,7 +77,7 @@ class AllowlistError(Exception):
 class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     units: dict[UnitName, list[Action]]
     voters: tuple[KeypairFile, ...] = ()
-    plugins: tuple[PluginConfig, ...] = ()
+    plugins: dict[PluginName, PluginConfig] = {}
     admin: tuple[AdminMethod, ...] = READS
     config: dict[UnitName, ConfigEntry] = {}
     jobs: dict[JobName, JobEntry] = {}
@@ -94,7 +95,8 @@ class Allowlist:
         jobs: what solward-job@NAME.service runs, by name.
         ledger_tool: the path of agave-ledger-tool; empty: there is none.
         bundles: which bundles may be sent; None: none.
-        plugins: files that the validator may be told to load a plugin from.
+        plugins: which may be loaded, loaded anew and let go of, by the names that the validator lists, and the file of
+            each.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class Allowlist:
         jobs: Mapping[str, JobEntry] = MappingProxyType({}),
         ledger_tool: str = "",
         bundles: Bundles | None = None,
-        plugins: tuple[str, ...] = (),
+        plugins: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.plugins = plugins
         self.bundles = bundles

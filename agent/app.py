@@ -12,6 +12,7 @@ from solward.hosts.v1 import link_pb2
 
 from agent import VERSION, allowlist
 from agent.actions.executor import Executor
+from agent.geyser.bells import PluginBells
 from agent.geyser.board import SlotBoard
 from agent.geyser.settings import GeyserSettings
 from agent.host.admin_rpc import AdminRpc
@@ -38,6 +39,7 @@ from common import logs, sdnotify
 if TYPE_CHECKING:
     from agent.jito.canary import Canary
     from agent.jito.engine import Engine
+    from agent.probes.geyser_kafka import KafkaProbe
 
 log = structlog.get_logger(__name__)
 
@@ -62,14 +64,15 @@ class Agent:
         engine = _engine(settings.jito, settings.state_dir) if settings.jito else None
         geyser = settings.geyser or GeyserSettings()
         # What the probes of the node's own RPC see of its slots, for those who compare a stream with it.
-        board = SlotBoard()
+        board, bells = SlotBoard(), PluginBells()
+        kafka = _kafka_probe(geyser)
         executor = Executor(
             self._systemd, self._journal, allowed, lambda: self._link.identity, self._worker, self._spool.make_room,
             self._node, settings.state_dir / "towers",
             Flags(settings.validator.config_socket) if settings.validator else None,
             Snapshots(settings, settings.validator) if settings.validator else None,
             JobFiles(settings.jobs_dir, settings.job_results_dir) if settings.validator else None,
-            engine, geyser.plugins,
+            engine, geyser.plugins, bells, kafka.partition_lags if kafka else None,
         )  # fmt: skip
         about = link_pb2.Hello(
             knows_validator=self._node is not None, group=settings.group, labels=settings.labels,
@@ -83,7 +86,7 @@ class Agent:
         self._probes: list[Probe] = [
             units, *_probes(settings, board), *_log_probes(settings, store, self._spool, list(allowed.units)),
             *_jito_probes(settings, engine, _canary(settings, allowed, engine, self._worker)),
-            *_geyser_probes(settings, geyser, self._node, board),
+            *([kafka] if kafka else []), *_geyser_probes(settings, geyser, self._node, board, bells),
         ]  # fmt: skip
 
     async def run(self) -> None:
@@ -182,13 +185,19 @@ def _jito_probes(settings: Settings, engine: "Engine | None", canary: "Canary | 
     return [JitoProbe(engine, settings.jito.relays, settings.jito.rtt_period_seconds, canary)]
 
 
-def _geyser_probes(settings: Settings, geyser: GeyserSettings, node: Node | None, board: SlotBoard) -> list[Probe]:
+def _kafka_probe(geyser: GeyserSettings) -> "KafkaProbe | None":
+    if not geyser.kafka:
+        return None
+    from agent.probes.geyser_kafka import KafkaProbe
+
+    return KafkaProbe(geyser.kafka)
+
+
+def _geyser_probes(
+    settings: Settings, geyser: GeyserSettings, node: Node | None, board: SlotBoard, bells: PluginBells
+) -> list[Probe]:
     # Imported on demand: only hosts near a pipeline need carry its clients in memory.
     probes: list[Probe] = []
-    if geyser.kafka:
-        from agent.probes.geyser_kafka import KafkaProbe
-
-        probes.append(KafkaProbe(geyser.kafka))
     if geyser.sinks:
         from agent.probes.geyser_sinks import SinksProbe
 
@@ -196,11 +205,11 @@ def _geyser_probes(settings: Settings, geyser: GeyserSettings, node: Node | None
     if geyser.plugins:
         from agent.probes.geyser_plugins import PluginProbe
 
-        probes.append(PluginProbe(geyser.plugins, node.admin if node else None))
+        probes.append(PluginProbe(geyser.plugins, node.admin if node else None, bells))
     if geyser.streams:
         from agent.probes.geyser_stream import StreamProbe
 
-        probes.append(StreamProbe(geyser.streams, board if settings.rpc else None))
+        probes.append(StreamProbe(geyser.streams, board if settings.rpc else None, bells))
         if settings.rpc and not settings.rpc.websocket:
             from agent.probes.slot_poll import SlotPoll
 

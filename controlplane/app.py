@@ -52,11 +52,11 @@ class App:
         self.operations = Operations(settings, installation, self.records, self.auditing.log, self.otlp.traces)
         self.watching = Watching(settings, self.records, self.operations.links, self.operations.board.busy_hosts)
         self.mev = Mev(settings, self.records, self.operations, self.watching)
-        self.geyser = Geyser(settings, self.records, self.operations, self.watching)
         guarding = Guarding(
             settings, installation, table, self.records, self.auditing, self.identities, self.watching,
             self.otlp.traces,
         )  # fmt: skip
+        self.geyser = Geyser(settings, self.records, self.operations, self.watching, guarding.by_name)
         self._answering = Answering(
             settings.trust_domain, self.records, self.auditing, self.identities, self.operations, self.watching,
             self.mev, self.geyser, guarding.explainer,

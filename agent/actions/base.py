@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from solward.geyser.v1 import geyser_pb2
 from solward.hosts.v1 import link_pb2
 
 Tell = Callable[[str], None]
@@ -24,6 +25,7 @@ class Outcome:
     snapshots: link_pb2.SnapshotsReport | None = None
     checks: Sequence[link_pb2.ArchiveCheck] = ()
     ledger: link_pb2.LedgerReport | None = None
+    partition_lags: geyser_pb2.PartitionLags | None = None
 
 
 class ActFailed(Exception):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
+from solward.geyser.v1 import geyser_pb2
 from solward.hosts.v1 import link_pb2
 
 from agent import VERSION
@@ -21,6 +22,7 @@ from agent.actions.plugin import PluginAct
 from agent.actions.unit import DONE, UnitAct
 from agent.actions.vote import VoteAct
 from agent.allowlist import Allowlist
+from agent.geyser.bells import PluginBells
 from agent.geyser.plugin_settings import PluginSettings
 from agent.host.config import Flags, FlagsError
 from agent.host.node import Node
@@ -29,7 +31,7 @@ from agent.host.systemd import Systemd
 from agent.identity import Identity
 from agent.jobs.folder import IDENT, JobFiles, Spec
 from agent.journal import Journal, JournalError, Step
-from agent.permits import INSPECT, LEDGER, TOOL_VERBS, Refusal, check_allowed, check_signed
+from agent.permits import INSPECT, LEDGER, SUBMIT, TOOL_VERBS, Refusal, check_allowed, check_signed
 from agent.spans import fail, span
 from common.clock import now_ms
 from common.permits import sign_receipt
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
+PartitionLagsOf = Callable[[link_pb2.PartitionLagsAsk], Awaitable[geyser_pb2.PartitionLags]]
 
 
 STARTS = (link_pb2.UNIT_VERB_START, link_pb2.UNIT_VERB_RESTART)
@@ -62,7 +65,11 @@ class Executor:
         jobs: JobFiles | None = None,
         engine: "Engine | None" = None,
         plugins: Mapping[str, PluginSettings] = MappingProxyType({}),
+        bells: PluginBells | None = None,
+        partition_lags: PartitionLagsOf | None = None,
     ) -> None:
+        self._partition_lags = partition_lags
+        self._bells = bells or PluginBells()
         self._plugins = plugins
         self._engine = engine
         self._systemd = systemd
@@ -139,6 +146,9 @@ class Executor:
         except Refusal as refusal:
             # Not remembered: nothing was done, so the same step may be asked for again.
             return self._refused(permit, refusal)
+        if permit.action != SUBMIT:
+            # A restart, too, brings plugins back, or loses them.
+            self._bells.doubted.ring()
         with span("receipt"):
             receipt = self._sign(permit, outcome, before, start_ms)
             try:
@@ -226,7 +236,10 @@ class Executor:
         try:
             with span("allowlist", action=permit.action):
                 check_allowed(permit, command, self._allowlist)
-            if (asked := link_pb2.ActionRequest.FromString(command.request).inspect).flags:
+            asked = link_pb2.ActionRequest.FromString(command.request).inspect
+            if asked.HasField("partition_lags"):
+                return self._sign(permit, await self._read_lags(asked.partition_lags), None, start_ms)
+            if asked.flags:
                 return self._sign(permit, await self._read_flags(asked), None, start_ms)
             if asked.snapshots:
                 return self._sign(permit, await self._read_snapshots(asked), None, start_ms)
@@ -237,6 +250,11 @@ class Executor:
         with span("look"):
             node = await self._node.inspect()
         return self._sign(permit, Outcome(DONE, node=node), None, start_ms)
+
+    async def _read_lags(self, asked: link_pb2.PartitionLagsAsk) -> Outcome:
+        if self._partition_lags is None:
+            raise Refusal("KAFKA_UNKNOWN", "agent.yaml has no geyser.kafka, so the agent looks at no cluster")
+        return Outcome(DONE, partition_lags=await self._partition_lags(asked))
 
     async def _read_snapshots(self, asked: link_pb2.InspectAction) -> Outcome:
         if self._snapshots is None:
@@ -315,6 +333,7 @@ class Executor:
             snapshots=outcome.snapshots,
             checks=outcome.checks,
             ledger=outcome.ledger,
+            partition_lags=outcome.partition_lags,
         )
         return sign_receipt(identity.key, identity.serial, receipt)
 

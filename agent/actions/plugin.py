@@ -37,12 +37,12 @@ class PluginAct:
     Args:
         node: the validator; None where the agent's settings name none.
         plugins: what the agent's settings say of plugins, by source.
-        listed: configurations that root allows to be loaded.
+        listed: plugins that root allows to be acted on, by name, and the configuration of each.
     """
 
     def __init__(
         self, systemd: Systemd, action: link_pb2.PluginAction, node: Node | None,
-        plugins: Mapping[str, PluginSettings], listed: tuple[str, ...], *, watch_s: float = WATCH_S,
+        plugins: Mapping[str, PluginSettings], listed: Mapping[str, str], *, watch_s: float = WATCH_S,
     ) -> None:  # fmt: skip
         self._systemd = systemd
         self._action = action
@@ -74,6 +74,8 @@ class PluginAct:
             raise Refusal("VALIDATOR_UNKNOWN", "agent.yaml names no validator, so none can be asked")
         if self._plugin is None:
             raise Refusal("PLUGIN_UNKNOWN", f"geyser.plugins in agent.yaml knows {self._known}")
+        if self._name not in self._listed:
+            raise Refusal("NOT_ON_ALLOWLIST", f"`plugins` in this host's allowlist does not name {self._name}")
         if self._action.verb != UNLOAD:
             await self._refuse_bad_config(self._plugin)
         loaded = await self._list_or_refuse(self._node)
@@ -87,8 +89,9 @@ class PluginAct:
     async def _refuse_bad_config(self, plugin: PluginSettings) -> None:
         if plugin.config is None:
             raise Refusal("PLUGIN_CONFIG_BAD", f"geyser.plugins.{self._action.source} in agent.yaml names no config")
-        if str(plugin.config) not in self._listed:
-            raise Refusal("NOT_ON_ALLOWLIST", f"`plugins` in this host's allowlist does not name {plugin.config}")
+        if str(plugin.config) != self._listed.get(self._name):
+            what = f"load {self._name} from {plugin.config}"
+            raise Refusal("NOT_ON_ALLOWLIST", f"`plugins` in this host's allowlist does not let it {what}")
         try:
             await asyncio.to_thread(check_config, plugin.config, self._name)
         except PluginConfigError as error:

@@ -19,6 +19,7 @@ from agent.geyser.ends import End, of_error, of_status
 from agent.geyser.plugin_settings import StreamSettings
 from agent.jito.channel import ours_alone
 from agent.secret_file import SettingsFileError, read_line
+from common.bell import Bell
 from common.breaker import Breaker, BreakerOpen
 
 log = structlog.get_logger(__name__)
@@ -63,9 +64,14 @@ class GeyserStream:
 
     Args:
         source: what it is called.
+        loaded: rung when a plugin was loaded, so that what failed before says nothing any more.
     """
 
-    def __init__(self, source: str, wanted: StreamSettings, listener: Listener) -> None:
+    def __init__(
+        self, source: str, wanted: StreamSettings, listener: Listener, loaded: Bell | None = None
+    ) -> None:  # fmt: skip
+        self._loaded = loaded or Bell()
+        self._heard = self._loaded.times
         self._source = source
         self._wanted = wanted
         self._listener = listener
@@ -97,7 +103,7 @@ class GeyserStream:
                     self._breaker.failed()
                 self._failures = 0 if came and (stood_s or 0.0) >= LASTED_S else self._failures + 1
                 self._listener.ended(end, stood_s)
-                await asyncio.sleep(self._wait_s(end))
+                await self._pause(self._wait_s(end))
         finally:
             self._began_at = None
             self._breaker.close()
@@ -107,9 +113,16 @@ class GeyserStream:
             try:
                 self._breaker.before()
             except BreakerOpen as open_:
-                await asyncio.sleep(max(0.05, open_.retry_s))
+                await self._pause(max(0.05, open_.retry_s))
             else:
                 return
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next try; not where a plugin was loaded since: another one may be there now."""
+        if await self._loaded.after(self._heard, seconds):
+            self._heard = self._loaded.times
+            self._failures = 0
+            self._breaker.succeeded()
 
     def _wait_s(self, end: End) -> float:
         if end.lasting:

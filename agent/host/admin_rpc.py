@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from agent.line_rpc import NO_ANSWER
+from agent.line_rpc import NO_ANSWER, REFUSED
 from common.semver import Version
 
 CALL_SECONDS = 5.0
@@ -48,7 +48,8 @@ class AdminRpc:
             within_s: seconds that it may take, where that is not the usual.
 
         Raises: AdminError ADMIN_UNREACHABLE, ADMIN_TIMEOUT, ADMIN_METHOD_UNKNOWN (another version, or not let
-            through by the helper), ADMIN_NOT_READY (the node is still starting), ADMIN_REFUSED, ADMIN_GARBLED.
+            through by the helper), NOT_ON_ALLOWLIST (the helper, by root's list), ADMIN_NOT_READY (the node is still
+            starting), ADMIN_REFUSED, ADMIN_GARBLED.
         """
         limit_s = self._call_s if within_s is None else within_s
         try:
@@ -114,6 +115,8 @@ def _result(method: str, answer: dict[str, Any]) -> Any:
     elif code == NO_ANSWER:
         # The helper's word: it is there, and the validator behind it is not.
         reason = "ADMIN_UNREACHABLE"
+    elif code == REFUSED:
+        reason = "NOT_ON_ALLOWLIST"
     elif "start up is complete" in message or "snapshot_controller unavailable" in message:
         reason = "ADMIN_NOT_READY"
     else:

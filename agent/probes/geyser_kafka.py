@@ -11,17 +11,26 @@ from threading import Event
 from time import monotonic
 
 import structlog
+from solward.geyser.v1 import geyser_pb2
+from solward.hosts.v1 import link_pb2
 
 from agent.geyser.kafka.client import Cluster
 from agent.geyser.kafka.failures import KafkaFailed
+from agent.geyser.kafka.history import UNKNOWN
+from agent.geyser.kafka.lag import PartitionLag
 from agent.geyser.kafka.sweep import Sweep, Told
 from agent.geyser.settings import KafkaSettings
+from agent.permits import Refusal
 from agent.probes.base import Series, Sink
 from common.breaker import Breaker, BreakerOpen
 
 log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE_S = 60.0
+# How long who asks for partitions waits for a look that is under way.
+LAGS_WITHIN_S = 10.0
+# What a signed receipt has room for.
+MOST_PARTITIONS = 500
 
 
 class KafkaProbe:
@@ -38,6 +47,17 @@ class KafkaProbe:
 
     def __init__(self, clusters: Mapping[str, KafkaSettings]) -> None:
         self._watches = {name: _Watch(name, wanted) for name, wanted in clusters.items()}
+
+    async def partition_lags(self, asked: link_pb2.PartitionLagsAsk) -> geyser_pb2.PartitionLags:
+        """Tell a group's lag in each partition of a topic, by the newest look at the cluster.
+
+        Raises: Refusal KAFKA_UNKNOWN, GROUP_UNKNOWN, KAFKA_BUSY.
+        """
+        watch = self._watches.get(asked.source)
+        if watch is None:
+            known = ", ".join(self._watches)
+            raise Refusal("KAFKA_UNKNOWN", f"geyser.kafka in agent.yaml knows {known}, and not {asked.source!r}")
+        return await watch.partition_lags(asked)
 
     async def run(self, sink: Sink) -> None:
         """Look until cancelled."""
@@ -104,6 +124,29 @@ class _Watch:
         for event in told.events:
             sink.event(event)
 
+    async def partition_lags(self, asked: link_pb2.PartitionLagsAsk) -> geyser_pb2.PartitionLags:
+        # In the thread of the looks, since what is read is what a look changes.
+        reading = asyncio.get_running_loop().run_in_executor(
+            self._thread, self._sweep.partitions, asked.group, asked.topic
+        )
+        try:
+            async with asyncio.timeout(LAGS_WITHIN_S):
+                found = await reading
+        except TimeoutError:
+            raise Refusal("KAFKA_BUSY", f"a look at {self._name} takes long just now: ask again") from None
+        if found is None:
+            raise Refusal(
+                "GROUP_UNKNOWN",
+                f"the newest look at {self._name} saw no {asked.group!r} in topic {asked.topic!r}",
+            )
+        limit = min(asked.limit or MOST_PARTITIONS, MOST_PARTITIONS)
+        answer = geyser_pb2.PartitionLags(
+            partitions=map(_to_wire, found.rows[:limit]), left_out=max(0, len(found.rows) - limit),
+            lag_messages=sum(row.lag for row in found.rows), source=self._name,
+        )  # fmt: skip
+        answer.time.FromMilliseconds(found.unix_ms)
+        return answer
+
     def _look(self) -> tuple[Told, Mapping[str, int]]:
         look = self._cluster.look()
         return self._sweep.take(look, monotonic()), look.errors
@@ -129,3 +172,10 @@ class _Watch:
                 source=self._name, left_out=left_out,
             )  # fmt: skip
         self._said_left_out = bool(left_out)
+
+
+def _to_wire(row: PartitionLag) -> geyser_pb2.PartitionLag:
+    return geyser_pb2.PartitionLag(
+        partition=row.partition, lag_messages=row.lag, lag_seconds=row.lag_s, end=row.end, lost_messages=row.lost,
+        committed=None if row.committed == UNKNOWN else row.committed, flags=row.flag_names,
+    )  # fmt: skip

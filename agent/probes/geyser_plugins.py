@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 from solward.hosts.v1 import link_pb2
 
+from agent.geyser.bells import PluginBells
 from agent.geyser.metrics_page import PageError
 from agent.geyser.plugin_list import loaded_plugins
 from agent.geyser.plugin_metrics import Change, Meter, Page, read
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 KIND: Final = "geyser.plugin"
 LIST_PERIOD_S: Final = 5.0
+# Between two looks at the list, where something speaks for an early one.
+LEAST_PERIOD_S: Final = 0.25
 # A plugin with a thousand subscribers writes a megabyte or two.
 MOST_BYTES: Final = 8 * 1024 * 1024
 
@@ -115,7 +118,10 @@ class _Metrics:
 class _Listed:
     """The validator's own list of plugins."""
 
-    def __init__(self, plugins: Mapping[str, PluginSettings], admin: AdminRpc, sink: Sink, period_s: float) -> None:
+    def __init__(
+        self, plugins: Mapping[str, PluginSettings], admin: AdminRpc, sink: Sink, period_s: float, bells: PluginBells
+    ) -> None:
+        self._bells = bells
         self._sources = {wanted.name or source: source for source, wanted in plugins.items()}
         self._admin, self._sink, self._period_s = admin, sink, period_s
         self._last: list[str] | None = None
@@ -125,8 +131,13 @@ class _Listed:
         """Look until cancelled."""
         try:
             while True:
+                doubts = self._bells.doubted.times
+                began = time.monotonic()
                 await self._look()
-                await asyncio.sleep(self._period_s * random.uniform(0.95, 1.05))  # noqa: S311
+                # A stream that flaps must not make the validator answer all the time.
+                await asyncio.sleep(LEAST_PERIOD_S)
+                left_s = began + self._period_s * random.uniform(0.95, 1.05) - time.monotonic()  # noqa: S311
+                await self._bells.doubted.after(doubts, max(0.0, left_s))
         finally:
             self._breaker.close()
 
@@ -151,6 +162,8 @@ class _Listed:
         if self._last is not None:
             for name in sorted(set(listed) ^ set(self._last)):
                 self._sink.event(self._event(name, appeared=name in listed))
+            if set(listed) - set(self._last):
+                self._bells.loaded.ring()
         self._last = listed
 
     def _event(self, name: str, *, appeared: bool) -> link_pb2.Event:
@@ -171,13 +184,16 @@ class PluginProbe:
     Args:
         plugins: by name.
         admin: the validator's admin socket; None where the agent's settings name no validator.
+        bells: what others tell of plugins, and are told.
     """
 
     name = "geyser plugins"
 
     def __init__(
-        self, plugins: Mapping[str, PluginSettings], admin: AdminRpc | None, *, list_period_s: float = LIST_PERIOD_S
-    ) -> None:
+        self, plugins: Mapping[str, PluginSettings], admin: AdminRpc | None, bells: PluginBells | None = None, *,
+        list_period_s: float = LIST_PERIOD_S,
+    ) -> None:  # fmt: skip
+        self._bells = bells or PluginBells()
         self._plugins = plugins
         self._admin = admin
         self._list_period_s = list_period_s
@@ -189,7 +205,8 @@ class PluginProbe:
                 if wanted.metrics_url:
                     group.create_task(_Metrics(name, wanted, sink).run())
             if self._admin:
-                group.create_task(_Listed(self._plugins, self._admin, sink, self._list_period_s).run())
+                listed = _Listed(self._plugins, self._admin, sink, self._list_period_s, self._bells)
+                group.create_task(listed.run())
 
 
 def _gauge(sink: Sink, name: str, source: str, value: float) -> None:

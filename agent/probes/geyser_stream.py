@@ -17,6 +17,7 @@ import structlog
 from solward.hosts.v1 import link_pb2
 from yellowstone import geyser_pb2
 
+from agent.geyser.bells import PluginBells
 from agent.geyser.board import SlotBoard
 from agent.geyser.ends import End
 from agent.geyser.plugin_settings import StreamSettings
@@ -34,7 +35,10 @@ TICK_S, AGAIN_S = 1.0, 10.0
 class _Source:
     """One stream, and what is told of it."""
 
-    def __init__(self, name: str, wanted: StreamSettings, board: SlotBoard | None, sink: Sink) -> None:
+    def __init__(
+        self, name: str, wanted: StreamSettings, board: SlotBoard | None, sink: Sink, bells: PluginBells
+    ) -> None:
+        self._bells = bells
         self._name = name
         self._sink = sink
         self._counts = wanted.counts
@@ -42,7 +46,7 @@ class _Source:
         self._events: Counter[str] = Counter()
         self._last_end = ""
         self._told_at = time.monotonic()
-        self._stream = GeyserStream(name, wanted, self)
+        self._stream = GeyserStream(name, wanted, self, bells.loaded)
 
     async def run(self) -> None:
         """Keep the stream up until cancelled; what goes wrong here must end neither others nor the agent."""
@@ -71,7 +75,9 @@ class _Source:
         self._events["entry"] += meta.entries_count
 
     def ended(self, end: End, stood_s: float | None) -> None:
-        """Tell of an end."""
+        """Tell of an end; of one that stood the plugin may be the cause."""
+        if stood_s is not None:
+            self._bells.doubted.ring()
         self._sink.sample(Series.counting("geyser_errors", source=self._name, **{"class": end.kind}), 1.0)
         if stood_s is None and end.kind == self._last_end:
             return
@@ -116,17 +122,21 @@ class StreamProbe:
     Args:
         streams: by name.
         board: where probes of the node's RPC note its slots; None: nothing is compared.
+        bells: what others tell of plugins.
     """
 
     name = "geyser stream"
 
-    def __init__(self, streams: Mapping[str, StreamSettings], board: SlotBoard | None) -> None:
+    def __init__(
+        self, streams: Mapping[str, StreamSettings], board: SlotBoard | None, bells: PluginBells | None = None
+    ) -> None:
         self._streams = streams
         self._board = board
+        self._bells = bells or PluginBells()
 
     async def run(self, sink: Sink) -> None:
         """Follow until cancelled."""
-        sources = [_Source(name, wanted, self._board, sink) for name, wanted in self._streams.items()]
+        sources = [_Source(name, wanted, self._board, sink, self._bells) for name, wanted in self._streams.items()]
         async with asyncio.TaskGroup() as group:
             for source in sources:
                 group.create_task(source.run())

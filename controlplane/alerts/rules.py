@@ -276,6 +276,12 @@ BUILT_IN: tuple[Rule, ...] = (
         events=EventTrigger(kinds=("geyser.recovery",)),
     ),
     Rule(
+        name="pipeline_recovery_refused", severity="error", during_operations=True, resolve_seconds=3600,
+        summary="a Geyser pipeline does not mend itself: nobody who may answers for it",
+        advice="ctl geyser recovery PIPELINE on, by an administrator",
+        events=EventTrigger(kinds=("geyser.recovery_refused",)),
+    ),
+    Rule(
         name="critical_finding", severity="critical", summary="the validator's log says that it is in danger",
         events=EventTrigger(severities=("critical",)), resolve_seconds=600, during_operations=True,
     ),

@@ -3,6 +3,7 @@
 import grpc
 from solward.geyser.v1 import geyser_pb2 as pb
 from solward.geyser.v1.geyser_pb2_grpc import GeyserServiceServicer
+from solward.hosts.v1 import link_pb2
 
 from common.errors import SolwardError
 from common.names import host_name
@@ -12,14 +13,21 @@ from controlplane.geyser.mender import Mender
 from controlplane.geyser.pipelines import Pipelines, sees
 from controlplane.geyser.report import consumer_groups, sources
 from controlplane.guard.context import Context, caller, current_call
-from controlplane.store.hosts import HostRepository
+from controlplane.links.dispatch import Dispatch
+from controlplane.links.inspect import InspectError, inspect_partition_lags
+from controlplane.store.hosts import HostRepository, HostRow
 from controlplane.telemetry.ingest import Ingest
+
+USUAL_PARTITIONS = 100
 
 
 class GeyserApi(GeyserServiceServicer):
     """Serves GeyserService."""
 
-    def __init__(self, hosts: HostRepository, pipelines: Pipelines, mender: Mender, ingest: Ingest) -> None:
+    def __init__(
+        self, hosts: HostRepository, pipelines: Pipelines, mender: Mender, ingest: Ingest, dispatch: Dispatch
+    ) -> None:
+        self._dispatch = dispatch
         self._hosts = hosts
         self._pipelines = pipelines
         self._mender = mender
@@ -58,8 +66,43 @@ class GeyserApi(GeyserServiceServicer):
         hosts = await self._within(request.host)
         return pb.ListConsumerGroupsResponse(groups=consumer_groups(self._ingest, hosts, request.group))
 
+    async def ListPartitionLags(self, request: pb.ListPartitionLagsRequest, context: Context) -> pb.PartitionLags:
+        host, source = await self._where(request)
+        ask = link_pb2.PartitionLagsAsk(
+            source=source, group=request.group, topic=request.topic, limit=request.limit or USUAL_PARTITIONS
+        )
+        try:
+            found = await inspect_partition_lags(self._dispatch, host.uid, ask)
+        except InspectError as error:
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION, error.reason,
+                f"the agent of {host_name(host.name)} does not tell: {error.message}", {"host": host_name(host.name)},
+            ) from None  # fmt: skip
+        found.host = host_name(host.name)
+        return found
+
     async def ListSources(self, request: pb.ListSourcesRequest, context: Context) -> pb.ListSourcesResponse:
         return pb.ListSourcesResponse(sources=sources(self._ingest, await self._within(request.host)))
+
+    async def _where(self, request: pb.ListPartitionLagsRequest) -> tuple[HostRow, str]:
+        """Find the host and the source where a group is, where the caller leaves either out."""
+        hosts = await self._within(request.host)
+        if request.host and request.source:
+            return await find_host(self._hosts, request.host), request.source
+        found = {
+            (row.host, row.source)
+            for row in consumer_groups(self._ingest, hosts, request.group)
+            if row.topic == request.topic and request.source in ("", row.source)
+        }
+        if len(found) != 1:
+            seen = ", ".join(f"{host} ({source})" for host, source in sorted(found)) or "no agent within your reach"
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION, "GROUP_NOT_FOUND" if not found else "GROUP_AMBIGUOUS",
+                f"group {request.group!r} in topic {request.topic!r} is told of by {seen}: name one host and source",
+                {"group": request.group, "topic": request.topic},
+            )  # fmt: skip
+        ((host, source),) = found
+        return await find_host(self._hosts, host), source
 
     def _named(self, asked: str) -> str | None:
         name = asked.removeprefix("pipelines/")

@@ -1,22 +1,24 @@
 """The mender: carries out what recovery decides, as operations like any person's, with gates, receipts and audit."""
 
-import asyncio
 import uuid
 from collections.abc import Callable
 
 import grpc
 import structlog
+from google.protobuf.message import Message
 from solward.geyser.v1 import geyser_pb2 as pb
 from solward.hosts.v1 import link_pb2
 from solward.operations.v1 import operations_pb2
+from solward.validator.v1 import validator_pb2
 
 from common.clock import now_ms
 from common.errors import SolwardError
 from common.names import host_name
 from controlplane.geyser import figures
-from controlplane.geyser.pipelines import LOOK_S, Pipelines
+from controlplane.geyser.pipelines import Pipelines
 from controlplane.geyser.recovery import HOUR_MS, Decision, Faults, decide
 from controlplane.geyser.settings import Cure, HopSettings, PipelineSettings
+from controlplane.guard.by_name import ByName
 from controlplane.links.inspect import InspectError
 from controlplane.links.registry import Links
 from controlplane.operations.board import ended
@@ -24,7 +26,16 @@ from controlplane.operations.engine import Engine
 from controlplane.operations.gates import PASS
 from controlplane.operations.gating import Gating
 from controlplane.operations.geyser_plan import plan_plugin, plan_service
-from controlplane.operations.plan import LOAD_PLUGIN, RELOAD_PLUGIN, RESTART, UnitPlan, Wish, plan_unit
+from controlplane.operations.plan import (
+    CONFIG,
+    LOAD_PLUGIN,
+    RELOAD_PLUGIN,
+    RESTART,
+    RESTART_SERVICE,
+    UnitPlan,
+    Wish,
+    plan_unit,
+)
 from controlplane.operations.steering import abort
 from controlplane.store.hosts import HostRepository, HostRow
 from controlplane.store.recoveries import RecoveryRepository, Switch, Try
@@ -32,6 +43,14 @@ from controlplane.store.recoveries import RecoveryRepository, Switch, Try
 log = structlog.get_logger(__name__)
 
 _PLUGIN_STEPS: dict[Cure, str] = {"reload_plugin": RELOAD_PLUGIN, "load_plugin": LOAD_PLUGIN}
+# What may mend a hop by itself, or be the cause of its fault.
+_TURNS_UNITS = (
+    "validator.start", "validator.stop", RESTART, CONFIG, RELOAD_PLUGIN, LOAD_PLUGIN, RESTART_SERVICE,
+)  # fmt: skip
+SET_RECOVERY = "solward.geyser.v1.GeyserService/SetRecovery"
+RESTART_VALIDATOR = "solward.validator.v1.ValidatorService/Restart"
+REFUSED = link_pb2.RECEIPT_RESULT_REFUSED
+_TOO_LATE = ("INVOCATION_CHANGED", "STATE_CHANGED")
 # A judgement that is older says nothing of now.
 STALE_MS = 10_000
 Tell = Callable[[str, link_pb2.Event], None]
@@ -42,12 +61,13 @@ class Mender:
 
     Args:
         pipelines: how they stand.
+        by_name: judges whether who turned a recovery on may still ask for what it does.
         tell: takes a finding of a host, by its resource name.
     """
 
     def __init__(
         self, pipelines: Pipelines, stored: RecoveryRepository, hosts: HostRepository, links: Links, engine: Engine,
-        gating: Gating, tell: Tell,
+        gating: Gating, by_name: ByName, tell: Tell,
     ) -> None:  # fmt: skip
         self._pipelines = pipelines
         self._stored = stored
@@ -55,6 +75,9 @@ class Mender:
         self._links = links
         self._engine = engine
         self._gating = gating
+        self._by_name = by_name
+        # Which switches were told of that nobody answers for any more.
+        self._orphaned: set[tuple[str, Switch]] = set()
         self._tell = tell
         self._switches: dict[str, Switch] = {}
         self._faults: dict[str, Faults] = {}
@@ -63,8 +86,9 @@ class Mender:
     async def run(self) -> None:
         """Look after every pipeline until cancelled."""
         wanted = [name for name, one in self._pipelines.wanted.items() if one.recovery]
+        judged = self._pipelines.judged
         while wanted:
-            await asyncio.sleep(LOOK_S)
+            await judged.after(judged.times)
             try:
                 # From the store, so that every control plane goes by what was said to any of them.
                 self._switches = await self._stored.switches()
@@ -120,6 +144,9 @@ class Mender:
         faults.see(wanted.recovery.cures, _at_fault(pipeline), now)
         tries = await self._stored.tries(name, now - HOUR_MS)
         newest = await self._operation(tries[-1]) if tries else None
+        if newest is not None and _came_too_late(newest):
+            await self._stored.drop(tries[-1].uid)
+            tries = tries[:-1]
         if newest is not None and not ended(newest):
             decision = Decision(f"{newest.name} is at work")
             if newest.state == operations_pb2.OPERATION_STATE_AWAITING_APPROVAL:
@@ -142,6 +169,12 @@ class Mender:
             return decision
         try:
             plan = await self._plan(wanted, hop, step)
+            if refused := await self._nobody_answers(name, step, plan):
+                return Decision(f"{hop.name}: {step} is not done: {refused}")
+            if other := await self._others_work(plan, self._faults[name], tries):
+                # What is at fault may be mended by it: it is given its time anew.
+                self._faults[name].since_ms.clear()
+                return Decision(f"{hop.name}: {step} waits: {other} has been at work on {host_name(plan.host)}")
             if why := await self._not_now(plan):
                 # No try: nothing was begun, and it is looked again at once.
                 return Decision(f"{hop.name}: {step} waits: {why}")
@@ -165,6 +198,38 @@ class Mender:
             return ""
         _, gates = await self._gating.judge(plan)
         return next((f"{gate.id}: {gate.message}" for gate in gates if gate.verdict != PASS), "")
+
+    async def _nobody_answers(self, name: str, step: Cure, plan: UnitPlan) -> str:
+        """Say why who turned it on may not have this done any more; empty where he may."""
+        switch, host = self._switches[name], host_name(plan.host)
+        asked: list[tuple[str, Message]] = [(SET_RECOVERY, pb.SetRecoveryRequest(pipeline=name, enabled=True))]
+        if step == "restart_validator":
+            asked.append((RESTART_VALIDATOR, validator_pb2.RestartRequest(host=host)))
+        try:
+            for method, request in asked:
+                await self._by_name.judge(switch.set_by, switch.set_ms, method, request)
+        except SolwardError as error:
+            again = f"an administrator may turn it on in his own name: ctl geyser recovery {name} on"
+            why = f"{error.reason}: {error.message}; {again}"
+            if (name, switch) not in self._orphaned:
+                self._orphaned.add((name, switch))
+                log.warning("a recovery may not go on", pipeline=name, set_by=switch.set_by, reason=error.reason)
+                self._tell(host, _orphan(name, why))
+            return why
+        self._orphaned.discard((name, switch))
+        return ""
+
+    async def _others_work(self, plan: UnitPlan, faults: Faults, tries: list[Try]) -> str:
+        """Name what others did to the host's units since something is at fault, or are doing; empty: nothing."""
+        since_ms = min(faults.since_ms.values())
+        own = [operation.name for one in tries if (operation := await self._operation(one))]
+        for other in await self._engine.newest_on(plan.host_uid):
+            running = other.state == operations_pb2.OPERATION_STATE_RUNNING
+            if other.kind in _TURNS_UNITS and other.name not in own and (
+                running or other.end_time.ToMilliseconds() > since_ms
+            ):  # fmt: skip
+                return other.name
+        return ""
 
     async def _waiting(self, operation: operations_pb2.Operation, faults: Faults) -> Decision:
         """Take back what waits for a person, once nothing is at fault any more."""
@@ -222,6 +287,11 @@ def _plugin_of(wanted: PipelineSettings, hop: HopSettings) -> HopSettings:
     return hop
 
 
+def _came_too_late(operation: operations_pb2.Operation) -> bool:
+    """Whether the agent did nothing, because the unit was another run by then: somebody else was quicker."""
+    return any(step.receipt.reason in _TOO_LATE and step.receipt.result == REFUSED for step in operation.steps)
+
+
 def _at_fault(pipeline: pb.Pipeline) -> dict[str, pb.Flow]:
     """Give how hops flow, but that of all that are at fault the one that the verdict names alone is to be mended."""
     return {
@@ -232,6 +302,13 @@ def _at_fault(pipeline: pb.Pipeline) -> dict[str, pb.Flow]:
 
 def _why(pipeline: pb.Pipeline, hop: str) -> str:
     return next(one.message for one in pipeline.hops if one.name == hop)
+
+
+def _orphan(name: str, why: str) -> link_pb2.Event:
+    return link_pb2.Event(
+        kind="geyser.recovery_refused", unix_ms=now_ms(), severity=link_pb2.SEVERITY_INFO, area="geyser", times=1,
+        message=f"pipeline {name} does not mend itself: {why}"[:1000],
+    )  # fmt: skip
 
 
 def _event(name: str, hop: str, step: str, operation: operations_pb2.Operation) -> link_pb2.Event:

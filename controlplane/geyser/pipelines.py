@@ -10,6 +10,7 @@ from solward.geyser.v1 import geyser_pb2 as pb
 from solward.hosts.v1 import link_pb2
 from solward.metrics.v1 import topics_pb2
 
+from common.bell import Bell
 from common.clock import now_ms
 from common.names import host_name
 from controlplane.geyser import figures
@@ -21,7 +22,8 @@ from controlplane.telemetry.topics import Topic, View
 
 log = structlog.get_logger(__name__)
 
-LOOK_S = 2.0
+# As often as agents tell.
+LOOK_S = 1.0
 TOPIC = "pipelines"
 # A flaw that lasts so long is a finding, told again as often while it lasts.
 TELL_MS = 30_000
@@ -42,13 +44,15 @@ class Pipelines:
     def __init__(self, wanted: Mapping[str, PipelineSettings], ingest: Ingest, tell: Tell) -> None:
         self.wanted = wanted
         self.newest: dict[str, pb.Pipeline] = {}
+        # Rung after each look at all of them.
+        self.judged = Bell()
         self._ingest = ingest
         self._tell = tell
         # Since when a hop has a flaw, and when that was told last.
         self._flaws: dict[tuple[str, str], tuple[pb.Flow, int, int]] = {}
 
     async def run(self) -> None:
-        """Judge every pipeline each two seconds until cancelled."""
+        """Judge every pipeline each second until cancelled."""
         while self.wanted:
             begun = perf_counter()
             for name in self.wanted:
@@ -59,6 +63,7 @@ class Pipelines:
                 # Others have the loop between two pipelines.
                 await asyncio.sleep(0)
             figures.EVALUATION.set(perf_counter() - begun)
+            self.judged.ring()
             await asyncio.sleep(LOOK_S)
 
     def look(self, name: str) -> pb.Pipeline:

@@ -97,8 +97,7 @@ class Call:
     @property
     def resource(self) -> str:
         """The name of the resource acted on, as the request gives it; empty where there is none."""
-        name = self.rule.policy.resource_field
-        return str(getattr(self.request, name)) if name and self.request is not None else ""
+        return resource_of(self.rule, self.request)
 
     @property
     def digest(self) -> str:
@@ -106,6 +105,12 @@ class Call:
         if not self._digest and self.request is not None:
             self._digest = call_digest(self.rule.name, self.request)
         return self._digest
+
+
+def resource_of(rule: MethodRule, request: Message | None) -> str:
+    """Give the name of the resource that a request is about, as it gives it; empty where there is none."""
+    name = rule.policy.resource_field
+    return str(getattr(request, name)) if name and request is not None else ""
 
 
 _current: ContextVar[Call] = ContextVar("solward_call")

@@ -1,14 +1,16 @@
 """Policy: is this kind of caller meant, and does it hold the permission at the hosts that the call is about?"""
 
 import grpc
+from google.protobuf.message import Message
 from solward.policy.v1 import policy_pb2
 
 from common.errors import SolwardError
 from controlplane.guard.chain import Link
-from controlplane.guard.context import Call
+from controlplane.guard.context import Call, Principal, resource_of
 from controlplane.guard.decision import Asked, Decision, decide
 from controlplane.guard.places import Places
 from controlplane.guard.roles import roles_with
+from controlplane.guard.table import MethodRule
 
 
 class Policy(Link):
@@ -19,35 +21,42 @@ class Policy(Link):
 
     async def enter(self, call: Call) -> None:
         """Refuse a caller of another kind, or without the permission at the hosts that the call is about."""
-        policy, principal = call.rule.policy, call.principal
+        await self.judge(call.principal, call.rule, call.request)
+
+    async def judge(self, principal: Principal, rule: MethodRule, request: Message | None) -> None:
+        """Judge whether a principal may ask for something.
+
+        Raises: SolwardError NOT_SIGNED_IN, WRONG_PRINCIPAL_KIND or PERMISSION_MISSING.
+        """
+        policy = rule.policy
         if principal.kind not in policy.principals:
-            raise _wrong_kind(call)
-        permission = asked_permission(call)
+            raise _wrong_kind(principal, rule)
+        permission = asked_permission(principal, rule, request)
         if principal.sees_all(permission):
             return
         if not principal.may(permission):
-            raise missing(call, Decision(False))
-        places = await self._places.of(call.rule, call.request)
+            raise _missing(principal, permission, Decision(False))
+        places = await self._places.of(rule, request)
         decision = decide(principal.rules, Asked(permission, places or (), policy.scoped and places is None))
         if not decision.allowed:
-            raise missing(call, decision)
+            raise _missing(principal, permission, decision)
 
     async def recheck(self, call: Call) -> None:
         """A role or a grant may have been taken away meanwhile."""
         await self.enter(call)
 
 
-def asked_permission(call: Call) -> str:
+def asked_permission(principal: Principal, rule: MethodRule, request: Message | None) -> str:
     """Give the permission that a call asks for: another one where it is about what is not the caller's own."""
-    policy, principal = call.rule.policy, call.principal
+    policy = rule.policy
     user = principal.kind == policy_pb2.PRINCIPAL_KIND_USER
     own = ("", f"users/{principal.name}" if user else principal.name)
-    return policy.others_permission if policy.others_permission and call.resource not in own else policy.permission
+    others = policy.others_permission and resource_of(rule, request) not in own
+    return policy.others_permission if others else policy.permission
 
 
-def missing(call: Call, decision: Decision) -> SolwardError:
+def _missing(principal: Principal, permission: str, decision: Decision) -> SolwardError:
     """Say which permission is missing, where, and which roles have it."""
-    permission, principal = asked_permission(call), call.principal
     roles = roles_with(permission)
     where = decision.missing_at
     scopes = [rule.words() for rule in principal.rules if permission in rule.permissions]
@@ -62,11 +71,11 @@ def missing(call: Call, decision: Decision) -> SolwardError:
     )
 
 
-def _wrong_kind(call: Call) -> SolwardError:
-    wanted = [_word(kind) for kind in call.rule.policy.principals]
-    is_kind = _word(call.principal.kind)
+def _wrong_kind(principal: Principal, rule: MethodRule) -> SolwardError:
+    wanted = [_word(kind) for kind in rule.policy.principals]
+    is_kind = _word(principal.kind)
     metadata = {"kind": is_kind, "wanted": ",".join(wanted)}
-    if call.principal.kind == policy_pb2.PRINCIPAL_KIND_ANONYMOUS:
+    if principal.kind == policy_pb2.PRINCIPAL_KIND_ANONYMOUS:
         return SolwardError(
             grpc.StatusCode.UNAUTHENTICATED,
             "NOT_SIGNED_IN",

@@ -16,12 +16,14 @@ from controlplane.identity.cache import ShortCache
 from controlplane.identity.live import LivePki
 from controlplane.identity.role_book import RoleBook
 from controlplane.identity.sessions import Sessions
-from controlplane.store.certificates import ServiceRepository
+from controlplane.store.certificates import ServiceRepository, ServiceRow
 from controlplane.store.hosts import ACTIVE, ENDED, NEXT, CertificateRow, HostRepository
 from controlplane.store.users import User, UserRepository
 
 # How long another replica's revocation may go unseen; within this process it is seen at once.
 CACHE_SECONDS = 2.0
+# Of who was not found by a credential, none ends.
+NEVER_MS = 0
 
 
 class Principals:
@@ -58,6 +60,28 @@ class Principals:
         if now_ms() >= principal.expires_ms:
             raise _refused("TOKEN_EXPIRED", "the access token is over: refresh it or sign in again")
         return principal
+
+    async def of_name(self, name: str, since_ms: int) -> Principal:
+        """Whom a name stands for, of a user or a service, where no credential is at hand; never kept.
+
+        Args:
+            name: as a principal bears it: a user's name, or "services/{service}".
+            since_ms: when it was noted (milliseconds since the epoch); who was made later is another one.
+
+        Raises: SolwardError USER_GONE, USER_DISABLED, SERVICE_GONE or SERVICE_DISABLED.
+        """
+        kind, _, of_service = name.rpartition("/")
+        if kind == "services":
+            service = await self._services.by_name(of_service)
+            if service is None or service.created_ms > since_ms:
+                raise _refused("SERVICE_GONE", f"there is no {name} any more")
+            return await self._as_service(service, "", NEVER_MS)
+        user = await self._users.by_name(name)
+        if user is None or user.created_ms > since_ms:
+            raise _refused("USER_GONE", f"there is no users/{name} any more")
+        if user.disabled:
+            raise _refused("USER_DISABLED", f"users/{name} may not sign in")
+        return await self._user(user, "", NEVER_MS)
 
     async def _load_token(self, token: str) -> Principal:
         user, session, expires_ms = await self._sessions.check(token)
@@ -112,8 +136,13 @@ class Principals:
 
     async def _service(self, row: CertificateRow) -> Principal:
         service = await self._services.by_uid(row.subject_uid)
-        if service is None or service.disabled:
+        if service is None:
             raise _refused("SERVICE_DISABLED", "the certificate's service is kept out")
+        return await self._as_service(service, f"cert:{row.serial}", row.not_after_ms)
+
+    async def _as_service(self, service: ServiceRow, session: str, expires_ms: int) -> Principal:
+        if service.disabled:
+            raise _refused("SERVICE_DISABLED", f"services/{service.name} is kept out")
         own = await self._roles.permissions(service.role) or SELF
         return Principal(
             kind=policy_pb2.PRINCIPAL_KIND_SERVICE,
@@ -121,8 +150,8 @@ class Principals:
             name=f"services/{service.name}",
             permissions=own,
             role=service.role,
-            session=f"cert:{row.serial}",
-            expires_ms=row.not_after_ms,
+            session=session,
+            expires_ms=expires_ms,
             held=(Held(service.role, own),),
         )
 

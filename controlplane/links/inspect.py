@@ -1,7 +1,8 @@
-"""Inspection: an agent looks at its validator for us, under a permit like any other command."""
+"""Inspection: an agent looks at its validator, or at what it watches, for us, under a permit like any other command."""
 
 import uuid
 
+from solward.geyser.v1 import geyser_pb2
 from solward.hosts.v1 import link_pb2
 
 from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
@@ -41,6 +42,13 @@ async def inspect_snapshots(
     return (await _look(dispatch, host_uid, action)).snapshots
 
 
+async def inspect_partition_lags(
+    dispatch: Dispatch, host_uid: str, ask: link_pb2.PartitionLagsAsk
+) -> geyser_pb2.PartitionLags:
+    """Have a host's agent tell a consumer group's lag by partition; raises as `inspect`."""
+    return (await _look(dispatch, host_uid, link_pb2.InspectAction(partition_lags=ask))).partition_lags
+
+
 async def _look(dispatch: Dispatch, host_uid: str, action: link_pb2.InspectAction) -> link_pb2.Receipt:
     request = link_pb2.ActionRequest(inspect=action).SerializeToString(deterministic=True)
     order = Order(
@@ -55,7 +63,7 @@ async def _look(dispatch: Dispatch, host_uid: str, action: link_pb2.InspectActio
     try:
         _, receipt = await dispatch.carry_out(order, lambda _: None)
     except (NotDelivered, NoReceipt):
-        raise InspectError("HOST_OFFLINE", "the agent did not look at its validator in time") from None
+        raise InspectError("HOST_OFFLINE", "the agent did not look in time") from None
     if receipt.result != link_pb2.RECEIPT_RESULT_DONE:
         raise InspectError(receipt.reason or "NOT_INSPECTED", receipt.message)
     return receipt

@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 # Between two looks for what a dead process left: a part of the time within which its operations must go on.
 INHERIT_S = 3.0
+# How many operations tell what went on lately on a host.
+NEWEST = 5
 
 
 class Engine:
@@ -91,6 +93,10 @@ class Engine:
         """Find the operation that a request started before."""
         uid = await self._operations.by_request(request_key)
         return await self._board.get(uid) if uid else None
+
+    async def newest_on(self, host_uid: str) -> list[pb.Operation]:
+        """Give the newest few operations of a host, the newest first."""
+        return [operation for _, operation in await self._operations.page(host_uid, None, NEWEST)]
 
     async def begin_unit(
         self, plan: UnitPlan, *, requester: str, reason: str, request_key: str | None, approvals: int = 0

@@ -67,7 +67,7 @@ class Answering:
             *self._of_operations(records, identities, operations),
             *self._of_watching(records, auditing, operations, watching),
             *self._of_mev(records, operations, watching, mev),
-            *self._of_geyser(records, watching, geyser),
+            *self._of_geyser(records, operations, watching, geyser),
         )
 
     def _of_identity(
@@ -139,6 +139,8 @@ class Answering:
         )  # fmt: skip
         return (lambda server: add_JitoServiceServicer_to_server(jito, server),)
 
-    def _of_geyser(self, records: Records, watching: Watching, geyser: Geyser) -> tuple[Register, ...]:
-        api = GeyserApi(records.hosts, geyser.pipelines, geyser.mender, watching.ingest)
+    def _of_geyser(
+        self, records: Records, operations: Operations, watching: Watching, geyser: Geyser
+    ) -> tuple[Register, ...]:
+        api = GeyserApi(records.hosts, geyser.pipelines, geyser.mender, watching.ingest, operations.dispatch)
         return (lambda server: add_GeyserServiceServicer_to_server(api, server),)

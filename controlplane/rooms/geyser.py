@@ -10,6 +10,7 @@ from solward.hosts.v1 import link_pb2
 from common.names import host_id
 from controlplane.geyser.mender import Mender
 from controlplane.geyser.pipelines import TOPIC, Pipelines
+from controlplane.guard.by_name import ByName
 from controlplane.rooms.operations import Operations
 from controlplane.rooms.records import Records
 from controlplane.rooms.watching import Watching
@@ -21,13 +22,15 @@ log = structlog.get_logger(__name__)
 class Geyser:
     """Pipelines, and who mends them."""
 
-    def __init__(self, settings: Settings, records: Records, operations: Operations, watching: Watching) -> None:
+    def __init__(
+        self, settings: Settings, records: Records, operations: Operations, watching: Watching, by_name: ByName
+    ) -> None:
         self._alerts = watching.alerts
         self._findings: asyncio.Queue[tuple[str, link_pb2.Event]] = asyncio.Queue()
         self.pipelines = Pipelines(settings.geyser.pipelines, watching.ingest, self._found)
         self.mender = Mender(
             self.pipelines, records.recoveries, records.hosts, operations.links, operations.engine, operations.gating,
-            self._found,
+            by_name, self._found,
         )  # fmt: skip
         watching.topics.add(TOPIC, self.pipelines.topic)
 

@@ -2,6 +2,7 @@
 
 from controlplane.guard.audit import Audit, Refusals
 from controlplane.guard.break_glass import BreakGlass
+from controlplane.guard.by_name import ByName
 from controlplane.guard.chain import GuardChain
 from controlplane.guard.errors import Errors
 from controlplane.guard.observe import Observe
@@ -25,7 +26,7 @@ from controlplane.telemetry.otlp.spans import Traces
 
 
 class Guarding:
-    """The chain, and who explains its decisions."""
+    """The chain, who explains its decisions, and who makes them where no call is made."""
 
     def __init__(
         self, settings: Settings, installation: Installation, table: PolicyTable,
@@ -33,7 +34,9 @@ class Guarding:
         traces: Traces,
     ) -> None:  # fmt: skip
         places = Places(records.hosts, records.operations, records.alerts)
+        policy = Policy(places)
         self.explainer = Explainer(table, places, identities.roles)
+        self.by_name = ByName(table, identities.principals, policy)
         admission = Admission.of(settings.allow_networks, settings.deny_networks)
         rate = RateLimit(settings.rate_limits, records.budgets)
         glass = BreakGlass(watching.notices)
@@ -49,7 +52,7 @@ class Guarding:
                 Whence(admission, installation.gateway_secret, rate),
                 Authenticate(identities.principals, rate),
                 rate,
-                Policy(places),
+                policy,
                 factor,
                 Validation(),
                 Audit(auditing.log),

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from solward.geyser.v1 import geyser_pb2 as pb
 
-from ctl import names
+from ctl import exits, names
 from ctl.client import Client, run
 from ctl.output import (
     Form,
@@ -96,10 +96,26 @@ def explain(context: str | None, pipeline: str, watch: bool, form: Form) -> None
 @geyser.command(short_help="List Kafka consumer groups, the furthest behind first.")
 @click.option("--host", default="", help="Only as this host's agent sees them.")
 @click.option("--group", default="", help="Only this group.")
+@click.option("--partitions", is_flag=True, help="Every partition of one --group and --topic, asked of the agent now.")
+@click.option("--topic", default="", help="With --partitions: the topic.")
+@click.option("--source", default="", help="With --partitions: the cluster, where several have the group.")
+@click.option("--limit", type=click.IntRange(1, 500), default=100, help="With --partitions: how many at the most.")
 @output_option
 @click.pass_obj
-def lag(context: str | None, host: str, group: str, form: Form) -> None:
-    """List how far Kafka consumer groups are behind, in messages and in seconds."""
+def lag(
+    context: str | None, host: str, group: str, partitions: bool, topic: str, source: str, limit: int, form: Form
+) -> None:
+    """List how far Kafka consumer groups are behind, in messages and in seconds; or one group, by partition."""
+    if partitions:
+        if not (group and topic):
+            exits.fail("--partitions is about one group and topic", exits.USAGE, "give --group and --topic")
+        asked = pb.ListPartitionLagsRequest(
+            host=names.host(host), source=source, group=group, topic=topic, limit=limit
+        )  # fmt: skip
+        _partitions(context, asked, form)
+        return
+    if topic or source:
+        exits.fail("--topic and --source are for one group by partition", exits.USAGE, "add --partitions")
     request = pb.ListConsumerGroupsRequest(host=names.host(host), group=group)
 
     async def work(client: Client) -> pb.ListConsumerGroupsResponse:
@@ -152,6 +168,18 @@ def recovery(context: str | None, pipeline: str, switch: str, yes: bool, form: F
         print_pairs(views.recovery_pairs(found.recovery))
     else:
         print_data(as_data(found), form)
+
+
+def _partitions(context: str | None, asked: pb.ListPartitionLagsRequest, form: Form) -> None:
+    async def work(client: Client) -> pb.PartitionLags:
+        return await client.call(f"{SERVICE}/ListPartitionLags", asked, pb.PartitionLags)
+
+    found = run(context, work)
+    if form != "table":
+        print_data(as_data(found), form)
+        return
+    print_messages(found.partitions, form, views.PARTITION_HEADINGS, views.partition_row)
+    console.print(views.partitions_line(found), highlight=False, markup=False)
 
 
 def _print(found: pb.Pipeline, form: Form) -> None:

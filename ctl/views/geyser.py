@@ -9,6 +9,7 @@ HOP_HEADINGS = ("HOP", "KIND", "HOST", "SOURCE", "FLOW", "ADDS", "BEHIND", "RATE
 GROUP_HEADINGS = (
     "GROUP", "TOPIC", "LAG", "LAG S", "WORST", "READS/S", "WRITES/S", "MEMBERS", "STATE", "STALLED", "LOST", "HOST",
 )  # fmt: skip
+PARTITION_HEADINGS = ("PARTITION", "LAG", "LAG S", "COMMITTED", "END", "LOST", "FLAGS")
 SOURCE_HEADINGS = ("HOST", "SOURCE", "KIND", "UP", "SLOT", "EVENTS/S", "ERRORS")
 _COLOURS = {
     pb.FLOW_OK: "green", pb.FLOW_SLOW: "yellow", pb.FLOW_LOSING: "red", pb.FLOW_STALLED: "red", pb.FLOW_DOWN: "red",
@@ -62,6 +63,22 @@ def group_row(one: pb.ConsumerGroup) -> tuple[str, ...]:
         str(one.members), cell(one.state), str(one.stalled_partitions or ""),
         number(one.lost_messages) if one.lost_messages else "", cell(one.host.removeprefix("hosts/")),
     )  # fmt: skip
+
+
+def partition_row(one: pb.PartitionLag) -> tuple[str, ...]:
+    """Show a group's lag in one partition as a row."""
+    return (
+        str(one.partition), number(one.lag_messages), f"{one.lag_seconds:.1f}",
+        str(one.committed) if one.HasField("committed") else "", str(one.end),
+        number(one.lost_messages) if one.lost_messages else "", cell(" ".join(one.flags)),
+    )  # fmt: skip
+
+
+def partitions_line(found: pb.PartitionLags) -> str:
+    """Sum a group's partitions up in one line."""
+    more = f", {found.left_out} partitions left out" if found.left_out else ""
+    where = f"{found.host.removeprefix('hosts/')}, {found.source}"
+    return f"{number(found.lag_messages)} messages in all{more}; looked at {when(found.time, ' UTC')} by {where}"
 
 
 def source_row(one: pb.Source) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ GROUPS = {
     "ws": ("ws",),
     "bundle": ("bundle", "tracker"),
     "kafka": ("kafka",),
-    "geyser": ("geyser",),
+    "geyser": ("geyser", "geyser_recovery"),
 }
 
 HEAD = """# Benchmarks

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.support.cluster import cluster
+from tests.e2e.test_rest import Rest
+from tests.support.cluster import PASSWORD, cluster
 from tests.support.kafka import kafka
 from tests.support.postgres import postgres
 
@@ -43,4 +44,27 @@ async def test_lag_and_freshness_reach_the_control_plane(tmp_path: Path) -> None
                         if line.startswith(labels) and line.removeprefix(labels).split()[0] == value
                     ]:
                         await asyncio.sleep(0.5)
+            asked = ("geyser", "lag", "--partitions", "--group", "indexer", "--topic", "solana.slots")
+            found = await plane.ctl_json(*asked)
+            assert [(row.get("partition", 0), row["lagMessages"]) for row in found["partitions"]] == [
+                (0, 3.0),
+                (1, 0.0),
+            ]
+            assert (found["host"], found["source"], found["lagMessages"]) == ("hosts/sol-1", "main", 3.0)
+            shown = (await plane.ctl(*asked, "--limit", "1")).out.splitlines()
+            assert shown[1].split()[:2] == ["0", "3"]
+            assert shown[2].startswith("3 messages in all, 1 partitions left out; looked at ")
+            for more, reason in (
+                (("--source", "other"), "GROUP_NOT_FOUND"), (("--host", "sol-1", "--source", "other"), "KAFKA_UNKNOWN"),
+            ):  # fmt: skip
+                assert reason in (await plane.ctl(*asked, *more, check=False)).err
+            nobody = await plane.ctl(*asked[:-1], "none", "--host", "sol-1", "--source", "main", check=False)
+            assert "GROUP_UNKNOWN" in nobody.err
+            async with Rest(plane.rest_port, plane.ca_file) as rest:
+                code = await plane.authenticator.code()
+                signed_in = {"username": "admin", "password": PASSWORD, "totpCode": code}
+                rest.bearer = (await rest.post("/auth/login", signed_in))[1]["accessToken"]
+                path = "/api/geyser/partition-lags?group=indexer&topic=solana.slots&limit=1"
+                (told,) = await rest.lines(path)
+                assert ([one["lagMessages"] for one in told["partitions"]], told["leftOut"]) == ([3], 1)
             assert await plane.stop_agent(host) == 0

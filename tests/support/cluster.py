@@ -276,8 +276,10 @@ class Cluster:
             allowed["bundles"] = {"max_tip_lamports": 50_000}
         if about.geyser:
             actions.append("geyser.plugin")
-            configs = [plugin.get("config") for plugin in about.geyser.get("plugins", {}).values()]
-            allowed["plugins"] = [path for path in configs if path]
+            plugins = about.geyser.get("plugins", {})
+            allowed["plugins"] = {
+                plugin.get("name", source): plugin["config"] for source, plugin in plugins.items() if "config" in plugin
+            }
         if about.changeable:
             entry = {"source": str(host.script), "program": "agave-validator", "flags": list(about.changeable)}
             allowed["config"] = {UNIT: entry}

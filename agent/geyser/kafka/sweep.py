@@ -27,6 +27,13 @@ class Told(NamedTuple):
     left_out: int
 
 
+class Partitions(NamedTuple):
+    """A group's lag in a topic, the partition that is furthest behind first, and when it was looked at."""
+
+    unix_ms: int
+    rows: list[PartitionLag]
+
+
 class _Topic:
     def __init__(self) -> None:
         self.history = History()
@@ -60,6 +67,7 @@ class Sweep:
         self._topics: dict[str, _Topic] = {}
         self._progress: dict[tuple[str, str], Progress] = {}
         self._at: float | None = None
+        self._unix_ms = 0
         self._samples: list[tuple[Series, float]] = []
         self._events: list[link_pb2.Event] = []
 
@@ -69,9 +77,17 @@ class Sweep:
         elapsed_s = None if self._at is None else now - self._at
         self._take_topics(look, now, elapsed_s)
         left_out = look.left_out + self._take_groups(look, now, elapsed_s)
-        self._at = now
+        self._at, self._unix_ms = now, int(time() * 1000)
         self._tell("geyser_kafka_brokers", look.brokers)
         return Told(self._samples, self._events, left_out)
+
+    def partitions(self, group: str, topic: str) -> Partitions | None:
+        """Give a group's lag in every partition of a topic by the newest look; None where the look saw no such pair."""
+        progress = self._progress.get((group, topic))
+        if progress is None or self._at is None or group not in self._groups or topic not in self._topics:
+            return None
+        rows = self._lags(group, topic, progress, self._at)
+        return Partitions(self._unix_ms, sorted(rows, key=lambda row: (-row.lag, row.partition)))
 
     def _take_topics(self, look: Look, now: float, elapsed_s: float | None) -> None:
         rates: dict[str, float] = {}

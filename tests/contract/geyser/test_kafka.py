@@ -1,14 +1,18 @@
 """The Kafka probe on a real broker: what it tells of groups that read, lag, stop, rebalance and go back."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from solward.hosts.v1 import link_pb2
 
+from agent.geyser.kafka.sweep import PARTITIONS_TOLD
 from agent.geyser.settings import KafkaSettings
-from agent.probes.geyser_kafka import KafkaProbe
+from agent.permits import Refusal
+from agent.probes.geyser_kafka import MOST_PARTITIONS, KafkaProbe
 from tests.support.kafka import KafkaServer, kafka
 from tests.support.watched import Watched, watched
 
@@ -58,6 +62,56 @@ async def test_lag_is_what_was_written_and_not_committed(broker: KafkaServer) ->
         assert each == [510, 0]
         assert told.last("geyser_kafka_lag_seconds", **where) > 0
         assert told.sink.events == []
+
+
+def ask(group: str, topic: str, limit: int = 0, source: str = "main") -> link_pb2.PartitionLagsAsk:
+    return link_pb2.PartitionLagsAsk(source=source, group=group, topic=topic, limit=limit)
+
+
+async def refused(probe: KafkaProbe, asked: link_pb2.PartitionLagsAsk) -> str:
+    with pytest.raises(Refusal) as caught:
+        await probe.partition_lags(asked)
+    assert caught.value.message
+    return caught.value.reason
+
+
+async def test_every_partition_of_a_large_cluster_is_told_to_who_asks(broker: KafkaServer) -> None:
+    many = PARTITIONS_TOLD + 100
+    await asyncio.to_thread(broker.create, "wide.t", partitions=many)
+    await asyncio.to_thread(broker.produce, "wide.t", {3: 30, 5: 50, 7: 70})
+    await asyncio.to_thread(broker.commit, "wide", "wide.t", dict.fromkeys(range(many), 0) | {5: 45})
+    async with watch(broker, topics=("wide.*",), groups=("wide",)) as (told, probe):
+        where = {"group": "wide", "topic": "wide.t"}
+        assert told.last("geyser_kafka_lag_messages", **where) == 105
+        # As series they are left out.
+        assert told.all("geyser_kafka_partition_lag_messages", **where) == []
+        found = await probe.partition_lags(ask("wide", "wide.t", limit=4))
+        assert [(row.partition, row.lag_messages) for row in found.partitions] == [(7, 70), (3, 30), (5, 5), (0, 0)]
+        assert (found.partitions[2].committed, found.partitions[2].end) == (45, 50)
+        assert (found.left_out, found.lag_messages, found.source) == (many - 4, 105, "main")
+        assert abs(found.time.ToSeconds() - time.time()) < 30
+        # However many are asked for, an answer has an end, and what is not asked for is bounded as well.
+        assert len((await probe.partition_lags(ask("wide", "wide.t", limit=10_000))).partitions) == MOST_PARTITIONS
+        assert len((await probe.partition_lags(ask("wide", "wide.t"))).partitions) == MOST_PARTITIONS
+        assert await refused(probe, ask("wide", "wide.t", source="other")) == "KAFKA_UNKNOWN"
+        assert await refused(probe, ask("other", "wide.t")) == "GROUP_UNKNOWN"
+        assert await refused(probe, ask("wide", "other.t")) == "GROUP_UNKNOWN"
+        # It is the newest look that answers, and a cluster that is down is not asked.
+        await asyncio.to_thread(broker.stop)
+        try:
+            again = await probe.partition_lags(ask("wide", "wide.t", limit=1))
+            assert again.partitions[0].lag_messages == 70
+        finally:
+            await asyncio.to_thread(broker.start)
+
+
+async def test_who_asks_does_not_wait_for_ever_for_a_look(
+    broker: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("agent.probes.geyser_kafka.LAGS_WITHIN_S", 0.2)
+    async with watch(broker) as (_told, probe):
+        probe._watches["main"]._thread.submit(time.sleep, 1.0)
+        assert await refused(probe, ask("any", "any")) == "KAFKA_BUSY"
 
 
 async def test_members_rebalance_stall_and_leave(broker: KafkaServer, monkeypatch: pytest.MonkeyPatch) -> None:

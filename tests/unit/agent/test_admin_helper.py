@@ -45,35 +45,45 @@ async def test_listed_methods_pass_and_no_other(tmp_path: Path) -> None:
         assert await admin.call("pid") == peer.process.pid
         assert await reason(admin, "exit") == "ADMIN_METHOD_UNKNOWN"
         assert await reason(admin, "setIdentity", "/x", True, True) == "ADMIN_METHOD_UNKNOWN"
-        assert await reason(admin, "addAuthorizedVoter", "/home/sol/staked.json") == "ADMIN_REFUSED"
+        assert await reason(admin, "addAuthorizedVoter", "/home/sol/staked.json") == "NOT_ON_ALLOWLIST"
         # The listed file is passed on, and the validator says that it is not there.
         assert await reason(admin, "addAuthorizedVoter", "/etc/voter.json") == "ADMIN_REFUSED"
         assert peer.process.returncode is None
     assert path.stat().st_mode & 0o777 == 0o660
 
 
-async def test_plugins_are_loaded_from_files_that_root_listed_and_from_no_other(tmp_path: Path) -> None:
+async def test_plugins_are_acted_on_by_names_and_files_that_root_listed_and_by_no_other(tmp_path: Path) -> None:
     (tmp_path / "lib.so").write_bytes(b"\x7fELF")
-    listed, other = tmp_path / "listed.json", tmp_path / "other.json"
-    for path in (listed, other):
+    listed, second, other = tmp_path / "listed.json", tmp_path / "second.json", tmp_path / "other.json"
+    for path in (listed, second, other):
         path.write_text(json.dumps({"libpath": "lib.so"}))
     methods = ("listPlugins", "loadPlugin", "reloadPlugin", "unloadPlugin")
-    allowed = Allowlist({}, (str(other),), methods, plugins=(str(listed),))
+    allowed = Allowlist({}, (str(other),), methods, plugins={"listed": str(listed), "second": str(second)})
     async with (
-        validator_peer(geyser_plugin_always_enabled=True) as peer,
+        validator_peer(geyser_plugin_config=str(other)) as peer,
         helped(tmp_path, peer.ledger, allowed) as path,
     ):
         admin = AdminRpc(path)
         # A keypair file that voting may be turned on with is no plugin's configuration.
-        assert await reason(admin, "loadPlugin", str(other)) == "ADMIN_REFUSED"
+        assert await reason(admin, "loadPlugin", str(other)) == "NOT_ON_ALLOWLIST"
+        assert await reason(admin, "loadPlugin", "listed") == "NOT_ON_ALLOWLIST"
         assert await admin.call("loadPlugin", str(listed)) == "listed"
-        assert await reason(admin, "reloadPlugin", "listed", str(other)) == "ADMIN_REFUSED"
-        assert await reason(admin, "reloadPlugin", "listed", [str(listed)]) == "ADMIN_REFUSED"
+        for params in (
+            ("listed", str(other)), ("listed", str(second)), ("other", str(listed)), ("listed", [str(listed)]),
+            ("listed",), ("listed", str(listed), "more"), (), ({}, {}),
+        ):  # fmt: skip
+            assert await reason(admin, "reloadPlugin", *params) == "NOT_ON_ALLOWLIST"
         assert await admin.call("reloadPlugin", "listed", str(listed)) is None
-        assert await admin.call("listPlugins") == ["listed"]
+        # What root did not list stays, whoever loaded it.
+        for name in ("other", str(listed), ["listed"], {"listed": 1}):
+            assert await reason(admin, "unloadPlugin", name) == "NOT_ON_ALLOWLIST"
+        assert await admin.call("listPlugins") == ["other", "listed"]
         assert await admin.call("unloadPlugin", "listed") is None
-        # What root did not name as a method is not passed on, whatever files are listed.
-    reads = AdminHelper(tmp_path, Allowlist({}, plugins=(str(listed),)))
+        with pytest.raises(AdminError, match=r"`plugins` in this host's allowlist does not name .*other"):
+            await admin.call("unloadPlugin", "other")
+        assert await admin.call("listPlugins") == ["other"]
+    # What root did not name as a method is not passed on, whatever files are listed.
+    reads = AdminHelper(tmp_path, Allowlist({}, plugins={"listed": str(listed)}))
     for method in methods[1:]:
         asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": [str(listed)]}
         assert (await reads.rpc.answer(json.dumps(asked).encode()))["error"]["code"] == -32601
@@ -83,7 +93,7 @@ async def test_a_plugin_may_take_longer_than_other_calls(tmp_path: Path) -> None
     methods = ("listPlugins", "unloadPlugin")
     async with (
         validator_peer(geyser_plugin_always_enabled=True, latency_ms={"unloadPlugin": 6_000}) as peer,
-        helped(tmp_path, peer.ledger, Allowlist({}, (), methods)) as path,
+        helped(tmp_path, peer.ledger, Allowlist({}, (), methods, plugins={"x": "/etc/x.json"})) as path,
     ):
         with pytest.raises(AdminError, match="not loaded"):
             await AdminRpc(path).call("unloadPlugin", "x", within_s=15.0)
@@ -98,7 +108,7 @@ async def test_validator_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> N
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.text(), st.lists).map(lambda v: json.dumps(v).encode()))
 def test_whatever_is_sent_is_answered_and_nothing_is_passed(line: bytes) -> None:
     answer = asyncio.run(AdminHelper(Path("/nowhere"), ALLOWED).rpc.answer(line))
-    assert answer["error"]["code"] in (-32700, -32600, -32601)
+    assert answer["error"]["code"] in (-32700, -32600, -32601, -32001)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +125,7 @@ def test_whatever_is_sent_is_answered_and_nothing_is_passed(line: bytes) -> None
 )
 async def test_crooked_requests_are_refused(asked: dict[str, object]) -> None:
     answer = await AdminHelper(Path("/nowhere"), ALLOWED).rpc.answer(json.dumps(asked).encode())
-    assert answer["error"]["code"] in (-32600, -32601)
+    assert answer["error"]["code"] in (-32600, -32601, -32001)
 
 
 async def test_first_key_wins_for_nobody(tmp_path: Path) -> None:

@@ -38,12 +38,13 @@ def test_bundles_are_allowed_by_name_and_with_a_cap(file: Path) -> None:
         assert "bundles" in trouble(file)
 
 
-def test_plugins_are_listed_by_the_paths_of_their_configurations(file: Path) -> None:
-    assert load(file, ME).plugins == ()
-    file.write_text(GOOD + "plugins: [/etc/solana/ys.json]\n")
-    assert load(file, ME).plugins == ("/etc/solana/ys.json",)
-    file.write_text(GOOD + "plugins: [ys.json]\n")
-    assert "plugins" in trouble(file)
+def test_plugins_are_listed_by_their_names_and_the_paths_of_their_configurations(file: Path) -> None:
+    assert load(file, ME).plugins == {}
+    file.write_text(GOOD + "plugins: {GeyserGrpc: /etc/solana/ys.json}\n")
+    assert load(file, ME).plugins == {"GeyserGrpc": "/etc/solana/ys.json"}
+    for wrong in ("{GeyserGrpc: ys.json}", "[/etc/solana/ys.json]", '{"": /etc/solana/ys.json}'):
+        file.write_text(f"{GOOD}plugins: {wrong}\n")
+        assert "plugins" in trouble(file)
 
 
 def test_it_allows_what_it_names_and_nothing_else(file: Path) -> None:

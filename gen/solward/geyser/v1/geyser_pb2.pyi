@@ -195,6 +195,54 @@ class ListConsumerGroupsResponse(_message.Message):
     groups: _containers.RepeatedCompositeFieldContainer[ConsumerGroup]
     def __init__(self, groups: _Optional[_Iterable[_Union[ConsumerGroup, _Mapping]]] = ...) -> None: ...
 
+class ListPartitionLagsRequest(_message.Message):
+    __slots__ = ("host", "source", "group", "topic", "limit")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    source: str
+    group: str
+    topic: str
+    limit: int
+    def __init__(self, host: _Optional[str] = ..., source: _Optional[str] = ..., group: _Optional[str] = ..., topic: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class PartitionLag(_message.Message):
+    __slots__ = ("partition", "lag_messages", "lag_seconds", "committed", "end", "lost_messages", "flags")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    LAG_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    LOST_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    lag_messages: float
+    lag_seconds: float
+    committed: int
+    end: int
+    lost_messages: float
+    flags: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, partition: _Optional[int] = ..., lag_messages: _Optional[float] = ..., lag_seconds: _Optional[float] = ..., committed: _Optional[int] = ..., end: _Optional[int] = ..., lost_messages: _Optional[float] = ..., flags: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PartitionLags(_message.Message):
+    __slots__ = ("partitions", "left_out", "lag_messages", "time", "host", "source")
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    LAG_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    partitions: _containers.RepeatedCompositeFieldContainer[PartitionLag]
+    left_out: int
+    lag_messages: float
+    time: _timestamp_pb2.Timestamp
+    host: str
+    source: str
+    def __init__(self, partitions: _Optional[_Iterable[_Union[PartitionLag, _Mapping]]] = ..., left_out: _Optional[int] = ..., lag_messages: _Optional[float] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., host: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
+
 class ListSourcesRequest(_message.Message):
     __slots__ = ("host",)
     HOST_FIELD_NUMBER: _ClassVar[int]

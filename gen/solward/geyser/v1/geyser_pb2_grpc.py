@@ -50,6 +50,11 @@ class GeyserServiceStub:
                 request_serializer=solward_dot_geyser_dot_v1_dot_geyser__pb2.ListConsumerGroupsRequest.SerializeToString,
                 response_deserializer=solward_dot_geyser_dot_v1_dot_geyser__pb2.ListConsumerGroupsResponse.FromString,
                 _registered_method=True)
+        self.ListPartitionLags = channel.unary_unary(
+                '/solward.geyser.v1.GeyserService/ListPartitionLags',
+                request_serializer=solward_dot_geyser_dot_v1_dot_geyser__pb2.ListPartitionLagsRequest.SerializeToString,
+                response_deserializer=solward_dot_geyser_dot_v1_dot_geyser__pb2.PartitionLags.FromString,
+                _registered_method=True)
         self.ListSources = channel.unary_unary(
                 '/solward.geyser.v1.GeyserService/ListSources',
                 request_serializer=solward_dot_geyser_dot_v1_dot_geyser__pb2.ListSourcesRequest.SerializeToString,
@@ -87,6 +92,13 @@ class GeyserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPartitionLags(self, request, context):
+        """ListPartitionLags has an agent tell how far a group is behind in each partition of a topic, the furthest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSources(self, request, context):
         """ListSources tells of everything that agents look at for pipelines: clusters, plugins, streams and sinks.
         """
@@ -118,6 +130,11 @@ def add_GeyserServiceServicer_to_server(servicer, server):
                     servicer.ListConsumerGroups,
                     request_deserializer=solward_dot_geyser_dot_v1_dot_geyser__pb2.ListConsumerGroupsRequest.FromString,
                     response_serializer=solward_dot_geyser_dot_v1_dot_geyser__pb2.ListConsumerGroupsResponse.SerializeToString,
+            ),
+            'ListPartitionLags': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPartitionLags,
+                    request_deserializer=solward_dot_geyser_dot_v1_dot_geyser__pb2.ListPartitionLagsRequest.FromString,
+                    response_serializer=solward_dot_geyser_dot_v1_dot_geyser__pb2.PartitionLags.SerializeToString,
             ),
             'ListSources': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSources,
@@ -212,6 +229,33 @@ class GeyserService:
             '/solward.geyser.v1.GeyserService/ListConsumerGroups',
             solward_dot_geyser_dot_v1_dot_geyser__pb2.ListConsumerGroupsRequest.SerializeToString,
             solward_dot_geyser_dot_v1_dot_geyser__pb2.ListConsumerGroupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPartitionLags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.geyser.v1.GeyserService/ListPartitionLags',
+            solward_dot_geyser_dot_v1_dot_geyser__pb2.ListPartitionLagsRequest.SerializeToString,
+            solward_dot_geyser_dot_v1_dot_geyser__pb2.PartitionLags.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class GeyserServiceStub:
     """GetPipeline tells how one pipeline stands, hop by hop, with the figures behind it."""
     ListConsumerGroups: _grpc.UnaryUnaryMultiCallable[_geyser_pb2.ListConsumerGroupsRequest, _geyser_pb2.ListConsumerGroupsResponse]
     """ListConsumerGroups tells how far Kafka consumer groups are behind, the furthest first."""
+    ListPartitionLags: _grpc.UnaryUnaryMultiCallable[_geyser_pb2.ListPartitionLagsRequest, _geyser_pb2.PartitionLags]
+    """ListPartitionLags has an agent tell how far a group is behind in each partition of a topic, the furthest first."""
     ListSources: _grpc.UnaryUnaryMultiCallable[_geyser_pb2.ListSourcesRequest, _geyser_pb2.ListSourcesResponse]
     """ListSources tells of everything that agents look at for pipelines: clusters, plugins, streams and sinks."""
     SetRecovery: _grpc.UnaryUnaryMultiCallable[_geyser_pb2.SetRecoveryRequest, _geyser_pb2.Pipeline]
@@ -55,6 +57,8 @@ class GeyserServiceAsyncStub(GeyserServiceStub):
     """GetPipeline tells how one pipeline stands, hop by hop, with the figures behind it."""
     ListConsumerGroups: _aio.UnaryUnaryMultiCallable[_geyser_pb2.ListConsumerGroupsRequest, _geyser_pb2.ListConsumerGroupsResponse]  # type: ignore[assignment]
     """ListConsumerGroups tells how far Kafka consumer groups are behind, the furthest first."""
+    ListPartitionLags: _aio.UnaryUnaryMultiCallable[_geyser_pb2.ListPartitionLagsRequest, _geyser_pb2.PartitionLags]  # type: ignore[assignment]
+    """ListPartitionLags has an agent tell how far a group is behind in each partition of a topic, the furthest first."""
     ListSources: _aio.UnaryUnaryMultiCallable[_geyser_pb2.ListSourcesRequest, _geyser_pb2.ListSourcesResponse]  # type: ignore[assignment]
     """ListSources tells of everything that agents look at for pipelines: clusters, plugins, streams and sinks."""
     SetRecovery: _aio.UnaryUnaryMultiCallable[_geyser_pb2.SetRecoveryRequest, _geyser_pb2.Pipeline]  # type: ignore[assignment]
@@ -86,6 +90,14 @@ class GeyserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_geyser_pb2.ListConsumerGroupsResponse, _abc.Awaitable[_geyser_pb2.ListConsumerGroupsResponse]]:
         """ListConsumerGroups tells how far Kafka consumer groups are behind, the furthest first."""
+
+    @_abc_1.abstractmethod
+    def ListPartitionLags(
+        self,
+        request: _geyser_pb2.ListPartitionLagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_geyser_pb2.PartitionLags, _abc.Awaitable[_geyser_pb2.PartitionLags]]:
+        """ListPartitionLags has an agent tell how far a group is behind in each partition of a topic, the furthest first."""
 
     @_abc_1.abstractmethod
     def ListSources(

@@ -1,4 +1,5 @@
 from solward.audit.v1 import audit_pb2 as _audit_pb2
+from solward.geyser.v1 import geyser_pb2 as _geyser_pb2
 from solward.hosts.v1 import enrollment_pb2 as _enrollment_pb2
 from solward.policy.v1 import policy_pb2 as _policy_pb2
 from google.protobuf.internal import containers as _containers
@@ -704,18 +705,32 @@ class FlagsVersion(_message.Message):
     def __init__(self, version: _Optional[int] = ..., unix_ms: _Optional[int] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class InspectAction(_message.Message):
-    __slots__ = ("unit", "flags", "change", "snapshots", "prune")
+    __slots__ = ("unit", "flags", "change", "snapshots", "prune", "partition_lags")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     PRUNE_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_LAGS_FIELD_NUMBER: _ClassVar[int]
     unit: str
     flags: bool
     change: ConfigAction
     snapshots: bool
     prune: PrunePolicy
-    def __init__(self, unit: _Optional[str] = ..., flags: _Optional[bool] = ..., change: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshots: _Optional[bool] = ..., prune: _Optional[_Union[PrunePolicy, _Mapping]] = ...) -> None: ...
+    partition_lags: PartitionLagsAsk
+    def __init__(self, unit: _Optional[str] = ..., flags: _Optional[bool] = ..., change: _Optional[_Union[ConfigAction, _Mapping]] = ..., snapshots: _Optional[bool] = ..., prune: _Optional[_Union[PrunePolicy, _Mapping]] = ..., partition_lags: _Optional[_Union[PartitionLagsAsk, _Mapping]] = ...) -> None: ...
+
+class PartitionLagsAsk(_message.Message):
+    __slots__ = ("source", "group", "topic", "limit")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    group: str
+    topic: str
+    limit: int
+    def __init__(self, source: _Optional[str] = ..., group: _Optional[str] = ..., topic: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class VoteAction(_message.Message):
     __slots__ = ("unit", "enable", "expected_invocation", "proof_ms")
@@ -880,7 +895,7 @@ class UnitReport(_message.Message):
     def __init__(self, state: _Optional[_Union[UnitState, _Mapping]] = ..., unix_ms: _Optional[int] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("permit_id", "operation", "step", "host_uid", "action", "request_sha256", "result", "reason", "message", "before", "after", "start_unix_ms", "end_unix_ms", "job_ms", "agent_version", "node", "figures", "flags", "snapshots", "checks", "ledger")
+    __slots__ = ("permit_id", "operation", "step", "host_uid", "action", "request_sha256", "result", "reason", "message", "before", "after", "start_unix_ms", "end_unix_ms", "job_ms", "agent_version", "node", "figures", "flags", "snapshots", "checks", "ledger", "partition_lags")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -909,6 +924,7 @@ class Receipt(_message.Message):
     SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     LEDGER_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_LAGS_FIELD_NUMBER: _ClassVar[int]
     permit_id: str
     operation: str
     step: str
@@ -930,7 +946,8 @@ class Receipt(_message.Message):
     snapshots: SnapshotsReport
     checks: _containers.RepeatedCompositeFieldContainer[ArchiveCheck]
     ledger: LedgerReport
-    def __init__(self, permit_id: _Optional[str] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., result: _Optional[_Union[ReceiptResult, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., before: _Optional[_Union[UnitState, _Mapping]] = ..., after: _Optional[_Union[UnitState, _Mapping]] = ..., start_unix_ms: _Optional[int] = ..., end_unix_ms: _Optional[int] = ..., job_ms: _Optional[float] = ..., agent_version: _Optional[str] = ..., node: _Optional[_Union[NodeReport, _Mapping]] = ..., figures: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Union[FlagsReport, _Mapping]] = ..., snapshots: _Optional[_Union[SnapshotsReport, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[ArchiveCheck, _Mapping]]] = ..., ledger: _Optional[_Union[LedgerReport, _Mapping]] = ...) -> None: ...
+    partition_lags: _geyser_pb2.PartitionLags
+    def __init__(self, permit_id: _Optional[str] = ..., operation: _Optional[str] = ..., step: _Optional[str] = ..., host_uid: _Optional[str] = ..., action: _Optional[str] = ..., request_sha256: _Optional[bytes] = ..., result: _Optional[_Union[ReceiptResult, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., before: _Optional[_Union[UnitState, _Mapping]] = ..., after: _Optional[_Union[UnitState, _Mapping]] = ..., start_unix_ms: _Optional[int] = ..., end_unix_ms: _Optional[int] = ..., job_ms: _Optional[float] = ..., agent_version: _Optional[str] = ..., node: _Optional[_Union[NodeReport, _Mapping]] = ..., figures: _Optional[_Mapping[str, str]] = ..., flags: _Optional[_Union[FlagsReport, _Mapping]] = ..., snapshots: _Optional[_Union[SnapshotsReport, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[ArchiveCheck, _Mapping]]] = ..., ledger: _Optional[_Union[LedgerReport, _Mapping]] = ..., partition_lags: _Optional[_Union[_geyser_pb2.PartitionLags, _Mapping]] = ...) -> None: ...
 
 class SignedReceipt(_message.Message):
     __slots__ = ("receipt", "signature", "certificate_serial")

@@ -12,6 +12,7 @@ from solward.hosts.v1 import link_pb2
 
 from agent.actions.base import Outcome
 from agent.actions.plugin import LOAD, RELOAD, UNLOAD, PluginAct
+from agent.allowlist import Allowlist
 from agent.geyser.plugin_settings import PluginSettings
 from agent.host.admin_rpc import AdminRpc
 from agent.host.node import Node
@@ -21,6 +22,7 @@ from agent.permits import Refusal
 from agent.settings import ValidatorSettings
 from tests.peers.fixtures import ValidatorPeer, validator_peer
 from tests.unit.agent.fakes import UNIT, FakeSystemd, unit_state
+from tests.unit.agent.test_admin_helper import helped
 
 DONE, FAILED = link_pb2.RECEIPT_RESULT_DONE, link_pb2.RECEIPT_RESULT_FAILED
 
@@ -46,7 +48,7 @@ class Stand:
         self.admin = AdminRpc(peer.ledger / "admin.rpc", call_s=1.0)
         self.node: Node | None = Node(ValidatorSettings(ledger=peer.ledger), NodeRpc(peer.rpc_url), self.admin)
         self.plugins = {"ys": PluginSettings(name="GeyserGrpc", config=self.config)}
-        self.listed: tuple[str, ...] = (str(self.config),)
+        self.listed = {"GeyserGrpc": str(self.config)}
 
     def make(self, verb: link_pb2.PluginVerb, *, source: str = "ys", timeout_ms: int = 2_000, **more: Any) -> PluginAct:
         action = link_pb2.PluginAction(unit=UNIT, verb=verb, source=source, timeout_ms=timeout_ms, **more)
@@ -104,9 +106,12 @@ async def test_what_cannot_be_done_is_refused_with_nothing_changed(tmp_path: Pat
         assert await stand.refused(LOAD) == "PLUGIN_LOADED"
         assert await stand.refused(link_pb2.PLUGIN_VERB_UNSPECIFIED) == "ACTION_UNKNOWN"
         assert await stand.refused(RELOAD, expected_invocation="cd" * 16) == "INVOCATION_CHANGED"
-        stand.listed = ()
-        assert await stand.refused(RELOAD) == "NOT_ON_ALLOWLIST"
-        stand.listed = (str(stand.config),)
+        for listed in ({}, {"other": str(stand.config)}, {"GeyserGrpc": "/etc/other.json"}):
+            stand.listed = listed
+            assert await stand.refused(RELOAD) == "NOT_ON_ALLOWLIST"
+        stand.listed = {"other": str(stand.config)}
+        assert await stand.refused(UNLOAD) == "NOT_ON_ALLOWLIST"
+        stand.listed = {"GeyserGrpc": str(stand.config)}
         for wrong in ("{", '{"libpath": "gone.so"}', '{"libpath": "lib.so", "name": "other"}'):
             stand.config.write_text(wrong)
             assert await stand.refused(RELOAD) == "PLUGIN_CONFIG_BAD"
@@ -117,7 +122,7 @@ async def test_what_cannot_be_done_is_refused_with_nothing_changed(tmp_path: Pat
         write_config(tmp_path)
         assert await stand.refused(RELOAD) == "PLUGIN_NOT_LOADED"
         assert await stand.refused(UNLOAD) == "PLUGIN_NOT_LOADED"
-        stand.plugins = {"ys": PluginSettings()}
+        stand.plugins = {"ys": PluginSettings(name="GeyserGrpc")}
         assert await stand.refused(LOAD) == "PLUGIN_CONFIG_BAD"
         stand.node = None
         assert await stand.refused(LOAD) == "VALIDATOR_UNKNOWN"
@@ -218,3 +223,17 @@ async def test_after_a_crash_a_validator_that_was_started_anew_has_died(tmp_path
         now = await act.look()
         assert act.already_done(before, now)
         assert (await act.see_through(now)).reason == "VALIDATOR_DIED"
+
+
+async def test_the_helper_goes_by_roots_list_itself(tmp_path: Path) -> None:
+    async with standing(tmp_path) as stand:
+        methods = ("listPlugins", "loadPlugin", "reloadPlugin", "unloadPlugin", "startTime")
+        # Root took the plugin off the list; the agent has not read that yet, or somebody else is the agent.
+        async with helped(tmp_path, stand.peer.ledger, Allowlist({}, (), methods)) as socket:
+            assert stand.node is not None
+            stand.node.admin = AdminRpc(socket)
+            for verb in (RELOAD, UNLOAD):
+                outcome = await stand.do(verb)
+                assert (outcome.result, outcome.reason) == (FAILED, "NOT_ON_ALLOWLIST")
+                assert "`plugins` in this host's allowlist does not name" in outcome.message
+        assert await stand.loaded() == ["GeyserGrpc"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.geyser.bells import PluginBells
 from agent.geyser.plugin_settings import PluginSettings
 from agent.host.admin_rpc import AdminRpc
 from agent.probes.geyser_plugins import KIND, PluginProbe
@@ -135,3 +136,24 @@ async def test_a_validator_that_takes_no_plugins_has_none() -> None:
             await until(lambda: kept.of("geyser_plugin_loaded", source="ys"))
             assert kept.of("geyser_plugin_loaded", source="ys")[-1] == 0
             assert not kept.of("geyser_errors", source="ys")
+
+
+async def test_the_list_is_looked_at_at_once_when_a_plugin_is_doubted(tmp_path: Path) -> None:
+    config, bells = config_in(tmp_path, "ys"), PluginBells()
+    async with validator_peer(geyser_plugin_config=str(config)) as peer:
+        probe = PluginProbe({"ys": PluginSettings()}, AdminRpc(peer.ledger / "admin.rpc"), bells, list_period_s=60)
+        async with probing(probe) as kept:
+            await until(lambda: kept.of("geyser_plugin_loaded", source="ys") == [1])
+            await peer.admin("unloadPlugin", "ys")
+            bells.doubted.ring()
+            await until(lambda: kept.of("geyser_plugin_loaded", source="ys") == [1, 0])
+            assert bells.loaded.times == 0
+            await peer.admin("loadPlugin", str(config))
+            bells.doubted.ring()
+            await until(lambda: kept.of("geyser_plugin_loaded", source="ys") == [1, 0, 1])
+            assert bells.loaded.times == 1
+            # However often it rings, the validator is asked a few times a second at the most.
+            for _ in range(100):
+                bells.doubted.ring()
+                await asyncio.sleep(0.005)
+            assert len(kept.of("geyser_plugin_loaded", source="ys")) <= 3 + 4

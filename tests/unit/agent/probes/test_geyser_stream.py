@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from agent.geyser import stream as stream_module
+from agent.geyser.bells import PluginBells
 from agent.geyser.board import SlotBoard
 from agent.geyser.plugin_settings import StreamSettings
-from agent.probes.geyser_stream import KIND, StreamProbe
+from agent.probes.geyser_stream import KIND, StreamProbe, _Source
 from agent.probes.rpc_pubsub import PubsubProbe
 from agent.probes.slot_poll import SlotPoll
+from common.breaker import Breaker
 from common.pki import key_pem, new_key
 from tests.peers.fixtures import validator_peer
 from tests.peers.yellowstone import Peer, yellowstone
@@ -58,8 +60,9 @@ def self_signed() -> Pair:
 async def probing(peer: Peer, **wanted: Any) -> AsyncIterator[Kept]:
     """Follow a peer's stream, and the slots of its node."""
     kept, board = Kept(), SlotBoard()
+    bells = wanted.pop("bells", None)
     settings = StreamSettings(url=wanted.pop("url", peer.url), **wanted)
-    probes = [StreamProbe({"ys": settings}, board), PubsubProbe(peer.ws_url, board)]
+    probes = [StreamProbe({"ys": settings}, board, bells), PubsubProbe(peer.ws_url, board)]
     tasks = [asyncio.create_task(probe.run(kept)) for probe in probes]
     try:
         yield kept
@@ -289,3 +292,38 @@ async def test_a_node_that_cannot_be_polled_is_left_alone() -> None:
     assert not list(board.told_between(0.0, 1e12))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_stream_is_opened_at_once_when_a_plugin_was_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "FIRST_WAIT_S", 60.0)
+    monkeypatch.setattr(stream_module, "LONGEST_WAIT_S", 60.0)
+    bells = PluginBells()
+    async with yellowstone() as peer, probing(peer, bells=bells) as kept:
+        await until(lambda: 1 in kept.of("geyser_stream_up", source="ys"))
+        assert bells.doubted.times == 0
+        await peer.down()
+        await until(lambda: errors(kept, "transport"))
+        # It stood: why it ended may be the plugin's end.
+        assert bells.doubted.times == 1
+        await peer.up()
+        await asyncio.sleep(1.5)
+        assert kept.of("geyser_stream_up", source="ys")[-1] == 0
+        bells.loaded.ring()
+        await until(lambda: kept.of("geyser_stream_up", source="ys")[-1] == 1, seconds=5)
+
+
+async def test_an_open_breaker_does_not_outlast_the_plugin_that_opened_it() -> None:
+    bells = PluginBells()
+    async with yellowstone() as peer:
+        source = _Source("ys", StreamSettings(url=peer.url), None, Kept(), bells)
+        source._stream._breaker = Breaker("ys", failures=1, first_s=60.0)
+        source._stream._breaker.failed()
+        running = asyncio.create_task(source.run())
+        try:
+            await asyncio.sleep(0.3)
+            assert peer.service.opened == 0
+            bells.loaded.ring()
+            await until(lambda: peer.service.opened == 1, seconds=3)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

@@ -1,5 +1,6 @@
 """The mender: what recovery decides becomes an operation, once, unless a gate or an operator stands in its way."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -69,6 +70,11 @@ class Engine:
         self.begun: list[tuple[UnitPlan, dict[str, Any]]] = []
         self.operations: dict[str, operations_pb2.Operation] = {}
         self.busy = False
+        # What others did, the newest first.
+        self.others: list[operations_pb2.Operation] = []
+
+    async def newest_on(self, host_uid: str) -> list[operations_pb2.Operation]:
+        return [*self.others, *reversed(self.operations.values())] if host_uid == "uid-sol-1" else []
 
     async def by_request(self, key: str) -> operations_pb2.Operation | None:
         return self.operations.get(key)
@@ -96,6 +102,19 @@ class Gating:
         return None, [Gate(name, "", self.verdict, f"{name} says so", {}) for name in plan.gates]
 
 
+class Names:
+    """Who may ask for what, by name; everybody, unless said otherwise."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self.refused: dict[str, str] = {}
+
+    async def judge(self, name: str, since_ms: int, method: str, request: Any) -> None:
+        self.asked.append((name, method, request))
+        if reason := self.refused.get(method):
+            raise SolwardError(grpc.StatusCode.PERMISSION_DENIED, reason, f"{name} may not")
+
+
 def links() -> Links:
     """Agents that are connected, whose roots allow what is needed."""
     known: dict[str, Any] = {}
@@ -119,9 +138,10 @@ class Stand:
         self.stored, self.engine, self.gating = Stored(), Engine(), Gating()
         self.pipelines = Pipelines({"slots": settings}, Ingest(60), lambda host, event: None)
         self.told: list[link_pb2.Event] = []
+        self.names = Names()
         self.mender = Mender(
             self.pipelines, cast(Any, self.stored), cast(Any, Hosts()), links(), cast(Any, self.engine),
-            cast(Any, self.gating), lambda host, event: self.told.append(event),
+            cast(Any, self.gating), cast(Any, self.names), lambda host, event: self.told.append(event),
         )  # fmt: skip
 
     async def pass_time(self, seconds: int, **flows: pb.Flow) -> str:
@@ -224,6 +244,43 @@ async def test_an_operators_own_work_on_the_host_comes_first(stand: Stand) -> No
     assert len(stand.engine.begun) == 1
 
 
+async def test_what_an_operator_does_is_given_its_time_to_show(stand: Stand) -> None:
+    await stand.pass_time(3, plugin=DOWN)
+    other = operations_pb2.Operation(name="operations/theirs", kind="validator.restart")
+    other.state = operations_pb2.OPERATION_STATE_RUNNING
+    stand.engine.others = [other]
+    said = await stand.pass_time(3, plugin=DOWN)
+    assert said == "plugin: reload_plugin waits: operations/theirs has been at work on hosts/sol-1"
+    await stand.pass_time(30, plugin=DOWN)
+    other.state = operations_pb2.OPERATION_STATE_SUCCEEDED
+    other.end_time.FromMilliseconds(stand.now)
+    # The rule's five seconds begin anew, whatever it was at before.
+    await stand.pass_time(4, plugin=DOWN)
+    assert (stand.engine.begun, stand.stored.made) == ([], [])
+    await stand.pass_time(8, plugin=DOWN)
+    assert len(stand.engine.begun) == 1
+
+
+async def test_what_does_not_touch_units_is_not_waited_for(stand: Stand) -> None:
+    other = operations_pb2.Operation(name="operations/theirs", kind="validator.snapshot")
+    other.end_time.FromMilliseconds(stand.now + 3000)
+    stand.engine.others = [other]
+    await stand.pass_time(8, plugin=DOWN)
+    assert len(stand.engine.begun) == 1
+
+
+@pytest.mark.parametrize(("reason", "tries"), [("INVOCATION_CHANGED", 0), ("PLUGIN_CONFIG_BAD", 1)])
+async def test_a_try_that_came_after_an_operators_restart_is_given_back(stand: Stand, reason: str, tries: int) -> None:
+    await stand.pass_time(8, plugin=DOWN)
+    (operation,) = stand.engine.operations.values()
+    receipt = link_pb2.Receipt(result=link_pb2.RECEIPT_RESULT_REFUSED, reason=reason)
+    operation.steps.add(id="act").receipt.CopyFrom(receipt)
+    stand.end(operations_pb2.OPERATION_STATE_FAILED)
+    await stand.pass_time(2)
+    assert len(stand.stored.made) == tries
+    assert len(stand.engine.begun) == 1
+
+
 async def test_a_hop_that_flows_again_is_left_alone(stand: Stand) -> None:
     await stand.pass_time(20, plugin=DOWN)
     stand.end(operations_pb2.OPERATION_STATE_SUCCEEDED)
@@ -270,3 +327,50 @@ async def test_switching_it_off_takes_back_what_waits_for_a_person(stand: Stand)
     stand.end(operations_pb2.OPERATION_STATE_AWAITING_APPROVAL)
     await stand.mender.set("slots", enabled=False, by="ben")
     assert list(stand.engine.operations.values())[-1].state == operations_pb2.OPERATION_STATE_ABORTED
+
+
+async def test_nothing_is_done_in_a_name_that_may_not_any_more(stand: Stand) -> None:
+    stand.names.refused = {module.SET_RECOVERY: "USER_DISABLED"}
+    said = await stand.pass_time(60, plugin=DOWN)
+    assert said == (
+        "plugin: reload_plugin is not done: USER_DISABLED: ana may not; an administrator may turn it on in his own"
+        " name: ctl geyser recovery slots on"
+    )
+    assert (stand.engine.begun, stand.stored.made) == ([], [])
+    # Told once, however often it is looked at.
+    (event,) = stand.told
+    assert (event.kind, "USER_DISABLED" in event.message) == ("geyser.recovery_refused", True)
+    await stand.mender.set("slots", enabled=True, by="ben")
+    stand.names.refused = {}
+    await stand.pass_time(20, plugin=DOWN)
+    ((_, asked),) = stand.engine.begun
+    assert asked["requester"] == "ben"
+    assert {name for name, _, _ in stand.names.asked} == {"ana", "ben"}
+
+
+async def test_a_validators_restart_asks_for_the_right_to_restart_that_validator(stand: Stand) -> None:
+    stand.names.refused = {module.RESTART_VALIDATOR: "PERMISSION_MISSING"}
+    for _ in range(2):
+        await stand.pass_time(60, plugin=DOWN)
+        stand.end(operations_pb2.OPERATION_STATE_FAILED)
+    assert "restart_validator is not done: PERMISSION_MISSING" in await stand.pass_time(60, plugin=DOWN)
+    assert [plan.kind for plan, _ in stand.engine.begun] == ["geyser.reload_plugin", "geyser.load_plugin"]
+    assert {request.host for _, method, request in stand.names.asked if method == module.RESTART_VALIDATOR} == {
+        "hosts/sol-1"
+    }
+
+
+async def test_it_looks_as_soon_as_pipelines_were_judged(stand: Stand) -> None:
+    running = asyncio.create_task(stand.mender.run())
+    try:
+        await asyncio.sleep(0)
+        for _ in range(3):
+            await stand.pass_time(1)
+            stand.mender._shown.clear()
+            stand.pipelines.judged.ring()
+            async with asyncio.timeout(1):
+                while "slots" not in stand.mender._shown:
+                    await asyncio.sleep(0.005)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
