@@ -1,32 +1,29 @@
 """geyser: pipelines from a node's plugin to the last row, which hop is slow, and how they mend themselves."""
 
-import asyncio
-
 import click
 from rich.console import Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from solward.geyser.v1 import geyser_pb2 as pb
 
-from ctl import exits, names
+from ctl import exits, live, names
 from ctl.client import Client, run
 from ctl.output import (
     Form,
     as_data,
     console,
-    found_nothing,
     output_option,
+    pairs_of,
     print_data,
-    print_line,
     print_messages,
     print_pairs,
+    safe,
+    table_of,
 )  # fmt: skip
 from ctl.prompts import confirm
 from ctl.views import geyser as views
 
 SERVICE = "solward.geyser.v1.GeyserService"
-LOOK_S = 2.0
 
 
 @click.group()
@@ -35,7 +32,7 @@ def geyser() -> None:
 
 
 @geyser.command(short_help="List pipelines, and which hop is at fault.")
-@click.option("--watch", is_flag=True, help="Keep the view live.")
+@live.watch_option
 @output_option
 @click.pass_obj
 def pipelines(context: str | None, watch: bool, form: Form) -> None:
@@ -45,23 +42,11 @@ def pipelines(context: str | None, watch: bool, form: Form) -> None:
         answer = await client.call(f"{SERVICE}/ListPipelines", pb.ListPipelinesRequest(), pb.ListPipelinesResponse)
         return list(answer.pipelines)
 
-    async def live(client: Client) -> None:
-        if form != "table":
-            while True:
-                for one in await once(client):
-                    print_line(as_data(one), form)
-                await asyncio.sleep(LOOK_S)
-        with Live(console=console, auto_refresh=False) as view:
-            while True:
-                view.update(_table(views.PIPELINE_HEADINGS, map(views.pipeline_row, await once(client))), refresh=True)
-                await asyncio.sleep(LOOK_S)
+    def draw(found: list[pb.Pipeline]) -> Table:
+        return table_of(found, views.PIPELINE_HEADINGS, views.pipeline_row)
 
-    if watch:
-        run(context, live)
-        return
-    found = run(context, once)
-    print_messages(found, form, views.PIPELINE_HEADINGS, views.pipeline_row)
-    found_nothing(not found, "pipelines stand in controlplane.yaml, under geyser: see docs/geyser.md")
+    nothing = "pipelines stand in controlplane.yaml, under geyser: see docs/geyser.md"
+    live.show(context, once, draw, form, watch=watch, nothing=nothing)
 
 
 @geyser.command(short_help="Say how one pipeline stands, hop by hop, and why.")
@@ -75,22 +60,7 @@ def explain(context: str | None, pipeline: str, watch: bool, form: Form) -> None
     async def once(client: Client) -> pb.Pipeline:
         return await client.call(f"{SERVICE}/GetPipeline", pb.GetPipelineRequest(pipeline=pipeline), pb.Pipeline)
 
-    async def live(client: Client) -> None:
-        if form != "table":
-            while True:
-                print_line(as_data(await once(client)), form)
-                await asyncio.sleep(LOOK_S)
-        with Live(console=console, auto_refresh=False) as view:
-            while True:
-                found = await once(client)
-                table = _table(views.HOP_HEADINGS, map(views.hop_row, found.hops))
-                view.update(Group(Text(found.message), table), refresh=True)
-                await asyncio.sleep(LOOK_S)
-
-    if watch:
-        run(context, live)
-        return
-    _print(run(context, once), form)
+    live.show(context, once, _whole, form, watch=watch)
 
 
 @geyser.command(short_help="List Kafka consumer groups, the furthest behind first.")
@@ -100,15 +70,19 @@ def explain(context: str | None, pipeline: str, watch: bool, form: Form) -> None
 @click.option("--topic", default="", help="With --partitions: the topic.")
 @click.option("--source", default="", help="With --partitions: the cluster, where several have the group.")
 @click.option("--limit", type=click.IntRange(1, 500), default=100, help="With --partitions: how many at the most.")
+@live.watch_option
 @output_option
 @click.pass_obj
 def lag(
-    context: str | None, host: str, group: str, partitions: bool, topic: str, source: str, limit: int, form: Form
-) -> None:
+    context: str | None, host: str, group: str, partitions: bool, topic: str, source: str, limit: int, watch: bool,
+    form: Form,
+) -> None:  # fmt: skip
     """List how far Kafka consumer groups are behind, in messages and in seconds; or one group, by partition."""
     if partitions:
         if not (group and topic):
             exits.fail("--partitions is about one group and topic", exits.USAGE, "give --group and --topic")
+        if watch:
+            exits.fail("--partitions asks the agent once", exits.USAGE, "leave out --watch")
         asked = pb.ListPartitionLagsRequest(
             host=names.host(host), source=source, group=group, topic=topic, limit=limit
         )  # fmt: skip
@@ -118,28 +92,34 @@ def lag(
         exits.fail("--topic and --source are for one group by partition", exits.USAGE, "add --partitions")
     request = pb.ListConsumerGroupsRequest(host=names.host(host), group=group)
 
-    async def work(client: Client) -> pb.ListConsumerGroupsResponse:
-        return await client.call(f"{SERVICE}/ListConsumerGroups", request, pb.ListConsumerGroupsResponse)
+    async def once(client: Client) -> list[pb.ConsumerGroup]:
+        answer = await client.call(f"{SERVICE}/ListConsumerGroups", request, pb.ListConsumerGroupsResponse)
+        return list(answer.groups)
 
-    found = run(context, work)
-    print_messages(found.groups, form, views.GROUP_HEADINGS, views.group_row)
-    found_nothing(not found.groups, "agents look at Kafka where agent.yaml has geyser.kafka")
+    def draw(found: list[pb.ConsumerGroup]) -> Table:
+        return table_of(found, views.GROUP_HEADINGS, views.group_row)
+
+    nothing = "agents look at Kafka where agent.yaml has geyser.kafka"
+    live.show(context, once, draw, form, watch=watch, nothing=nothing)
 
 
 @geyser.command(short_help="List clusters, plugins, streams and sinks, and whether they answer.")
 @click.option("--host", default="", help="Only this host's.")
+@live.watch_option
 @output_option
 @click.pass_obj
-def sources(context: str | None, host: str, form: Form) -> None:
+def sources(context: str | None, host: str, watch: bool, form: Form) -> None:
     """List what agents look at: Kafka clusters, plugins, streams and sinks; -o json gives every figure."""
     request = pb.ListSourcesRequest(host=names.host(host))
 
-    async def work(client: Client) -> pb.ListSourcesResponse:
-        return await client.call(f"{SERVICE}/ListSources", request, pb.ListSourcesResponse)
+    async def once(client: Client) -> list[pb.Source]:
+        return list((await client.call(f"{SERVICE}/ListSources", request, pb.ListSourcesResponse)).sources)
 
-    found = run(context, work)
-    print_messages(found.sources, form, views.SOURCE_HEADINGS, views.source_row)
-    found_nothing(not found.sources, "agents tell of sources where agent.yaml has geyser")
+    def draw(found: list[pb.Source]) -> Table:
+        return table_of(found, views.SOURCE_HEADINGS, views.source_row)
+
+    nothing = "agents tell of sources where agent.yaml has geyser"
+    live.show(context, once, draw, form, watch=watch, nothing=nothing)
 
 
 @geyser.command(short_help="Have a pipeline mend itself, or no more.")
@@ -182,19 +162,10 @@ def _partitions(context: str | None, asked: pb.ListPartitionLagsRequest, form: F
     console.print(views.partitions_line(found), highlight=False, markup=False)
 
 
-def _print(found: pb.Pipeline, form: Form) -> None:
-    if form != "table":
-        print_data(as_data(found), form)
-        return
-    console.print(f"{views.flow(found.flow)}: ", end="")
-    console.print(found.message, highlight=False, markup=False)
-    print_messages(found.hops, form, views.HOP_HEADINGS, views.hop_row)
+def _whole(found: pb.Pipeline) -> Group:
+    """Draw one pipeline: the verdict, its hops, and how it mends itself."""
+    verdict = Text.assemble(Text.from_markup(views.flow(found.flow)), ": ", safe(found.message))
+    parts: list[Text | Table] = [verdict, table_of(found.hops, views.HOP_HEADINGS, views.hop_row)]
     if found.HasField("recovery"):
-        print_pairs(views.recovery_pairs(found.recovery))
-
-
-def _table(headings: tuple[str, ...], rows: "map[tuple[str, ...]]") -> Table:
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+        parts.append(pairs_of(views.recovery_pairs(found.recovery)))
+    return Group(*parts)

@@ -44,21 +44,22 @@ async def _demo(arguments: argparse.Namespace) -> None:
         # A terminal that is closed ends it as Ctrl-C does: nothing is left running.
         asyncio.get_running_loop().add_signal_handler(number, own.cancel)
     print("starting a control plane, three validators and their agents, all on this machine", flush=True)
-    async with demo_fleet() as (fleet, engine):
-        await tour.run(fleet, tour.set_up(engine))
+    async with demo_fleet() as demo:
+        fleet = demo.fleet
+        await tour.run(demo, tour.SET_UP)
         if arguments.once:
-            await tour.run(fleet, tour.tour(engine))
+            await tour.run(demo, tour.TOUR)
             print("the tour is complete")
         elif arguments.picture:
             await live.picture(fleet, arguments.picture)
         elif arguments.boards:
             with tempfile.TemporaryDirectory() as folder:
                 made = sorted(Path("dashboards").glob("*.json"))
-                async with task(search(fleet, engine)):
+                async with task(search(fleet, demo.engine)):
                     await boards.draw(fleet.metrics_port, made, arguments.boards, Path(folder))
         else:
             with contextlib.suppress(asyncio.CancelledError):
-                async with task(search(fleet, engine)):
+                async with task(search(fleet, demo.engine)):
                     await live.watch(fleet)
             raise KeyboardInterrupt
 

@@ -1,16 +1,23 @@
 """The demo's fleet: a control plane and three hosts that differ a little."""
 
+import asyncio
+import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import aiohttp
 
 from tests.demo.outside import outside_rpc
 from tests.peers.block_engine.peer import Peer, block_engine
 from tests.peers.fixtures import validator_peer
+from tests.support import pipeline
+from tests.support.authorities import task
 from tests.support.cluster import Cluster, cluster
+from tests.support.pipeline import stores
 
 # When the demo's cluster of Solana nodes began, so that all of them are at the same slot.
 GENESIS = time.time() - 3600
@@ -25,20 +32,46 @@ HOSTS: dict[str, dict[str, Any]] = {
 }
 
 
+class Demo(NamedTuple):
+    """What the demo runs: the fleet, the block engine that it reaches, and where its pipeline leads."""
+
+    fleet: Cluster
+    engine: Peer
+    stores: pipeline.Stores
+
+
 @asynccontextmanager
-async def demo_fleet() -> AsyncIterator[tuple[Cluster, Peer]]:
-    """Run the control plane, a node outside the fleet and a block engine, in a folder that is removed at the end.
+async def demo_fleet() -> AsyncIterator[Demo]:
+    """Run the control plane and what is outside of the fleet, in a folder that is removed at the end.
 
     Hosts are added by the tour.
     """
-    with tempfile.TemporaryDirectory(prefix="solward-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="solward-demo-") as name, stores(Path(name)) as kept:
+        folder = Path(name)
         async with validator_peer(genesis=GENESIS) as outside, block_engine("ny", "slc", slot_s=0.4) as engine:
             bundles = engine["ny"].json_rpc
             async with (
                 outside_rpc(outside.rpc_url, f"{bundles}/rpc") as rpc,
-                cluster(Path(folder), solana_rpc_url=rpc, gates={"free_gigabytes": 1}, jito=_tips(bundles)) as fleet,
+                cluster(
+                    folder,
+                    solana_rpc_url=rpc,
+                    gates={"free_gigabytes": 1},
+                    jito=_tips(bundles),
+                    geyser=pipeline.SETTINGS,
+                ) as fleet,
+                task(_feed(fleet, kept)),
             ):
-                yield fleet, engine
+                yield Demo(fleet, engine, kept)
+
+
+async def _feed(fleet: Cluster, kept: pipeline.Stores) -> None:
+    while pipeline.HOST not in fleet.hosts:
+        await asyncio.sleep(0.2)
+    while True:
+        # Its node is away while it is restarted.
+        with contextlib.suppress(aiohttp.ClientError, KeyError):
+            await pipeline.feed(fleet.hosts[pipeline.HOST], kept.broker)
+        await asyncio.sleep(0.5)
 
 
 def reached(engine: Peer) -> dict[str, Any]:

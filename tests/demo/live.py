@@ -74,6 +74,7 @@ def _hints(fleet: Cluster) -> str:
         "  ctl controls restart --all --soak 10",
         "  ctl jito bundles --watch           # a searcher sends them through sol-3, and rivals bid, too",
         "  ctl jito spend",
+        f"  touch {fleet.folder / 'hang'}; ctl geyser explain slots --watch   # then: ctl geyser recovery slots on",
         "  ctl audit list",
         f"  curl -X POST http://127.0.0.1:{fleet.hosts['sol-1'].control_port}/faults -d '{{\"latency_ms\": 80}}'",
         f"Metrics: http://127.0.0.1:{fleet.metrics_port}/metrics   REST: https://127.0.0.1:{fleet.rest_port}/health",

@@ -6,7 +6,6 @@ import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -16,53 +15,61 @@ from controlplane.store.bundles import uid_of
 from ctl.client import Client
 from ctl.contexts import load
 from tests.demo import searcher
-from tests.demo.fleet import GENESIS, HOSTS, LEADER_EVERY, reached
-from tests.peers.block_engine.peer import Peer
+from tests.demo.fleet import GENESIS, HOSTS, LEADER_EVERY, Demo, reached
+from tests.support import pipeline
 from tests.support.cluster import METHODS, About, Cluster
 from tests.support.ports import free_ports
 
 SEEN_SECONDS = 20.0
 FINAL_SECONDS = 30.0
+FLOW_SECONDS = 60.0
 
 
 class TourFailed(Exception):
     """A step did not do what it says."""
 
 
-Step = Callable[[Cluster], Awaitable[str]]
+Step = Callable[[Demo], Awaitable[str]]
 
 
-async def run(fleet: Cluster, steps: list[tuple[str, Step]]) -> None:
+async def run(demo: Demo, steps: list[tuple[str, Step]]) -> None:
     """Take the steps one after the other, and say how each went."""
     for title, step in steps:
         started = time.perf_counter()
-        outcome = await step(fleet)
+        outcome = await step(demo)
         print(f"  \033[32m✓\033[0m {title}: {outcome}  \033[2m{time.perf_counter() - started:.1f} s\033[0m", flush=True)
 
 
-async def sign_in(fleet: Cluster) -> str:
+async def sign_in(demo: Demo) -> str:
     """Sign the administrator in with password and code."""
+    fleet = demo.fleet
     await fleet.sign_in()
     caller = await fleet.ctl_json("status")
     expect(caller["role"] == "admin", "the administrator has the admin role", caller)
     return f"{caller['username']}, {len(caller['permissions'])} permissions"
 
 
-async def enroll_hosts(engine: Peer, fleet: Cluster) -> str:
-    """Enroll three hosts with single-use tokens; one of them reaches the block engine."""
+async def enroll_hosts(demo: Demo) -> str:
+    """Enroll three hosts with single-use tokens; one reaches the block engine, one feeds a pipeline."""
+    fleet = demo.fleet
     for name, faults in HOSTS.items():
         (ws_port,) = free_ports(1)
         rpc = {"websocket": f"ws://127.0.0.1:{ws_port}", "references": [fleet.settings["solana_rpc_url"]]}
-        jito = reached(engine) if name == searcher.HOST else {}
-        about = About(guarded=True, group="main", rpc=rpc, jito=jito)
+        about = About(guarded=True, group="main", rpc=rpc)
+        if name == searcher.HOST:
+            about = about._replace(jito=reached(demo.engine))
+        if name == pipeline.HOST:
+            consumer = demo.stores.consumer(fleet.folder)
+            about = about._replace(geyser=demo.stores.looked_at(), services={pipeline.UNIT: consumer})
         await fleet.add_host(name, about, genesis=GENESIS, leader_every=LEADER_EVERY, ws_port=ws_port, **faults)
     hosts = await fleet.ctl_json("hosts", "list")
     expect([host["connected"] for host in hosts] == [True] * len(HOSTS), "every agent is connected", hosts)
     return f"{', '.join(HOSTS)} connected over mTLS"
 
 
-async def see_latency(fleet: Cluster) -> str:
+async def see_latency(demo: Demo) -> str:
     """See live latency of every method on every host."""
+    fleet = demo.fleet
     wanted = {(f"hosts/{host}", method) for host in HOSTS for method in METHODS}
     deadline = time.monotonic() + SEEN_SECONDS
     while True:
@@ -81,8 +88,9 @@ async def see_latency(fleet: Cluster) -> str:
     return "getProgramAccounts p50 " + ", ".join(f"{host} {ms:.0f} ms" for host, ms in zip(HOSTS, slow, strict=True))
 
 
-async def refuse_restart(fleet: Cluster) -> str:
+async def refuse_restart(demo: Demo) -> str:
     """Ask for a restart without a second factor."""
+    fleet = demo.fleet
     before = await _invocation(fleet, "sol-1")
     refused = await fleet.ctl("validator", "restart", "sol-1", "--yes", check=False)
     expect(refused.code == 2 and "authenticator" in refused.err, "ctl asks for a code", refused)
@@ -92,8 +100,9 @@ async def refuse_restart(fleet: Cluster) -> str:
     return "no code and a wrong code refused, validator untouched"
 
 
-async def restart(fleet: Cluster) -> str:
+async def restart(demo: Demo) -> str:
     """Restart one validator with a second factor."""
+    fleet = demo.fleet
     before = await _invocation(fleet, "sol-1")
     done = await fleet.ctl_json(
         "validator", "restart", "sol-1", "--yes", "--reason", "demo", answers=(await fleet.authenticator.code(),)
@@ -107,12 +116,13 @@ async def restart(fleet: Cluster) -> str:
     return f"{len(gates)} gates, pid {receipt['before']['mainPid']} → {receipt['after']['mainPid']}, signed receipt"
 
 
-async def follow_bundle(engine: Peer, fleet: Cluster) -> str:
+async def follow_bundle(demo: Demo) -> str:
     """Send a bundle with the tip that is worth the most, and follow it until the chain has it for good."""
+    fleet = demo.fleet
     await searcher.set_budget(fleet)
     os.environ["XDG_CONFIG_HOME"] = str(fleet.folder / "config")
     async with Client(load(None)) as client:
-        sent = await searcher.send_one(client, engine, rivals=False)
+        sent = await searcher.send_one(client, demo.engine, rivals=False)
     expect(sent is not None, "a tip is worth sending", sent)
     uid = uid_of(sent)
     deadline = time.monotonic() + FINAL_SECONDS
@@ -127,8 +137,9 @@ async def follow_bundle(engine: Peer, fleet: Cluster) -> str:
     return f"tip {tip:,} lamports, chance {chance:.2f}, final in slot {shown['slot']}"
 
 
-async def raise_alert(fleet: Cluster) -> str:
+async def raise_alert(demo: Demo) -> str:
     """Have a validator write of trouble, and see the alert that it raises by itself."""
+    fleet = demo.fleet
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     line = f"[{stamp}.000000000Z ERROR solana_core::voting_service] Unable to save tower to storage: no space left\n"
     written = time.time()
@@ -142,8 +153,30 @@ async def raise_alert(fleet: Cluster) -> str:
     return f"{alert['summary']}; {(fired - written) * 1000:.0f} ms after the line was written"
 
 
-async def read_everywhere(fleet: Cluster) -> str:
+async def name_slow_hop(demo: Demo) -> str:
+    """Let the consumer of a pipeline hang, and be told that it is the consumer."""
+    fleet, hang = demo.fleet, demo.fleet.folder / "hang"
+    await _until_flow(fleet, "FLOW_OK")
+    hang.touch()
+    found = await _until_flow(fleet, "FLOW_STALLED")
+    expect(found["slowHop"] == "indexer", "the hop at fault is the consumer", found)
+    hang.unlink()
+    await _until_flow(fleet, "FLOW_OK")
+    return str(found["message"])
+
+
+async def _until_flow(fleet: Cluster, flow: str) -> dict[str, Any]:
+    deadline = time.monotonic() + FLOW_SECONDS
+    while (found := await fleet.ctl_json("geyser", "explain", "slots"))["flow"] != flow:
+        expect(time.monotonic() < deadline, f"the pipeline is {flow}", found)
+        await asyncio.sleep(0.5)
+    answer: dict[str, Any] = found
+    return answer
+
+
+async def read_everywhere(demo: Demo) -> str:
     """Read the same over REST and on the Prometheus page."""
+    fleet = demo.fleet
     context = yaml.safe_load((fleet.folder / "config" / "solward" / "contexts" / "default.yaml").read_text())
     tls = ssl.create_default_context(cafile=str(fleet.ca_file))
     headers = {"Authorization": f"Bearer {context['access_token']}"}
@@ -162,8 +195,9 @@ async def read_everywhere(fleet: Cluster) -> str:
     return "GET /api/validator/status and /metrics agree"
 
 
-async def verify_audit(fleet: Cluster) -> str:
+async def verify_audit(demo: Demo) -> str:
     """Export the audit log and verify it offline."""
+    fleet = demo.fleet
     export = fleet.folder / "audit.jsonl"
     await fleet.ctl("audit", "export", "--out", str(export))
     report = await fleet.ctl_json("audit", "verify", str(export))
@@ -174,8 +208,9 @@ async def verify_audit(fleet: Cluster) -> str:
     return f"{report['entries']} entries intact"
 
 
-async def detect_tampering(fleet: Cluster) -> str:
+async def detect_tampering(demo: Demo) -> str:
     """Change one word in a copy of the log."""
+    fleet = demo.fleet
     copy = fleet.folder / "tampered.jsonl"
     text = (fleet.folder / "audit.jsonl").read_text()
     copy.write_text(text.replace("CODE_REFUSED", "CODE_ACCEPTED", 1))
@@ -194,20 +229,15 @@ def expect(true: object, claim: str, found: Any) -> None:
         raise TourFailed(f"not so: {claim}; found {found!r}")
 
 
-def set_up(engine: Peer) -> list[tuple[str, Step]]:
-    """List what is done before anything is shown."""
-    return [("sign in with two factors", sign_in), ("enroll three hosts", partial(enroll_hosts, engine))]
-
-
-def tour(engine: Peer) -> list[tuple[str, Step]]:
-    """List the steps."""
-    return [
-        ("see live latency", see_latency),
-        ("refuse a restart without a second factor", refuse_restart),
-        ("restart a validator with one", restart),
-        ("raise an alert from a validator's log", raise_alert),
-        ("send a bundle and follow it", partial(follow_bundle, engine)),
-        ("read it over REST and Prometheus", read_everywhere),
-        ("verify the audit trail offline", verify_audit),
-        ("detect a tampered copy", detect_tampering),
-    ]
+SET_UP: list[tuple[str, Step]] = [("sign in with two factors", sign_in), ("enroll three hosts", enroll_hosts)]
+TOUR: list[tuple[str, Step]] = [
+    ("see live latency", see_latency),
+    ("refuse a restart without a second factor", refuse_restart),
+    ("restart a validator with one", restart),
+    ("raise an alert from a validator's log", raise_alert),
+    ("send a bundle and follow it", follow_bundle),
+    ("name the hop that holds a pipeline up", name_slow_hop),
+    ("read it over REST and Prometheus", read_everywhere),
+    ("verify the audit trail offline", verify_audit),
+    ("detect a tampered copy", detect_tampering),
+]

@@ -1,37 +1,22 @@
 """A Geyser pipeline, whole: a node, a Kafka broker, a consumer that is a unit, a PostgreSQL table; and its faults."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-from confluent_kafka import Producer
 
+from tests.support.authorities import task
 from tests.support.cluster import About, Cluster, HostProcess, cluster
-from tests.support.kafka import KafkaServer, kafka
-from tests.support.postgres import PostgresServer, postgres
+from tests.support.kafka import KafkaServer
+from tests.support.pipeline import GROUP, HOST, SETTINGS, TOPIC, UNIT, feed, stores
+from tests.support.postgres import PostgresServer
 
-HOST, UNIT = "sol-1", "indexer.service"
-TOPIC, GROUP = "solana.slots", "indexer"
 PATIENCE_S = 60.0
 pytestmark = pytest.mark.timeout(240)
-
-HOPS = [
-    {"name": "node", "kind": "node", "host": HOST},
-    {"name": "topic", "kind": "topic", "host": HOST, "source": "main", "topic": TOPIC},
-    {"name": "indexer", "kind": "consumer", "host": HOST, "source": "main", "topic": TOPIC, "group": GROUP,
-     "unit": UNIT},
-    {"name": "rows", "kind": "sink", "host": HOST, "source": "db", "table": "slot"},
-]  # fmt: skip
-RECOVERY = {
-    "cures": [{"hop": "indexer", "flaws": ["stalled", "down"], "for_seconds": 5, "steps": ["restart_unit"]}],
-    "settle_seconds": 30, "back_off_seconds": 30,
-}  # fmt: skip
 
 
 @dataclass
@@ -42,7 +27,6 @@ class Pipeline:
     host: HostProcess
     broker: KafkaServer
     database: PostgresServer
-    fed: asyncio.Task[None]
 
     async def look(self) -> dict[str, Any]:
         found: dict[str, Any] = await self.made.ctl_json("geyser", "explain", "slots")
@@ -66,43 +50,13 @@ class Pipeline:
 @asynccontextmanager
 async def pipeline(folder: Path) -> AsyncIterator[Pipeline]:
     """Run all of it."""
-    with kafka() as broker, postgres() as database:
-        broker.create(TOPIC, partitions=2)
-        database.sql("CREATE TABLE slot (slot bigint PRIMARY KEY, updated_on timestamp NOT NULL)")
-        url = database.url().replace("+asyncpg", "")
-        secret = folder / "db.url"
-        secret.touch(0o600)
-        secret.write_text(url)
-        settings = {"pipelines": {"slots": {"hops": HOPS, "recovery": RECOVERY}}}
-        async with cluster(folder, require_second_factor=False, geyser=settings) as made:
+    with stores(folder) as kept:
+        async with cluster(folder, require_second_factor=False, geyser=SETTINGS) as made:
             await made.sign_in()
-            looked_at = {
-                "kafka": {"main": {"brokers": [broker.address], "period_seconds": 1, "kinds": {TOPIC: "slot"}}},
-                "sinks": {"db": {"postgresql": {"url_file": str(secret), "period_seconds": 1}}},
-            }
-            argv = [sys.executable, "-m", "tests.peers.indexer", broker.address, TOPIC, GROUP, url, str(folder)]
-            host = await made.add_host(HOST, About(geyser=looked_at, services={UNIT: argv}))
-            fed = asyncio.create_task(feed(host, broker))
-            try:
-                yield Pipeline(made, host, broker, database, fed)
-            finally:
-                fed.cancel()
-                await asyncio.gather(fed, return_exceptions=True)
-
-
-async def feed(host: HostProcess, broker: KafkaServer) -> None:
-    """Write each slot of the node to the topic, as a plugin does."""
-    producer, newest = Producer({"bootstrap.servers": broker.address, "log_level": 0}), 0
-    async with aiohttp.ClientSession() as http:
-        while True:
-            asked = {"jsonrpc": "2.0", "id": 1, "method": "getSlot", "params": [{"commitment": "processed"}]}
-            async with http.post(f"http://127.0.0.1:{host.rpc_port}", json=asked) as answer:
-                slot = (await answer.json())["result"]
-            for one in range(newest + 1 if newest else slot, slot + 1):
-                producer.produce(TOPIC, str(one).encode(), partition=one % 2)
-            newest = slot
-            await asyncio.to_thread(producer.flush, 5)
-            await asyncio.sleep(0.2)
+            about = About(geyser=kept.looked_at(), services={UNIT: kept.consumer(folder)})
+            host = await made.add_host(HOST, about)
+            async with task(feed(host, kept.broker)):
+                yield Pipeline(made, host, kept.broker, kept.database)
 
 
 FLOWS = {"node": "OK", "topic": "OK", "indexer": "OK", "rows": "OK"}
