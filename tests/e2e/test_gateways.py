@@ -70,6 +70,14 @@ def client(made: Cluster) -> aiohttp.ClientSession:
     )
 
 
+async def signed_in(made: Cluster, http: aiohttp.ClientSession, url: str) -> dict[str, str]:
+    """Sign in; gives the header that shows it."""
+    login = {"username": "admin", "password": PASSWORD, "totpCode": await made.authenticator.code()}
+    async with http.post(f"{url}/auth/login", json=login) as answer:
+        assert answer.status == 200, await answer.text()
+        return {"Authorization": f"Bearer {(await answer.json())['accessToken']}"}
+
+
 async def test_several_share_a_port_and_one_that_is_killed_is_not_missed(tmp_path: Path) -> None:
     async with gateways(tmp_path) as (made, doors, url), client(made) as http:
         assert Counter([await ask(http, url) for _ in range(30)]) == {200: 30}
@@ -84,14 +92,39 @@ async def test_several_share_a_port_and_one_that_is_killed_is_not_missed(tmp_pat
 
 async def test_a_session_is_good_at_each_of_them(tmp_path: Path) -> None:
     async with gateways(tmp_path) as (made, _, url), client(made) as http:
-        login = {"username": "admin", "password": PASSWORD}
-        login["totpCode"] = await made.authenticator.code()
-        async with http.post(f"{url}/auth/login", json=login) as answer:
-            assert answer.status == 200, await answer.text()
-            headers = {"Authorization": f"Bearer {(await answer.json())['accessToken']}"}
+        headers = await signed_in(made, http, url)
         for _ in range(12):
             async with http.get(f"{url}/v1/hosts", headers=headers) as answer:
                 assert answer.status == 200, await answer.text()
+
+
+async def open_by_ticket(http: aiohttp.ClientSession, url: str, ticket: str) -> int:
+    """Open events by a ticket, on a connection of its own; gives the status."""
+    async with http.get(f"{url}/api/rpc/events", params={"topics": "fleet", "ticket": ticket}) as answer:
+        if answer.status == 200:
+            assert (await answer.content.readline()).startswith(b"data: ")
+        return answer.status
+
+
+async def test_a_ticket_is_good_once_at_whichever_of_them(tmp_path: Path) -> None:
+    async with gateways(tmp_path) as (made, _, url), client(made) as http:
+        headers = await signed_in(made, http, url)
+        tickets = []
+        # Few: each that is refused draws from the budget of guesses.
+        for _ in range(2):
+            async with http.post(f"{url}/api/rpc/tickets", headers=headers, json={}) as answer:
+                assert answer.status == 200, await answer.text()
+                tickets.append((await answer.json())["ticket"])
+        for ticket in tickets:
+            at_once = await asyncio.gather(*(open_by_ticket(http, url, ticket) for _ in range(2 * COUNT)))
+            assert Counter(at_once) == {200: 1, 401: 2 * COUNT - 1}
+        async with http.post(f"{url}/api/rpc/tickets", headers=headers, json={}) as answer:
+            last = (await answer.json())["ticket"]
+        async with http.post(f"{url}/auth/logout", headers=headers, json={}) as answer:
+            assert answer.status == 200
+        assert await open_by_ticket(http, url, last) == 401
+        logged = made.log + "".join((tmp_path / f"gateway-{number}.log").read_text() for number in range(COUNT))
+        assert not any(ticket in logged for ticket in [*tickets, last])
 
 
 async def test_a_control_plane_that_restarts_under_load_is_told_of_and_found_again(tmp_path: Path) -> None:
