@@ -12,7 +12,7 @@ TESTS ?= tests
 
 # What the environment, the demo's private D-Bus, and the tests' real hosts and servers need of Debian.
 PACKAGES := python3 python3-venv dbus systemd-container debootstrap redis-server postgresql \
-  prometheus prometheus-alertmanager victoria-metrics
+  prometheus prometheus-alertmanager victoria-metrics nginx
 # Only where there is no npm: one from elsewhere is as good, and does not go together with Debian's.
 PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 

@@ -77,6 +77,7 @@ class LiveTopics:
         view, who = await CallerView.of_caller(self._hosts), caller()
         is_user = who.kind == policy_pb2.PRINCIPAL_KIND_USER
         found = pb.CheckTopicsResponse(caller=user_name(who.name) if is_user else who.name, view=view.key)
+        found.live_token = who.live_token
         for name in dict.fromkeys(names):
             try:
                 await self._must_watch(name, view)

@@ -87,13 +87,16 @@ async def read_objects(request: web.Request, limits: Limits) -> AsyncIterator[by
 
     Raises: GatewayError where one is too large or cut short, or something else stands between them.
     """
-    objects = Objects(limits.body_bytes)
+    objects, loop = Objects(limits.body_bytes), asyncio.get_running_loop()
+    until = loop.time() + limits.body_s
     try:
-        while data := await _some(request, limits):
+        # Of each object and not of each read: one that trickles in is as slow as one that does not come.
+        while data := await _some(request, until):
             for whole in objects.feed(data):
                 if len(whole) > limits.body_bytes:
                     raise too_large(limits)
                 yield whole
+                until = loop.time() + limits.body_s
             if objects.too_long:
                 raise too_large(limits)
     except ValueError as error:
@@ -106,6 +109,6 @@ async def read_objects(request: web.Request, limits: Limits) -> AsyncIterator[by
         raise bad_request("the last object of the body does not end")
 
 
-async def _some(request: web.Request, limits: Limits) -> bytes:
-    async with asyncio.timeout(limits.body_s):
+async def _some(request: web.Request, until: float) -> bytes:
+    async with asyncio.timeout_at(until):
         return await request.content.readany()

@@ -31,6 +31,8 @@ HTTP_STATUS = {
     15: 500,  # DATA_LOSS
     16: 401,  # UNAUTHENTICATED
 }
+# After how long who cannot be answered may come again, in seconds.
+SOON_S = "1"
 # What gRPC itself says with these codes names addresses and exceptions of the inside.
 _OWN_WORDS = {
     grpc.StatusCode.UNKNOWN: "the control plane failed to answer",
@@ -86,10 +88,14 @@ def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     Args:
         error: what the channel raised.
     """
-    own = _OWN_WORDS.get(error.code())
-    if own is not None and not any(key == STATUS_KEY for key, _ in error.trailing_metadata() or ()):
-        return status_pb2.Status(code=code_number(error.code()), message=own)
-    return status_of(error)
+    code = error.code()
+    if any(key == STATUS_KEY for key, _ in error.trailing_metadata() or ()):
+        return status_of(error)
+    if code is grpc.StatusCode.CANCELLED:
+        # Not by the client, who would not be there to read this: the control plane ended under the call.
+        code = grpc.StatusCode.UNAVAILABLE
+    own = _OWN_WORDS.get(code)
+    return status_pb2.Status(code=code_number(code), message=own) if own else status_of(error)
 
 
 def body_of(status: status_pb2.Status) -> dict[str, Any]:
@@ -111,6 +117,9 @@ def headers_of(status: status_pb2.Status) -> dict[str, str]:
     headers: dict[str, str] = {}
     if status.code == code_number(grpc.StatusCode.UNAUTHENTICATED):
         headers["WWW-Authenticate"] = "Bearer"
+    if status.code == code_number(grpc.StatusCode.UNAVAILABLE):
+        # Whoever does not say when is asked again soon: a control plane that restarts is back in seconds.
+        headers["Retry-After"] = SOON_S
     retry = error_details_pb2.RetryInfo()
     for detail in status.details:
         if detail.Is(retry.DESCRIPTOR) and _unpacks(detail, retry):

@@ -31,6 +31,7 @@ PROTOCOL, TOKEN = "solward.live.v1", "bearer."
 _OWN = ("solward-client-ip", "solward-raw-peer", "solward-gateway-secret")
 _BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9._~+/-]+=*)")
 _TOKEN = re.compile(r"[A-Za-z0-9._-]+")
+_TICKET = re.compile(r"[A-Za-z0-9_-]{20,100}")
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,12 @@ class LiveDoor:
 
     async def serve_events(self, request: web.Request) -> web.StreamResponse:
         """Serve one client that listens to events, to its end: `?topics=fleet,alerts`."""
-        if unknown := sorted(request.query.keys() - {"topics"}):
-            raise bad_request(f"there is no parameter {unknown[0][:80]!r}; a token goes into a header", unknown[0][:80])
+        _must_know(request, "topics")
         named = [one for text in request.query.getall("topics", ()) for one in text.split(",") if one]
         topics = list(dict.fromkeys(named))
         if not topics or not _are_topics(topics):
             raise bad_request("topics are named, for example ?topics=fleet,alerts", "topics")
-        access = await self._hold(request, self._credential(request))
+        access = await self._let_in(request)
         try:
             self._must_have_room(access)
             if request.transport is None:
@@ -152,14 +152,20 @@ class LiveDoor:
         self._origins.mark(request, answer)
         return dict(answer.headers)
 
-    async def _hold(self, request: web.Request, token: str) -> Pass:
+    async def _let_in(self, request: web.Request) -> Pass:
+        """Find what the request's credential may watch; one more user holds it from now on."""
+        token, ticket = self._credential(request)
         metadata = [pair for pair in self._metadata(request) if pair[0] in _OWN]
+        if ticket:
+            token = await self._passes.spend(ticket, metadata)
         metadata.append(("authorization", f"Bearer {token}"))
         return await self._passes.hold(token, metadata)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one client to its end."""
-        access = await self._hold(request, self._token(request))
+        _must_upgrade(request)
+        _must_know(request)
+        access = await self._let_in(request)
         try:
             self._must_have_room(access)
             # Without compression: it would cost memory for each socket, and tell of secrets by lengths.
@@ -201,18 +207,10 @@ class LiveDoor:
             self._feeds.part(socket, list(socket.topics))
             self._passes.release(access)
 
-    def _token(self, request: web.Request) -> str:
-        if hdrs.UPGRADE not in request.headers:
-            words, upgrade = "this path is for WebSockets: docs/live.md", {"Upgrade": "websocket"}
-            code = grpc.StatusCode.FAILED_PRECONDITION
-            raise GatewayError(code, "UPGRADE_WANTED", words, http_status=426, headers=upgrade)
-        if request.query_string:
-            raise bad_request("this path takes no parameters; a token goes into a header or subprotocol, never a URL")
-        return self._credential(request)
-
-    def _credential(self, request: web.Request) -> str:
-        held = self._sessions.read(request)
-        given = [found for found in (held.access, _bearer(request), _offered(request)) if found]
+    def _credential(self, request: web.Request) -> tuple[str, str]:
+        """Give the token of a request, or its ticket."""
+        held, ticket = self._sessions.read(request), _ticket(request)
+        given = [found for found in (held.access, _bearer(request), _offered(request), ticket) if found]
         if len(given) > 1:
             words = "the request carries two credentials; send one of them"
             raise GatewayError(grpc.StatusCode.INVALID_ARGUMENT, "TWO_CREDENTIALS", words)
@@ -222,10 +220,11 @@ class LiveDoor:
             raise GatewayError(grpc.StatusCode.PERMISSION_DENIED, "ORIGIN_REFUSED", words)
         if not given:
             words = (
-                "sign in: a session cookie, an Authorization header, or the subprotocols solward.live.v1, bearer.TOKEN"
+                "sign in: a session cookie, an Authorization header, the subprotocols solward.live.v1, bearer.TOKEN, "
+                "or a ticket of POST /api/rpc/tickets"
             )
             raise GatewayError(grpc.StatusCode.UNAUTHENTICATED, "NOT_SIGNED_IN", words)
-        return given[0]
+        return ("", ticket) if ticket else (given[0], "")
 
     def _must_have_room(self, access: Pass) -> None:
         if self._passes.of_caller(access.caller) >= self._limits.sockets:
@@ -314,6 +313,29 @@ def _refusal(access: Pass, topic: str) -> GatewayError:
     error = GatewayError(_CODES.get(reason, grpc.StatusCode.PERMISSION_DENIED), reason, words)
     error.metadata = {"topic": topic}
     return error
+
+
+def _must_upgrade(request: web.Request) -> None:
+    if hdrs.UPGRADE not in request.headers:
+        words, upgrade = "this path is for WebSockets: docs/live.md", {"Upgrade": "websocket"}
+        code = grpc.StatusCode.FAILED_PRECONDITION
+        raise GatewayError(code, "UPGRADE_WANTED", words, http_status=426, headers=upgrade)
+
+
+def _must_know(request: web.Request, *names: str) -> None:
+    """Refuse a parameter that there is not; its value may be a secret, and is not told."""
+    if unknown := sorted(request.query.keys() - {"ticket", *names}):
+        words = "a token goes into a header, never a URL; a ticket into ?ticket="
+        raise bad_request(f"there is no parameter {unknown[0][:80]!r}; {words}", unknown[0][:80])
+
+
+def _ticket(request: web.Request) -> str:
+    given = request.query.getall("ticket", ())
+    if len(given) > 1:
+        raise bad_request("the ticket is there once", "ticket")
+    if given and not _TICKET.fullmatch(given[0]):
+        raise bad_request("a ticket is what POST /api/rpc/tickets answers with", "ticket")
+    return given[0] if given else ""
 
 
 def _bearer(request: web.Request) -> str:

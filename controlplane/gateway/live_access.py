@@ -17,6 +17,8 @@ from controlplane.gateway.live_socket import NOT_ALLOWED, SIGNED_OUT, UNCERTAIN,
 log = structlog.get_logger(__name__)
 
 CHECK = "/solward.metrics.v1.MetricsService/CheckTopics"
+# With which a ticket goes to the control plane; no client can send it itself.
+TICKET_KEY = "solward-ticket"
 # How long the control plane's word is good, when without it the sockets are closed, and how long it may take to come:
 # whoever is signed out is cut off within the first and the last together.
 GOOD_S, UNCERTAIN_S, DEADLINE_S = 15.0, 25.0, 5.0
@@ -94,6 +96,16 @@ class Passes:
             raise
         return one
 
+    async def spend(self, ticket: str, metadata: Metadata) -> str:
+        """Trade a ticket for a token that watches live topics; raises as `ask` does.
+
+        Args:
+            ticket: as the client gave it; it is good for nothing more then.
+            metadata: of a request without a credential.
+        """
+        reply = await self._answer(pb.CheckTopicsRequest(), [*metadata, (TICKET_KEY, ticket)])
+        return str(reply.live_token)
+
     def release(self, one: Pass) -> None:
         """Let go of a credential; it is forgotten with its last user."""
         one.users -= 1
@@ -155,22 +167,8 @@ class Passes:
             self._close_uncertain(one)
 
     async def _ask(self, one: Pass, topics: set[str]) -> None:
-        try:
-            self._breaker.before()
-        except BreakerOpen as error:
-            words = "the control plane cannot be reached; try again in a moment"
-            raise GatewayError(grpc.StatusCode.UNAVAILABLE, "CONTROL_PLANE_DOWN", words) from error
         asked = asyncio.get_running_loop().time()
-        try:
-            request = pb.CheckTopicsRequest(topics=sorted(topics))
-            reply = await self._check(request, timeout=DEADLINE_S, metadata=one.metadata)
-        except grpc.aio.AioRpcError as error:
-            if error.code() in _NO_WORD:
-                self._breaker.failed()
-            else:
-                self._breaker.succeeded()
-            raise
-        self._breaker.succeeded()
+        reply = await self._answer(pb.CheckTopicsRequest(topics=sorted(topics)), one.metadata)
         refusals = {refusal.topic: refusal for refusal in reply.refusals}
         before = one.view
         one.caller, one.view, one.refusals = reply.caller, reply.view, refusals
@@ -178,6 +176,23 @@ class Passes:
         one.checked, one.doubted = asked, False
         if one.view != before or one.topics() - one.allowed:
             self._changed(one)
+
+    async def _answer(self, request: pb.CheckTopicsRequest, metadata: Metadata) -> pb.CheckTopicsResponse:
+        try:
+            self._breaker.before()
+        except BreakerOpen as error:
+            words = "the control plane cannot be reached; try again in a moment"
+            raise GatewayError(grpc.StatusCode.UNAVAILABLE, "CONTROL_PLANE_DOWN", words) from error
+        try:
+            reply: pb.CheckTopicsResponse = await self._check(request, timeout=DEADLINE_S, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _NO_WORD:
+                self._breaker.failed()
+            else:
+                self._breaker.succeeded()
+            raise
+        self._breaker.succeeded()
+        return reply
 
     def _close(self, one: Pass, code: int, words: str) -> None:
         for socket in list(one.sockets):

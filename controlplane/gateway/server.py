@@ -161,9 +161,9 @@ class _Gateway:
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 return replies.as_json({"status": "SERVICE_UNKNOWN"}, 404)
-            return replies.as_json({"status": "NOT_SERVING"}, 503)
+            return _not_serving("NOT_SERVING")
         status = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
-        return replies.as_json({"status": status}, 200 if status == "SERVING" else 503)
+        return replies.as_json({"status": status}) if status == "SERVING" else _not_serving(status)
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
@@ -270,6 +270,10 @@ class _Gateway:
             ("solward-gateway-secret", self._trust.gateway_secret),
         ]
         return headers.forwarded(request) + own
+
+
+def _not_serving(status: str) -> web.Response:
+    return replies.as_json({"status": status}, 503, {"Retry-After": errors.SOON_S})
 
 
 def _callable(channel: grpc.aio.Channel | Upstream, route: Route) -> Any:

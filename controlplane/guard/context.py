@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc.aio
@@ -32,6 +32,7 @@ class Principal:
         session: names the session (or certificate) that a second factor is bound to.
         expires_ms: when the credential ends, milliseconds since the epoch; 0 for never.
         held: every rule by which it may do something somewhere; by default, the role everywhere.
+        live_token: what it may go on with that came with a ticket; empty for everybody else.
     """
 
     kind: policy_pb2.PrincipalKind
@@ -42,11 +43,17 @@ class Principal:
     session: str = ""
     expires_ms: int = 0
     held: tuple[Held, ...] = ()
+    live_token: str = field(default="", repr=False)
 
     @property
     def rules(self) -> tuple[Held, ...]:
         """Every rule by which it may do something somewhere."""
         return self.held or (Held(self.role, self.permissions),)
+
+    def only(self, permissions: frozenset[str]) -> "Principal":
+        """Give the same caller with none but these permissions, where it holds them."""
+        held = tuple(rule._replace(permissions=rule.permissions & permissions) for rule in self.rules)
+        return replace(self, permissions=self.permissions & permissions, held=held)
 
     def sees(self, permission: str, place: Place) -> bool:
         """Whether it holds a permission at a host."""
@@ -75,6 +82,8 @@ class Call:
     metadata: dict[str, str]
     # Who is at the other end of the connection: the client, or the proxy that stands before the gateway.
     raw_peer: str = ""
+    # Whether it comes through a gateway.
+    from_gateway: bool = False
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     principal: Principal = NOBODY
     # How many other people must approve what this call asks for, before it is done.

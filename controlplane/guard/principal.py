@@ -8,6 +8,8 @@ from controlplane.guard.context import Call
 from controlplane.guard.rate import RateLimit
 from controlplane.identity.principals import Principals
 
+TICKET_KEY = "solward-ticket"
+
 
 class Authenticate(Link):
     """Finds the principal. Identity comes from the credential alone, never from a message or other metadata."""
@@ -18,11 +20,11 @@ class Authenticate(Link):
 
     async def enter(self, call: Call) -> None:
         """Fill in the principal; a bad credential is refused, none at all leaves the anonymous caller."""
-        if all(_credentials(call)):
+        if sum(map(bool, _credentials(call))) > 1:
             raise SolwardError(
                 grpc.StatusCode.INVALID_ARGUMENT,
                 "TWO_CREDENTIALS",
-                "the call carries a certificate and a bearer token; send one of them",
+                "the call carries a certificate, a bearer token or a ticket, and another of them; send one",
             )
         try:
             await self.recheck(call)
@@ -33,16 +35,20 @@ class Authenticate(Link):
 
     async def recheck(self, call: Call) -> None:
         """Look the credential up, by the store's word at this moment."""
-        pem, bearer = _credentials(call)
+        pem, bearer, ticket = _credentials(call)
         if pem:
             call.principal = await self._principals.of_certificate(pem)
         elif bearer:
             call.principal = await self._principals.of_token(bearer)
+        elif ticket:
+            call.principal = await self._principals.of_ticket(ticket)
 
 
-def _credentials(call: Call) -> tuple[bytes, str]:
+def _credentials(call: Call) -> tuple[bytes, str, str]:
     pem = next(iter(call.context.auth_context().get("x509_pem_cert", ())), b"")
-    return pem, _bearer(call.metadata.get("authorization", ""))
+    # A client brings its ticket to the gateway's live door and to no other: the gateway alone passes one on.
+    ticket = call.metadata.get(TICKET_KEY, "") if call.from_gateway else ""
+    return pem, _bearer(call.metadata.get("authorization", "")), ticket
 
 
 def _bearer(header: str) -> str:

@@ -33,6 +33,9 @@ ADMIN = OPERATOR | {
 # "none" is for who holds grants alone.
 ROLES: dict[str, frozenset[str]] = {"admin": ADMIN, "operator": OPERATOR, "viewer": VIEWER, "none": SELF}
 
+# What live topics tell of: all that a ticket can open.
+LIVE = frozenset({"metrics.read", "rpc.read", "alerts.read", "jito.read", "geyser.read"})
+
 # What a role of the team's own may be made of.
 PERMISSIONS = ADMIN
 

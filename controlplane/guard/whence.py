@@ -33,6 +33,7 @@ class Whence(Link):
         """Fill in the addresses; refuse a call from a network that is not let in."""
         secret = call.metadata.get(GATEWAY_SECRET_KEY, "").encode()
         if secret and hmac.compare_digest(secret, self._gateway_secret):
+            call.from_gateway = True
             call.peer = call.metadata.get(CLIENT_IP_KEY, call.peer)
             call.raw_peer = call.metadata.get(RAW_PEER_KEY, call.raw_peer)
         if self._admission.admits(call.peer):

@@ -1,5 +1,7 @@
 """Principals: whom a certificate or bearer token stands for, by the store's word at this moment."""
 
+from dataclasses import replace
+
 import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -11,7 +13,7 @@ from common.names import host_name
 from common.pki import CertificateInfo
 from controlplane.guard.context import Principal
 from controlplane.guard.decision import Held
-from controlplane.guard.roles import AGENT, ROLES, SELF, VIEWER
+from controlplane.guard.roles import AGENT, LIVE, ROLES, SELF, VIEWER
 from controlplane.identity.cache import ShortCache
 from controlplane.identity.live import LivePki
 from controlplane.identity.role_book import RoleBook
@@ -61,6 +63,11 @@ class Principals:
             raise _refused("TOKEN_EXPIRED", "the access token is over: refresh it or sign in again")
         return principal
 
+    async def of_ticket(self, ticket: str) -> Principal:
+        """Whom a ticket stands for, which is spent by it."""
+        token = await self._sessions.spend_ticket(ticket)
+        return replace(await self.of_token(token), live_token=token)
+
     async def of_name(self, name: str, since_ms: int) -> Principal:
         """Whom a name stands for, of a user or a service, where no credential is at hand; never kept.
 
@@ -84,8 +91,9 @@ class Principals:
         return await self._user(user, "", NEVER_MS)
 
     async def _load_token(self, token: str) -> Principal:
-        user, session, expires_ms = await self._sessions.check(token)
-        return await self._user(user, session.id, expires_ms)
+        found = await self._sessions.check(token)
+        who = await self._user(found.user, found.session.id, found.expires_ms)
+        return who.only(LIVE) if found.live else who
 
     async def _load_certificate(self, pem: bytes) -> Principal:
         try:

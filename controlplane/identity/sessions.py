@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import jwt
@@ -17,6 +17,10 @@ from controlplane.store.sessions import Session, SessionStore
 from controlplane.store.users import User, UserRepository
 
 _AUDIENCE = "solward"
+# Of a token that only watches live topics: what a ticket was traded for.
+_LIVE = "solward-live"
+# How long a ticket can be used.
+TICKET_MS = 30_000
 # A session that is over is kept for a day, so that its refresh token is still known for used.
 KEPT_MS = 24 * 3_600_000
 PRUNE_EVERY_MS = 3_600_000
@@ -33,6 +37,22 @@ class Tokens:
     access_expires_ms: int
     refresh: str
     session_expires_ms: int
+
+
+class Checked(NamedTuple):
+    """What a bearer token stands for.
+
+    Attributes:
+        user: whose it is.
+        session: of which session.
+        expires_ms: when the token ends, in milliseconds since the epoch.
+        live: whether it is good for live topics alone.
+    """
+
+    user: User
+    session: Session
+    expires_ms: int
+    live: bool
 
 
 class Sessions:
@@ -165,11 +185,31 @@ class Sessions:
         """List a user's sessions that go on, the newest first."""
         return await self._sessions.of_user(user_uid, now_ms())
 
-    async def check(self, access_token: str) -> tuple[User, Session, int]:
-        """Find whom a bearer token stands for; raise SolwardError unless token, session and user are good.
+    async def new_ticket(self, session_id: str, until_ms: int) -> tuple[str, int]:
+        """Make a ticket for the live door.
 
-        Returns: the user, the session, and when the token ends in milliseconds since the epoch.
+        Args:
+            session_id: the session that it stands for.
+            until_ms: when the access token that asks for it is over, in milliseconds since the epoch.
+
+        Returns: the ticket, and until when it can be used.
         """
+        ticket, expires_ms = new_token("ticket"), min(now_ms() + TICKET_MS, until_ms)
+        await self._sessions.add_ticket(token_hash(ticket), session_id, until_ms, expires_ms)
+        return ticket, expires_ms
+
+    async def spend_ticket(self, ticket: str) -> str:
+        """Trade a ticket for a token that watches live topics; the same one for all tickets of one access token."""
+        spent = await self._sessions.spend_ticket(token_hash(ticket), now_ms())
+        session = await self._sessions.get(spent[0]) if spent else None
+        if spent is None or session is None:
+            raise _unauthenticated(
+                "TICKET_REFUSED", "this ticket was used before, is over, or is not of this server: ask for another"
+            )
+        return self._token(session, _LIVE, spent[1] - self._access_ms, spent[1])
+
+    async def check(self, access_token: str) -> Checked:
+        """Find whom a bearer token stands for; raise SolwardError unless token, session and user are good."""
         try:
             claims = self._claims(access_token)
         except jwt.ExpiredSignatureError:
@@ -182,7 +222,7 @@ class Sessions:
         user = await self._users.by_uid(session.user_uid)
         if user is None or user.disabled:
             raise _session_over()
-        return user, session, int(claims["exp"]) * 1000
+        return Checked(user, session, int(claims["exp"]) * 1000, claims["aud"] == _LIVE)
 
     def _claims(self, token: str) -> dict[str, Any]:
         *others, last = self._public
@@ -199,7 +239,7 @@ class Sessions:
             token,
             key,
             algorithms=["EdDSA"],
-            audience=_AUDIENCE,
+            audience=(_AUDIENCE, _LIVE),
             issuer=self._issuer,
             options={"require": ["exp", "iat", "sub", "sid"]},
         )
@@ -207,19 +247,22 @@ class Sessions:
 
     async def _tokens(self, user: User, session: Session, now: int) -> Tokens:
         expires = min(now + self._access_ms, session.expires_ms)
-        claims = {
-            "iss": self._issuer,
-            "aud": _AUDIENCE,
-            "sub": user.uid,
-            "sid": session.id,
-            "iat": now // 1000,
-            "exp": expires // 1000,
-        }
         refresh = new_token("refresh")
         idle = min(now + self._idle_ms, session.expires_ms)
         await self._sessions.add_refresh(token_hash(refresh), session.id, idle)
-        access = jwt.encode(claims, self._key, algorithm="EdDSA")
+        access = self._token(session, _AUDIENCE, now, expires)
         return Tokens(user.name, access, expires, refresh, session.expires_ms)
+
+    def _token(self, session: Session, audience: str, begun_ms: int, expires_ms: int) -> str:
+        claims = {
+            "iss": self._issuer,
+            "aud": audience,
+            "sub": session.user_uid,
+            "sid": session.id,
+            "iat": begun_ms // 1000,
+            "exp": expires_ms // 1000,
+        }
+        return jwt.encode(claims, self._key, algorithm="EdDSA")
 
 
 def _proved(user: User) -> tuple[str, bytes, bool]:

@@ -65,7 +65,7 @@ class Answering:
             *self._of_identity(domain, records, identities, explainer),
             *self._of_hosts(records, auditing, identities, operations, watching),
             *self._of_operations(records, identities, operations),
-            *self._of_watching(records, auditing, operations, watching),
+            *self._of_watching(records, auditing, identities, watching),
             *self._of_mev(records, operations, watching, mev),
             *self._of_geyser(records, operations, watching, geyser),
         )
@@ -117,12 +117,12 @@ class Answering:
         )
 
     def _of_watching(
-        self, records: Records, auditing: Auditing, operations: Operations, watching: Watching
+        self, records: Records, auditing: Auditing, who: Identities, watching: Watching
     ) -> tuple[Register, ...]:
         rpc = RpcApi(records.hosts, watching.ingest, watching.analysis, watching.explanations)
         alerts = AlertsApi(watching.book, watching.alerts, records.alerts, records.events, records.hosts)
         audit = AuditApi(auditing.log, auditing.retention, self.witnesses, records.hosts, auditing.reports)
-        metrics = MetricsApi(records.hosts, watching.ingest, LiveTopics(records.hosts, watching.topics))
+        metrics = MetricsApi(records.hosts, watching.ingest, LiveTopics(records.hosts, watching.topics), who.sessions)
         logs = LogsApi(records.hosts, watching.logs)
         return (
             lambda server: add_RpcServiceServicer_to_server(rpc, server),

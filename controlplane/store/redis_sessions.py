@@ -17,14 +17,14 @@ LONGEST_MS = 8 * 24 * 3_600_000
 
 
 class RedisSessions:
-    """Keeps sessions in Redis, under solward:session:ID, sessions:USER, ended:USER, refresh:HASH and proof:HASH.
+    """Keeps sessions in Redis, under solward:session:ID, sessions:USER, ended:USER, and {refresh,proof,ticket}:HASH.
 
     Every method raises RedisDown; nothing is let in then.
     """
 
     def __init__(self, redis: RedisStore) -> None:
         self._redis = redis
-        self._scripts = {text: redis.client.register_script(text) for text in (_FIND, _SET, _ADD, _USE, _SPEND)}
+        self._scripts = {text: redis.client.register_script(text) for text in (_FIND, _SET, _ADD, _USE, _SPEND, _OPEN)}
 
     async def open(self, session: Session, now: int) -> None:
         """Store a new session."""
@@ -108,6 +108,22 @@ class RedisSessions:
         key = f"solward:proof:{proof_hash}"
         return bool(await self._run(_SPEND, key, args=(session_id, call_digest, now)))
 
+    async def add_ticket(self, ticket_hash: str, session_id: str, until_ms: int, expires_ms: int) -> None:
+        """Store a ticket for the live door, hashed; `until_ms`: when what it opens is over at the latest."""
+        value, until = json.dumps([session_id, until_ms, expires_ms]), expires_ms + AFTER_MS
+        await self._redis.call(lambda redis: redis.set(f"solward:ticket:{ticket_hash}", value, pxat=until))
+
+    async def spend_ticket(self, ticket_hash: str, now: int) -> tuple[str, int] | None:
+        """Use up a ticket if it is in time and unspent.
+
+        Returns: its session's id, and when what it opens is over at the latest; None for any that is not good.
+        """
+        kept = await self._run(_OPEN, f"solward:ticket:{ticket_hash}", args=(now,))
+        if not kept:
+            return None
+        session_id, until_ms, _ = json.loads(kept)
+        return session_id, until_ms
+
     async def prune(self, before_ms: int) -> None:
         """Do nothing: what is over ends in Redis by itself."""
 
@@ -157,6 +173,11 @@ if not stored then return 0 end
 local session, call, ends = unpack(cjson.decode(stored))
 local good = session == ARGV[1] and call == ARGV[2] and ends > tonumber(ARGV[3])
 return good and {_TAKE} and 1 or 0
+"""
+_OPEN = f"""
+local stored = redis.call('GET', KEYS[1])
+if not stored or cjson.decode(stored)[3] <= tonumber(ARGV[1]) then return false end
+return {_TAKE} and stored
 """
 _TEXTS = ("id", "user_uid", "peer", "idp_sid")
 

@@ -23,6 +23,8 @@ class Session(NamedTuple):
     idp_sid: str = ""
 
 
+# A ticket is a proof, not for a call but for the live door until a time; the digest of a call is hexadecimal.
+_TICKET = "live until "
 _COLUMNS = [sessions.c[name] for name in Session._fields]
 
 
@@ -67,6 +69,15 @@ class SessionStore(Protocol):
 
     async def spend_proof(self, proof_hash: str, session_id: str, call_digest: str, now: int) -> bool:
         """Use up a proof if it is of this session and call, in time and unspent."""
+
+    async def add_ticket(self, ticket_hash: str, session_id: str, until_ms: int, expires_ms: int) -> None:
+        """Store a ticket for the live door, hashed; `until_ms`: when what it opens is over at the latest."""
+
+    async def spend_ticket(self, ticket_hash: str, now: int) -> tuple[str, int] | None:
+        """Use up a ticket if it is in time and unspent.
+
+        Returns: its session's id, and when what it opens is over at the latest; None for any that is not good.
+        """
 
 
 class SessionRepository:
@@ -158,6 +169,28 @@ class SessionRepository:
         )
         async with self._engine.begin() as connection:
             return (await connection.execute(statement.values(used_ms=now))).rowcount == 1
+
+    async def add_ticket(self, ticket_hash: str, session_id: str, until_ms: int, expires_ms: int) -> None:
+        """Store a ticket for the live door, hashed; `until_ms`: when what it opens is over at the latest."""
+        await self.add_proof(ticket_hash, session_id, f"{_TICKET}{until_ms}", expires_ms)
+
+    async def spend_ticket(self, ticket_hash: str, now: int) -> tuple[str, int] | None:
+        """Use up a ticket if it is in time and unspent.
+
+        Returns: its session's id, and when what it opens is over at the latest; None for any that is not good.
+        """
+        statement = update(call_proofs).where(
+            call_proofs.c.hash == ticket_hash,
+            call_proofs.c.call_digest.startswith(_TICKET, autoescape=True),
+            call_proofs.c.expires_ms > now,
+            call_proofs.c.used_ms.is_(None),
+        )
+        kept = select(call_proofs.c.session_id, call_proofs.c.call_digest).where(call_proofs.c.hash == ticket_hash)
+        async with self._engine.begin() as connection:
+            if (await connection.execute(statement.values(used_ms=now))).rowcount != 1:
+                return None
+            session_id, about = (await connection.execute(kept)).one()
+        return session_id, int(about.removeprefix(_TICKET))
 
     async def prune(self, before_ms: int) -> None:
         """Let go of sessions, and of what belongs to them, that were over before a time."""

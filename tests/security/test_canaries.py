@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 import pyotp
 import pytest
@@ -20,6 +21,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import generate_latest
 from solward.auth.v1 import access_pb2, auth_pb2
 from solward.hosts.v1 import enrollment_pb2
+from solward.metrics.v1 import topics_pb2
 from solward.operations.v1 import operations_pb2
 from solward.validator.v1 import validator_pb2
 from sqlalchemy import text
@@ -32,6 +34,7 @@ from controlplane.api.services import SERVICES
 from controlplane.guard.table import MethodRule, read_table
 from tests.peers.otlp import OtlpPeer, otlp_peer
 from tests.support.codes import Authenticator
+from tests.support.live import PATH, viewer
 from tests.support.plane import PASSWORD, Person, Plane, Refused, control_plane
 from tests.support.stream import agent_stream, hello, refused
 
@@ -91,7 +94,7 @@ def test_case_36_every_field_that_sounds_secret_is_marked() -> None:
         "solward.jito.v1.ListBundlesRequest.page_token", "solward.jito.v1.ListBundlesResponse.next_page_token",
         "solward.metrics.v1.QueryLogsRequest.page_token", "solward.metrics.v1.QueryLogsResponse.next_page_token",
     }  # fmt: skip
-    names = re.compile(r"token|password|secret|proof|codes?$|seed|private|invitation|otpauth|qr_svg")
+    names = re.compile(r"token|password|secret|proof|codes?$|seed|private|invitation|otpauth|qr_svg|^ticket$")
     pool = {descriptor.file.name: descriptor.file for descriptor in SERVICES}
     fields = [
         field for file in pool.values() for message in file.message_types_by_name.values() for field in message.fields
@@ -149,12 +152,32 @@ async def whole_flow(plane: Plane) -> tuple[list[str], str]:
     invited = await invitation_flow(plane, admin)
     renewal = auth_pb2.RefreshSessionRequest(refresh_token=admin.refresh)
     fresh = await plane.call("solward.auth.v1.AuthService/RefreshSession", renewal, auth_pb2.Session)
+    ticket, live = await ticket_flow(plane, admin)
     key = plane.installation
-    secrets = [
+    secrets = [ticket, live,
         PASSWORD, join, proof, admin.token, admin.refresh, fresh.access_token, fresh.refresh_token,
         admin.authenticator._totp.secret, key.gateway_secret, key.seed_key.hex(), key.audit_key.decode(), *invited,
     ]  # fmt: skip
     return secrets, exchange
+
+
+async def ticket_flow(plane: Plane, admin: Person) -> tuple[str, str]:
+    """Spend tickets well and badly; give one, and what the gateway went on with."""
+    made = [
+        await plane.call("solward.metrics.v1.MetricsService/CreateTicket", topics_pb2.CreateTicketRequest(),
+                         topics_pb2.Ticket, admin)
+        for _ in range(2)
+    ]  # fmt: skip
+    path = f"{PATH}?ticket={made[0].ticket}"
+    async with viewer(plane, path=path) as one:
+        await one.say(subscribe=["fleet"])
+        await one.next("topic")
+    for wrong in (path, f"{path}&x=1", f"{path}&ticket=x"):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+            async with viewer(plane, path=wrong):
+                pass
+        assert made[0].ticket not in str(refusal.value.headers) + refusal.value.message
+    return made[0].ticket, await plane.app.identities.sessions.spend_ticket(made[1].ticket)
 
 
 async def invitation_flow(plane: Plane, admin: Person) -> list[str]:

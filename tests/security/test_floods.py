@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from solward.auth.v1 import auth_pb2
 from solward.hosts.v1 import hosts_pb2, link_pb2
+from solward.metrics.v1 import topics_pb2
 from yarl import URL
 
 from common.errors import SolwardError
@@ -336,6 +337,101 @@ async def test_case_53_every_name_of_a_method_is_one_budget(tmp_path: Path) -> N
             assert answer.status == 404
         other = await refused(plane.call(LIST_HOSTS.lower(), request, hosts_pb2.ListHostsResponse, admin))
         assert other.code is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def connect(
+    plane: Plane, session: aiohttp.ClientSession, rpc: str, token: str, **options: Any
+) -> tuple[int, str]:
+    """Call an RPC by Connect, with `{}`; gives the status, and how many calls are left."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"} | options.pop("headers", {})
+    method, data = options.pop("method", "POST"), options.pop("data", b"{}")
+    url = f"https://localhost:{plane.app.gateway_port}/{rpc}{options.pop('query', '')}"
+    async with session.request(method, url, headers=headers, data=data if method == "POST" else None) as answer:
+        left = "Trailer-RateLimit-Remaining" if answer.status == 200 else "RateLimit-Remaining"
+        return answer.status, answer.headers.get(left, "")
+
+
+async def test_case_53_connect_in_all_its_ways_draws_from_the_budget_of_rest_and_grpc(tmp_path: Path) -> None:
+    limits: dict[str, Any] = {"credential": "1000/second", "methods": {LIST_HOSTS: "5/minute"}}
+    async with control_plane(tmp_path, rate_limits=limits) as plane, https(plane) as session:
+        admin = await plane.sign_in()
+        await plane.call(LIST_HOSTS, hosts_pb2.ListHostsRequest(), hosts_pb2.ListHostsResponse, admin)
+        proto = {"headers": {"Content-Type": "application/proto"}, "data": b""}
+        query = {"method": "GET", "query": "?connect=v1&encoding=json&message=%7B%7D"}
+        ways: list[dict[str, Any]] = [{}, proto, query]
+        found = [await connect(plane, session, LIST_HOSTS, admin.token, **way) for way in ways]
+        assert found == [(200, "3"), (200, "2"), (200, "1")]
+        headers = {"Authorization": f"Bearer {admin.token}"}
+        async with session.get(f"https://localhost:{plane.app.gateway_port}/v1/hosts", headers=headers) as answer:
+            assert (answer.status, answer.headers["RateLimit-Remaining"]) == (200, "0")
+        found = [await connect(plane, session, LIST_HOSTS, admin.token, **way) for way in ways]
+        assert found == [(429, "0")] * 3
+        request = hosts_pb2.ListHostsRequest()
+        over = await refused(plane.call(LIST_HOSTS, request, hosts_pb2.ListHostsResponse, admin))
+        assert over.reason == "RATE_LIMITED"
+        # No other spelling finds it.
+        for other in (LIST_HOSTS.lower(), LIST_HOSTS.upper(), LIST_HOSTS.replace("/L", "/%4c"), f"{LIST_HOSTS}/"):
+            assert (await connect(plane, session, other, admin.token))[0] in (404, 429)
+
+
+async def test_case_53_streams_draw_from_one_budget_as_lines_as_events_and_by_grpc(tmp_path: Path) -> None:
+    watch = "solward.metrics.v1.MetricsService/WatchTopics"
+    limits: dict[str, Any] = {"credential": "1000/second", "methods": {watch: "3/minute"}}
+    async with control_plane(tmp_path, rate_limits=limits) as plane, https(plane) as session:
+        person = await plane.sign_in("viewer")
+        url = f"https://localhost:{plane.app.gateway_port}/v1/topics:watch?topics=fleet"
+
+        async def by_rest(accept: str) -> int:
+            headers = {"Authorization": f"Bearer {person.token}", "Accept": accept}
+            async with session.get(url, headers=headers) as answer:
+                return answer.status
+
+        async def by_grpc() -> str:
+            call = plane.channel().unary_stream(
+                f"/{watch}", topics_pb2.WatchTopicsRequest.SerializeToString, topics_pb2.WatchTopicsResponse.FromString
+            )(topics_pb2.WatchTopicsRequest(topics=["fleet"]), metadata=(("authorization", f"Bearer {person.token}"),))
+            try:
+                return str((await call.read()).topic)
+            except grpc.aio.AioRpcError as error:
+                return error.code().name
+            finally:
+                call.cancel()
+
+        assert (await by_rest("application/json"), await by_rest("text/event-stream")) == (200, 200)
+        assert await by_grpc() == "fleet"
+        assert (await by_rest("application/json"), await by_rest("text/event-stream")) == (429, 429)
+        assert await by_grpc() == "RESOURCE_EXHAUSTED"
+
+
+async def test_case_52_forwarded_address_is_nobodys_word_by_connect_events_and_sockets(tmp_path: Path) -> None:
+    async with control_plane(tmp_path, rate_limits={"credential": "4/minute"}) as plane, https(plane) as session:
+        base = f"https://localhost:{plane.app.gateway_port}"
+        ticket = f"ticket=solward_ticket_{'x' * 43}"
+        doors = [
+            f"/{GET_CALLER}",
+            "/api/rpc/events?topics=fleet",
+            "/api/rpc/ws",
+            f"/api/rpc/events?topics=fleet&{ticket}",
+        ]
+        statuses = []
+        for number, path in enumerate(doors * 2):
+            spoofed = {"X-Forwarded-For": f"10.0.0.{number}", "X-Real-IP": f"10.0.0.{number}"}
+            if "ticket" not in path:
+                spoofed["Authorization"] = "Bearer guess"
+            if path.endswith("ws"):
+                spoofed |= {
+                    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+                    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+                }  # fmt: skip
+            method = "POST" if path == doors[0] else "GET"
+            async with session.request(
+                method, base + path, headers=spoofed, json={} if method == "POST" else None
+            ) as one:
+                statuses.append(one.status)
+        assert statuses == [401] * 4 + [429] * 4
+        found = await entries(plane, reason="TOKEN_INVALID") + await entries(plane, reason="TICKET_REFUSED")
+        assert {entry["peer"] for entry in found} <= {"127.0.0.1", "::1"}
+        assert len(found) == 4
 
 
 async def test_case_53_two_control_planes_on_one_redis_share_budgets(tmp_path: Path) -> None:

@@ -77,19 +77,26 @@ async def test_case_49_bodies_that_are_dear_to_read_are_bounded(stand: Stand, te
 # 50: slow clients, and many
 
 
+async def hear(reader: asyncio.StreamReader) -> bytes:
+    """Read what comes until the end, however it ends: a late byte of ours makes the kernel cut the connection."""
+    heard = bytearray()
+    with suppress(ConnectionError):
+        while part := await reader.read(65_536):
+            heard += part
+    return bytes(heard)
+
+
 async def trickle(port: int, head: str, drop: str, every_s: float = 0.1, most_s: float = 5.0) -> tuple[float, bytes]:
     """Send a byte now and then; give after how long the server ended it, and what it said."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(head.encode())
     began = time.monotonic()
-    said = asyncio.create_task(reader.read())
+    said = asyncio.create_task(hear(reader))
     try:
         while time.monotonic() - began < most_s and not said.done():
             writer.write(drop.encode())
             await asyncio.wait({said}, timeout=every_s)
         return time.monotonic() - began, await said
-    except ConnectionError:
-        return time.monotonic() - began, b""
     finally:
         writer.close()
 
@@ -276,6 +283,7 @@ async def test_case_50_streams_opened_and_reset_at_once_keep_nobody_else_out(pla
 # 51: requests that two readers would read in two ways
 
 
+@pytest.mark.parametrize("path", ["/v1/echo", "/solward.toy.v1.Toy/Echo", "/v1/collect", "/api/rpc/events"])
 @pytest.mark.parametrize(
     "text",
     [
@@ -309,8 +317,8 @@ async def test_case_50_streams_opened_and_reset_at_once_keep_nobody_else_out(pla
         "GET /v1/echo HTTP/9.9\r\nHost: x\r\n\r\n",
     ],
 )  # fmt: skip
-async def test_case_51_requests_in_doubt_are_refused_and_closed(stand: Stand, text: str) -> None:
-    reply = await stand.raw((text + NEXT).encode())
+async def test_case_51_requests_in_doubt_are_refused_and_closed(stand: Stand, text: str, path: str) -> None:
+    reply = await stand.raw((text.replace("/v1/echo", path) + NEXT).encode())
     assert b" 400 " in reply.splitlines()[0] or b" 405 " in reply.splitlines()[0]
     # What came after it was not taken for a request of its own.
     assert len(re.findall(rb"^HTTP/1\.[01] [0-9]{3} ", reply, re.MULTILINE)) == 1

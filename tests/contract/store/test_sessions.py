@@ -139,6 +139,19 @@ async def test_proof_is_spent_once_for_its_own_session_and_call_in_time(sessions
     assert spent.count(True) == 1
 
 
+async def test_ticket_is_spent_once_in_time(sessions: list[SessionStore]) -> None:
+    await sessions[0].add_ticket("t", "s", END, HOUR)
+    await sessions[0].add_proof("p", "s", "digest", HOUR)
+    assert await sessions[0].spend_ticket("t", HOUR) is None
+    assert await sessions[0].spend_ticket("unknown", NOW) is None
+    # One is not the other.
+    assert await sessions[0].spend_ticket("p", NOW) is None
+    assert not await sessions[0].spend_proof("t", "s", f"live until {END}", HOUR)
+    spent = await asyncio.gather(*(one.spend_ticket("t", HOUR - 1) for one in sessions))
+    assert sorted(spent, key=str) == [("s", END)] + [None] * (TRIES - 1)
+    assert await sessions[0].spend_proof("p", "s", "digest", NOW)
+
+
 async def test_a_late_write_makes_no_session_again(sessions: list[SessionStore]) -> None:
     await sessions[0].confirm("gone", NOW)
     await sessions[0].end("gone", NOW)

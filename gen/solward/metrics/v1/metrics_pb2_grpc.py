@@ -61,6 +61,11 @@ class MetricsServiceStub:
                 request_serializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsRequest.SerializeToString,
                 response_deserializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsResponse.FromString,
                 _registered_method=True)
+        self.CreateTicket = channel.unary_unary(
+                '/solward.metrics.v1.MetricsService/CreateTicket',
+                request_serializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CreateTicketRequest.SerializeToString,
+                response_deserializer=solward_dot_metrics_dot_v1_dot_topics__pb2.Ticket.FromString,
+                _registered_method=True)
 
 
 class MetricsServiceServicer:
@@ -103,6 +108,14 @@ class MetricsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateTicket(self, request, context):
+        """CreateTicket makes a ticket that opens one WebSocket or one stream of events of the gateway, for who can set no
+        header there: good once, for half a minute, and for no more than the caller may watch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MetricsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +143,11 @@ def add_MetricsServiceServicer_to_server(servicer, server):
                     servicer.CheckTopics,
                     request_deserializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsRequest.FromString,
                     response_serializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsResponse.SerializeToString,
+            ),
+            'CreateTicket': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTicket,
+                    request_deserializer=solward_dot_metrics_dot_v1_dot_topics__pb2.CreateTicketRequest.FromString,
+                    response_serializer=solward_dot_metrics_dot_v1_dot_topics__pb2.Ticket.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +286,33 @@ class MetricsService:
             '/solward.metrics.v1.MetricsService/CheckTopics',
             solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsRequest.SerializeToString,
             solward_dot_metrics_dot_v1_dot_topics__pb2.CheckTopicsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTicket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/solward.metrics.v1.MetricsService/CreateTicket',
+            solward_dot_metrics_dot_v1_dot_topics__pb2.CreateTicketRequest.SerializeToString,
+            solward_dot_metrics_dot_v1_dot_topics__pb2.Ticket.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,10 @@ class MetricsServiceStub:
     """
     CheckTopics: _grpc.UnaryUnaryMultiCallable[_topics_pb2.CheckTopicsRequest, _topics_pb2.CheckTopicsResponse]
     """CheckTopics says which live topics the caller may watch, and who sees the same of them."""
+    CreateTicket: _grpc.UnaryUnaryMultiCallable[_topics_pb2.CreateTicketRequest, _topics_pb2.Ticket]
+    """CreateTicket makes a ticket that opens one WebSocket or one stream of events of the gateway, for who can set no
+    header there: good once, for half a minute, and for no more than the caller may watch.
+    """
 
 @_typing.type_check_only
 class MetricsServiceAsyncStub(MetricsServiceStub):
@@ -64,6 +68,10 @@ class MetricsServiceAsyncStub(MetricsServiceStub):
     """
     CheckTopics: _aio.UnaryUnaryMultiCallable[_topics_pb2.CheckTopicsRequest, _topics_pb2.CheckTopicsResponse]  # type: ignore[assignment]
     """CheckTopics says which live topics the caller may watch, and who sees the same of them."""
+    CreateTicket: _aio.UnaryUnaryMultiCallable[_topics_pb2.CreateTicketRequest, _topics_pb2.Ticket]  # type: ignore[assignment]
+    """CreateTicket makes a ticket that opens one WebSocket or one stream of events of the gateway, for who can set no
+    header there: good once, for half a minute, and for no more than the caller may watch.
+    """
 
 class MetricsServiceServicer(metaclass=_abc_1.ABCMeta):
     """MetricsService answers from the stored telemetry, and tells of the control plane itself."""
@@ -109,5 +117,15 @@ class MetricsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_topics_pb2.CheckTopicsResponse, _abc.Awaitable[_topics_pb2.CheckTopicsResponse]]:
         """CheckTopics says which live topics the caller may watch, and who sees the same of them."""
+
+    @_abc_1.abstractmethod
+    def CreateTicket(
+        self,
+        request: _topics_pb2.CreateTicketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_topics_pb2.Ticket, _abc.Awaitable[_topics_pb2.Ticket]]:
+        """CreateTicket makes a ticket that opens one WebSocket or one stream of events of the gateway, for who can set no
+        header there: good once, for half a minute, and for no more than the caller may watch.
+        """
 
 def add_MetricsServiceServicer_to_server(servicer: MetricsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -21,14 +21,28 @@ class CheckTopicsRequest(_message.Message):
     def __init__(self, topics: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CheckTopicsResponse(_message.Message):
-    __slots__ = ("caller", "view", "refusals")
+    __slots__ = ("caller", "view", "refusals", "live_token")
     CALLER_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
     REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    LIVE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     caller: str
     view: str
     refusals: _containers.RepeatedCompositeFieldContainer[TopicRefusal]
-    def __init__(self, caller: _Optional[str] = ..., view: _Optional[str] = ..., refusals: _Optional[_Iterable[_Union[TopicRefusal, _Mapping]]] = ...) -> None: ...
+    live_token: str
+    def __init__(self, caller: _Optional[str] = ..., view: _Optional[str] = ..., refusals: _Optional[_Iterable[_Union[TopicRefusal, _Mapping]]] = ..., live_token: _Optional[str] = ...) -> None: ...
+
+class CreateTicketRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Ticket(_message.Message):
+    __slots__ = ("ticket", "expire_time")
+    TICKET_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ticket: str
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, ticket: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TopicRefusal(_message.Message):
     __slots__ = ("topic", "reason", "message")
