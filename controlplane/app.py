@@ -109,7 +109,7 @@ class App:
             await self.servers.start()
             stack.push_async_callback(self.servers.stop)
             stack.callback(operations.links.drain)
-            metrics = serve_site(web.AppRunner(self._metrics, access_log=None), settings.metrics_listen)
+            metrics = serve_site(self._metrics, settings.metrics_listen)
             self.metrics_port = await stack.enter_async_context(metrics)
             await self._open_gateway(stack)
             for background in (

@@ -16,7 +16,7 @@ from aiohttp import web
 from common import sdnotify
 from controlplane.api.services import SERVICES
 from controlplane.gateway.server import Trust, build_app
-from controlplane.gateway.site import Caps, listening, make_runner
+from controlplane.gateway.site import Caps, Limits, connections, listening
 from controlplane.gateway.upstream import Upstream
 from controlplane.identity.external import load_pair
 from controlplane.identity.installation import Installation
@@ -33,14 +33,17 @@ _FILES = ("ca.pem", "server.key", "server.pem", "secret", "csrf")
 
 @asynccontextmanager
 async def serve_site(
-    runner: web.AppRunner, address: str, tls: ssl.SSLContext | None = None, caps: Caps | None = None
-) -> AsyncIterator[int]:
+    app: web.Application, address: str, tls: ssl.SSLContext | None = None, caps: Caps | None = None,
+    limits: Limits | None = None,
+) -> AsyncIterator[int]:  # fmt: skip
     """Serve an application on HOST:PORT while the block runs; gives the port, which a PORT of 0 leaves open."""
+    # A client that goes away must end its call.
+    runner = web.AppRunner(app, handler_cancellation=True)
     host, _, port = address.rpartition(":")
     async with AsyncExitStack() as stack:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = listening(runner.server, host.strip("[]"), int(port), tls, caps or Caps())  # type: ignore[arg-type]
+        site = listening(connections(runner, limits), host.strip("[]"), int(port), tls, caps or Caps())
         try:
             port_taken = await stack.enter_async_context(site)
         except OSError as error:
@@ -105,9 +108,9 @@ async def gateway_site(settings: Settings, keys: GatewayKeys, target: str) -> As
         caps = Caps(
             settings.gateway_connections, settings.gateway_connections_per_ip, proxies, settings.gateway_share_port
         )  # fmt: skip
-        runner = make_runner(build_app(upstream, list(SERVICES), trust, describe=settings.reflection))
+        app = build_app(upstream, list(SERVICES), trust, describe=settings.reflection)
         tls = _tls(keys)
-        port = await stack.enter_async_context(serve_site(runner, settings.gateway_listen, tls, caps))
+        port = await stack.enter_async_context(serve_site(app, settings.gateway_listen, tls, caps))
         yield GatewayDoor(port, tls, upstream)
 
 

@@ -82,6 +82,17 @@ def bad_request(message: str, field: str = "") -> GatewayError:
     return GatewayError(grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_MALFORMED", message, field=field)
 
 
+def not_http() -> GatewayError:
+    """Say that a request cannot be read as HTTP."""
+    words = "this is no request of HTTP/1.1: its first line, a header or its framing cannot be read"
+    return GatewayError(grpc.StatusCode.INVALID_ARGUMENT, "HTTP_MALFORMED", words, closes=True)
+
+
+def failed() -> GatewayError:
+    """Say that the gateway itself failed."""
+    return GatewayError(grpc.StatusCode.INTERNAL, "GATEWAY_FAILED", "the gateway failed", closes=True)
+
+
 def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     """Read the status of a failed call, in words that a client may see.
 

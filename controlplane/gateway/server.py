@@ -147,7 +147,7 @@ class _Gateway:
             raise
         except Exception:  # noqa: BLE001 - the last resort: aiohttp's own answer would be no JSON
             _log.exception("gateway_failed", method=request.method, path=request.path[:200])
-            return replies.refusal(GatewayError(grpc.StatusCode.INTERNAL, "GATEWAY_FAILED", "the gateway failed"))
+            return replies.refusal(errors.failed())
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Tell a browser whether a page of another origin may read this response."""

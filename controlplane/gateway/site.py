@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 
 import structlog
 from aiohttp import web
 from prometheus_client import Counter as Total
 from prometheus_client import Gauge
 
+from controlplane.gateway import errors, replies
 from controlplane.guard.peers import address_bucket
 from controlplane.networks import Network, within
 
@@ -71,25 +73,44 @@ class Caps:
     unread_s: float = 30.0
 
 
-def make_runner(app: web.Application, limits: Limits | None = None) -> web.AppRunner:
-    """Make the runner that serves the application with its limits on slow and hostile clients.
+class _Connection(web.RequestHandler):
+    """One HTTP connection, within its limits."""
+
+    def __init__(self, server: web.Server, limits: Limits) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            auto_decompress=False,
+            # Runs from the connection's start too, so it bounds slow headers.
+            keepalive_timeout=limits.headers_s,
+            lingering_time=1.0,
+            max_headers=64,
+            access_log=None,  # type: ignore[arg-type]
+            logger=_http_log,
+        )
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Refuse what is no HTTP as everything else is refused, and repeat nothing of it."""
+        if request.writer.output_size:
+            raise ConnectionError("an answer was begun already")
+        response = replies.refusal(errors.not_http() if status == HTTPStatus.BAD_REQUEST else errors.failed())
+        response.force_close()
+        return response
+
+
+def connections(runner: web.AppRunner, limits: Limits | None = None) -> Callable[[], asyncio.Protocol]:
+    """Give what makes the protocol of each connection to a runner's application.
 
     Args:
-        app: what `build_app` made.
-        limits: the same as given there.
+        runner: it has been set up.
+        limits: the same as the application has.
     """
-    return web.AppRunner(
-        app,
-        # A client that goes away must end its call.
-        handler_cancellation=True,
-        auto_decompress=False,
-        # Runs from the connection's start too, so it bounds slow headers.
-        keepalive_timeout=(limits or Limits()).headers_s,
-        lingering_time=1.0,
-        max_headers=64,
-        access_log=None,
-        logger=_http_log,
-    )
+    server = runner.server
+    if server is None:
+        raise RuntimeError("a runner takes connections once it has been set up")
+    return partial(_Connection, server, limits or Limits())
 
 
 @asynccontextmanager

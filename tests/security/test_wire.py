@@ -322,3 +322,21 @@ async def test_case_51_requests_in_doubt_are_refused_and_closed(stand: Stand, te
     assert b" 400 " in reply.splitlines()[0] or b" 405 " in reply.splitlines()[0]
     # What came after it was not taken for a request of its own.
     assert len(re.findall(rb"^HTTP/1\.[01] [0-9]{3} ", reply, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("text", [
+    "GET /v1/echo\x01secret HTTP/1.1\r\nHost: x\r\n\r\n", "secret\r\n\r\n",
+    "GET /v1/echo HTTP/1.1\r\nHost: x\r\nsecret\r\n\r\n",
+    f"GET /v1/echo HTTP/1.1\r\nHost: x\r\nX: secret{'x' * 20_000}\r\n\r\n",
+    "POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: secret\r\n\r\n",
+], ids=["path", "first line", "header", "long header", "length"])  # fmt: skip
+async def test_what_is_no_http_is_refused_in_json_and_repeated_nowhere(stand: Stand, text: str) -> None:
+    head, _, body = (await stand.raw(text.encode())).partition(b"\r\n\r\n")
+    # By the older version, the connection ends with the answer.
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
+    assert head.startswith(b"HTTP/1.0") or b"connection: close" in head.lower()
+    assert b"content-type: application/json" in head.lower()
+    error = json.loads(body)
+    assert error["code"] == 3
+    assert error["details"][0]["reason"] == "HTTP_MALFORMED"
+    assert b"secret" not in body + head

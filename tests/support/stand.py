@@ -14,7 +14,7 @@ from grpc_health.v1._async import HealthServicer
 from yarl import URL
 
 from controlplane.gateway.server import Trust, build_app
-from controlplane.gateway.site import Caps, Limits, make_runner
+from controlplane.gateway.site import Caps, Limits
 from controlplane.web import serve_site
 from tests.conformance.toy import SERVICE, Toy
 
@@ -65,7 +65,7 @@ class Stand:
 
 @asynccontextmanager
 async def serving(app: web.Application) -> AsyncIterator[int]:
-    async with serve_site(make_runner(app, LIMITS), "127.0.0.1:0", caps=CAPS) as port:
+    async with serve_site(app, "127.0.0.1:0", caps=CAPS, limits=LIMITS) as port:
         yield port
 
 
