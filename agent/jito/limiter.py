@@ -13,6 +13,8 @@ SPACING = 1.1
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 120.0
 # A hint beyond this is no hint.
 LONGEST_HINT_S = 600.0
+# A call that is not urgent waits so long for one that is, seconds.
+PATIENCE_S = 5.0
 _LOOK_S = 0.02
 
 
@@ -60,7 +62,7 @@ class Limiter:
 
 
 class Gate:
-    """Lets the calls of one region pass, each in its turn, the urgent ones first."""
+    """Lets the calls of one region pass, each in its turn, the urgent first; who has waited long is urgent, too."""
 
     def __init__(self, limiter: Limiter) -> None:
         self.limiter = limiter
@@ -70,16 +72,28 @@ class Gate:
     async def enter(self, *, urgent: bool = False) -> float:
         """Wait until a call may be made; give the seconds that it took."""
         begun = time.monotonic()
-        self._waiting += urgent
+        if urgent or not await self._passed_calmly(begun + PATIENCE_S):
+            await self._pass_urgently()
+        return time.monotonic() - begun
+
+    async def _passed_calmly(self, until: float) -> bool:
+        async with self._calm:
+            while not await self._waited(urgent=False):
+                if time.monotonic() > until:
+                    return False
+            self.limiter.take()
+            return True
+
+    async def _pass_urgently(self) -> None:
+        self._waiting += 1
         try:
-            async with self._urgent if urgent else self._calm:
+            async with self._urgent:
                 # Looked at again: a refusal meanwhile may ask for a longer wait.
-                while not await self._waited(urgent=urgent):
+                while not await self._waited(urgent=True):
                     continue
                 self.limiter.take()
         finally:
-            self._waiting -= urgent
-        return time.monotonic() - begun
+            self._waiting -= 1
 
     async def _waited(self, *, urgent: bool) -> bool:
         wait = self.limiter.wait_s

@@ -32,10 +32,7 @@ _ANY_CLUSTER = _MAINNET | _TESTNET
 
 
 class Read(NamedTuple):
-    """What one transaction says: its first signature, base58, and what it tips in lamports.
-
-    A tip that a program of its own pays is not seen.
-    """
+    """What one transaction says: its first signature, base58, and what it tips in lamports."""
 
     signature: str
     tip_lamports: int
@@ -95,8 +92,9 @@ def _tip(wire: "_Wire") -> int:
     tip = 0
     for _ in range(wire.count()):
         program, accounts, data = wire.take(1)[0], wire.take(wire.count()), wire.take(wire.count())
-        if program < len(keys) and keys[program] == _SYSTEM:
-            tip += _transferred(keys, accounts, data)
+        named = [keys[index] for index in accounts if index < len(keys)]
+        if not _ANY_CLUSTER.isdisjoint(named):
+            tip += _transferred(keys[program] if program < len(keys) else b"", keys, accounts, data)
     if versioned:
         for _ in range(wire.count()):
             wire.take(_KEY)
@@ -105,9 +103,13 @@ def _tip(wire: "_Wire") -> int:
     return tip
 
 
-def _transferred(keys: list[bytes], accounts: bytes, data: bytes) -> int:
-    if len(data) != _TRANSFER_BYTES or int.from_bytes(data[:4], "little") != _TRANSFER or len(accounts) < 2:
-        return 0
+def _transferred(program: bytes, keys: list[bytes], accounts: bytes, data: bytes) -> int:
+    """Give what an instruction that names a tip account pays it; raises ValueError where that cannot be told."""
+    plain = program == _SYSTEM and len(data) == _TRANSFER_BYTES and int.from_bytes(data[:4], "little") == _TRANSFER
+    if not plain or len(accounts) < 2:
+        raise ValueError(
+            "it may pay a tip account by a plain transfer alone: of anything else it cannot be told how much"
+        )
     to = keys[accounts[1]] if accounts[1] < len(keys) else b""
     return int.from_bytes(data[4:], "little") if to in _ANY_CLUSTER else 0
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import grpc
+from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2 as pb
 from solward.jito.v1.jito_pb2_grpc import JitoServiceServicer
 
@@ -18,7 +19,7 @@ from controlplane.mev.choice import Standing
 from controlplane.mev.landings import Landings
 from controlplane.mev.learning import Learning
 from controlplane.mev.priority_fees import CAVEAT, advise
-from controlplane.mev.regions import choices, regions
+from controlplane.mev.regions import regions
 from controlplane.mev.spend import NEAR_MS, spend
 from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
@@ -117,9 +118,16 @@ class JitoApi(JitoServiceServicer):
         return pb.PriorityFees(levels=levels, slots=advice.slots, free_share=advice.free_share, caveat=CAVEAT)
 
     async def GetExpectedValue(self, request: pb.GetExpectedValueRequest, context: Context) -> pb.ExpectedValue:
-        found = self._learning.expected_value(request, await self._bundles.budget(), await self._way(request))
+        limits, way = await self._way(request)
+        wanted, cap = pb.GetExpectedValueRequest(), request.cap_lamports
+        wanted.CopyFrom(request)
+        if limits is not None:
+            wanted.cap_lamports = min(cap or limits.max_tip_lamports, limits.max_tip_lamports)
+        found = self._learning.expected_value(wanted, await self._bundles.budget(), way)
         if found is None:
             raise _tips_unknown()
+        if limits is not None and wanted.cap_lamports != cap:
+            found.reasons.append(f"root of {request.host} allows {limits.max_tip_lamports:,} lamports a bundle")
         return found
 
     async def GetSpend(self, request: pb.GetSpendRequest, context: Context) -> pb.Spend:
@@ -132,19 +140,19 @@ class JitoApi(JitoServiceServicer):
     async def UpdateBudget(self, request: pb.UpdateBudgetRequest, context: Context) -> pb.Budget:
         return await self._bundles.set_budget(request.daily_lamports, request.bundle_lamports, caller().name)
 
-    async def _way(self, request: pb.GetExpectedValueRequest) -> Standing | None:
-        """Find the region that a bundle of the host would be sent in; None where none is meant."""
+    async def _way(self, request: pb.GetExpectedValueRequest) -> tuple[link_pb2.BundleLimits | None, Standing | None]:
+        """Find what the host would take, and the region that it would be sent in; None where none is meant or known."""
         if not request.host:
             if request.region:
                 raise wrong_field("region", "needs the host whose way to it is meant: give host, too, or neither")
-            return None
+            return None, None
         host = await find_host(self._hosts, request.host)
-        ranked = choices(self._ingest, host.name, self._landings, now_ms() / 1000)
+        limits, ranked = self._submitter.way(host, request.region)
         found = next((one.standing for one in ranked if request.region in ("", one.region)), None)
         if found is None and request.region:
             known = ", ".join(sorted(one.region for one in ranked)) or "none"
             raise wrong_field("region", f"must be one that {request.host} tells of ({known}), not {request.region}")
-        return found
+        return limits, found
 
     async def _uids(self, host: str, reach: Reach) -> list[str] | None:
         if host:

@@ -176,6 +176,10 @@ class Advisor:
             self._awaited.popitem(last=False)
         return self._model.forecast(opportunity.context(), floor, tip).chance
 
+    def forget(self, bundle: str) -> None:
+        """Forget a bundle that `sent` was told of and that is not sent."""
+        self._awaited.pop(bundle, None)
+
     def ended(self, bundle: str, landed: bool | None) -> bool:
         """Learn what became of a bundle that `sent` was told of; says whether anything was learnt."""
         awaited = self._awaited.pop(bundle, None)

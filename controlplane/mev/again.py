@@ -15,7 +15,9 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0
 SILENT_S = 5.0
 # A blockhash lives for a minute or so; what is sent later than this comes too late.
 LIVES_S = 55.0
-_UNDER_WAY = (pb.BUNDLE_STATE_SENT, pb.BUNDLE_STATE_ACCEPTED, pb.BUNDLE_STATE_REJECTED)
+_UNDER_WAY = (
+    pb.BUNDLE_STATE_SENDING, pb.BUNDLE_STATE_SENT, pb.BUNDLE_STATE_ACCEPTED, pb.BUNDLE_STATE_REJECTED,
+)  # fmt: skip
 # It would be refused again, whatever the auction.
 _FOR_GOOD = ("SIMULATION_FAILED", "BLOCKHASH_EXPIRED", "PARTIALLY_PROCESSED", "NOT_FINALIZED")
 
@@ -43,8 +45,3 @@ def send_again(bundle: pb.Bundle) -> None:
     """Put a bundle back to where it is handed to a block engine; why it has not landed yet stays."""
     bundle.state = pb.BUNDLE_STATE_SENDING
     bundle.sends += 1
-
-
-def not_sent_again(bundle: pb.Bundle) -> None:
-    """Put a bundle back to where it was, since it could not be handed over once more."""
-    bundle.state = pb.BUNDLE_STATE_REJECTED if bundle.reason else pb.BUNDLE_STATE_SENT

@@ -26,6 +26,20 @@ class Life(NamedTuple):
     seconds: float
 
 
+class Height(NamedTuple):
+    """How far the chain has come: the slot and the block height of its newest confirmed block."""
+
+    slot: int
+    block_height: int
+
+
+class Statuses(NamedTuple):
+    """How transactions stand, None for one that is not there, as the node knew it that had come to this slot."""
+
+    slot: int
+    values: list[Status | None]
+
+
 class Chain:
     """Asks.
 
@@ -36,9 +50,10 @@ class Chain:
     def __init__(self, outside: OutsideView) -> None:
         self._outside = outside
 
-    async def statuses(self, signatures: Sequence[str]) -> list[Status | None]:
-        """Give how transactions stand; None for one that is not there. Raises OutsideTrouble."""
+    async def statuses(self, signatures: Sequence[str]) -> Statuses:
+        """Give how transactions stand; raises OutsideTrouble."""
         found: list[Status | None] = []
+        slots: list[int] = []
         for begin in range(0, len(signatures), MOST_SIGNATURES):
             asked = list(signatures[begin : begin + MOST_SIGNATURES])
             answer = await self._outside.call("getSignatureStatuses", asked, {"searchTransactionHistory": True})
@@ -47,13 +62,18 @@ class Chain:
                 if len(values) != len(asked):
                     raise OutsideTrouble(_SHAPE)
                 found += [_status(value) for value in values]
+                slots.append(_number(answer["context"]["slot"]))
             except (KeyError, TypeError, ValueError):
                 raise OutsideTrouble(_SHAPE) from None
-        return found
+        return Statuses(min(slots, default=0), found)
 
-    async def height(self) -> int:
-        """Give the height of the newest confirmed block; raises OutsideTrouble."""
-        return _number(await self._outside.call("getBlockHeight", {"commitment": "confirmed"}))
+    async def height(self) -> Height:
+        """Give how far the chain has come; raises OutsideTrouble."""
+        answer = await self._outside.call("getEpochInfo", {"commitment": "confirmed"})
+        try:
+            return Height(_number(answer["absoluteSlot"]), _number(answer["blockHeight"]))
+        except (KeyError, TypeError):
+            raise OutsideTrouble(_SHAPE) from None
 
     async def life(self, blockhashes: Sequence[str]) -> Life | None:
         """Give how long the blockhashes can be used together; None where one is dead. Raises OutsideTrouble.
@@ -64,7 +84,7 @@ class Chain:
             answer = await self._outside.call("isBlockhashValid", blockhash, {"commitment": "processed"})
             if not (isinstance(answer, dict) and answer.get("value") is True):
                 return None
-        return Life(await self.height() + BLOCKHASH_LIVES, BLOCKHASH_LIVES * BLOCK_S)
+        return Life((await self.height()).block_height + BLOCKHASH_LIVES, BLOCKHASH_LIVES * BLOCK_S)
 
     async def simulate(self, transactions: Sequence[bytes]) -> str | None:
         """Simulate a bundle where the node offers it.

@@ -5,7 +5,9 @@ from prometheus_client import Counter, Gauge
 SUBMITTED = Counter("jito_bundles_submitted", "Bundles that were asked for.", ("strategy",))
 REFUSED = Counter("jito_bundles_refused", "Bundles that were not taken, by reason.", ("reason",))
 SENT_AGAIN = Counter(
-    "jito_bundles_sent_again", "Bundles that were put up for another auction, having lost one.", ("strategy",)
+    "jito_bundles_sent_again",
+    "Times that bundles were sent again, having lost an auction or not been heard of.",
+    ("strategy",),
 )
 ENDED = Counter("jito_bundles_ended", "Bundles by what became of them.", ("outcome",))
 RESULTS = Counter("jito_tracker_results", "What agents passed on of bundles.", ("outcome",))

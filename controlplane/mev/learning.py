@@ -58,9 +58,14 @@ class Learning:
             )  # fmt: skip
             bundle.expected_landing = self._advisor.sent(uid_of(bundle), opportunity, floor, bundle.tip_lamports)
 
+    def forget(self, bundle: pb.Bundle) -> None:
+        """Forget a bundle that is not sent after all."""
+        self._advisor.forget(uid_of(bundle))
+
     def ended(self, bundle: pb.Bundle) -> None:
-        """Learn from a bundle's end; one of which nothing is known teaches nothing."""
-        self._advisor.ended(uid_of(bundle), _LEARNT.get(bundle.state))
+        """Learn from a bundle's end whether its first send landed it; one of which nothing is known teaches nothing."""
+        landed = _LEARNT.get(bundle.state)
+        self._advisor.ended(uid_of(bundle), landed and bundle.sends <= 1)
 
     def expected_value(
         self, request: pb.GetExpectedValueRequest, budget: pb.Budget, way: Standing | None = None
@@ -94,6 +99,7 @@ class Learning:
             return False
         if saved is None:
             log.info("what is learnt of bundles begins anew")
+            self._version = 0
             return True
         self._version = saved.version
         try:

@@ -40,17 +40,22 @@ class Status(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A look at the chain: a status for each transaction, None where it is not there; and the block height."""
+    """A look at the chain: a status for each transaction, None where it is not there; and the block height.
+
+    `behind`: the node that told the statuses is behind the one that told the height: what it lacks may be there.
+    """
 
     statuses: Sequence[Status | None]
     block_height: int
+    behind: bool = False
 
 
 def told(bundle: pb.Bundle, event: pb.BundleEvent) -> bool:
     """Take in what a block engine tells; says whether the bundle has changed."""
-    if event in bundle.events or len(bundle.events) >= MOST_EVENTS:
+    if event in bundle.events:
         return False
-    bundle.events.append(event)
+    if len(bundle.events) < MOST_EVENTS:
+        bundle.events.append(event)
     if bundle.state in ENDED:
         return True
     if event.kind == "accepted" and bundle.state not in _FORWARDED:
@@ -59,11 +64,16 @@ def told(bundle: pb.Bundle, event: pb.BundleEvent) -> bool:
     elif event.kind == "processed":
         bundle.state, bundle.slot = pb.BUNDLE_STATE_LANDED, event.slot
         _because(bundle, "")
-    elif event.kind in REJECTIONS and bundle.state not in _FORWARDED:
+    elif event.kind in REJECTIONS and (bundle.state not in _FORWARDED or _dropped(bundle, event)):
         bundle.state = pb.BUNDLE_STATE_REJECTED
         bundle.simulated_bid_lamports = event.bid_lamports or bundle.simulated_bid_lamports
         _because(bundle, REJECTIONS[event.kind], event.message)
     return True
+
+
+def _dropped(bundle: pb.Bundle, event: pb.BundleEvent) -> bool:
+    """Whether a bundle that was forwarded is told not to have come into a block."""
+    return bundle.state == pb.BUNDLE_STATE_ACCEPTED and event.kind.startswith("dropped_")
 
 
 def sent(bundle: pb.Bundle, region: str, tries: int, event: pb.BundleEvent) -> None:
@@ -82,7 +92,10 @@ def on_chain(bundle: pb.Bundle, seen: Seen) -> bool:
         return False
     before = (bundle.state, bundle.slot)
     there = [status for status in seen.statuses if status]
-    over = seen.block_height > bundle.last_valid_block_height + MARGIN_BLOCKS
+    over = not seen.behind and seen.block_height > bundle.last_valid_block_height + MARGIN_BLOCKS
+    # What is somebody else's may land by itself: that costs nothing, and says nothing of ours.
+    places = bundle.own_transactions or range(len(seen.statuses))
+    own = [seen.statuses[place] for place in places if seen.statuses[place]]
     if (
         len(there) == len(seen.statuses)
         and not any(one.failed for one in there)
@@ -92,10 +105,13 @@ def on_chain(bundle: pb.Bundle, seen: Seen) -> bool:
         final = all(one.finalized for one in there)
         bundle.state = pb.BUNDLE_STATE_FINALIZED if final else pb.BUNDLE_STATE_LANDED
         _because(bundle, "")
-    elif there and (over or any(one.finalized for one in there)):
+    elif own and (over or any(one.finalized for one in own if one)):
         bundle.state, bundle.slot = pb.BUNDLE_STATE_PARTIAL, there[0].slot
         landed = sum(not one.failed for one in there)
         _because(bundle, "PARTIALLY_PROCESSED", f"{landed} of {len(seen.statuses)} transactions landed, not as one")
+    elif there and not own and over:
+        bundle.state, bundle.slot = pb.BUNDLE_STATE_EXPIRED, 0
+        _because(bundle, "LANDED_APART", "what is somebody else's in it landed by itself, and none of ours did")
     elif not there and over:
         bundle.slot = 0
         # What a block engine said of it says why it did not land.

@@ -19,7 +19,7 @@ from controlplane.mev.tracker import Tracker
 from controlplane.mev.transactions import Bundle, read_bundle
 from controlplane.mev.watch import finding
 from controlplane.operations.outside import OutsideTrouble
-from controlplane.store.bundles import BUNDLES, BundleRepository, OverBudget, Stored
+from controlplane.store.bundles import BUNDLES, BundleRepository, OverBudget, Stored, affords
 from controlplane.store.hosts import HostRow
 
 
@@ -51,6 +51,17 @@ class Submitter:
         self._limits = limits
         self._choose = choose
 
+    def way(self, host: HostRow, region: str) -> tuple[link_pb2.BundleLimits | None, list[Choice]]:
+        """Tell what a host's agent would take of bundles now, and by which regions, the best first.
+
+        Raises: SolwardError, as `check_limits` refuses.
+        """
+        limits, choices = self._limits(host.uid), self._choose(host.name)
+        if limits is not None:
+            check_limits(limits, host.name, 0, region)
+            choices = [one for one in choices if one.region in limits.regions]
+        return limits, choices
+
     async def submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
         """Take a bundle in; one that is there already is given as it stands.
 
@@ -79,22 +90,30 @@ class Submitter:
         bundle = await self._checked(read, request, host_name(host.name), requester)
         way = self._route(bundle, limits)
         if request.validate_only:
+            budget = await self._bundles.budget()
+            if not affords(budget, read.tip_lamports):
+                raise _over(budget, read.tip_lamports)
             return bundle
         if self._tracker.full:
             raise SolwardError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_BUNDLES",
                 "as many bundles are under way as are followed: try again when some have ended",
             )  # fmt: skip
-        bundle.state = pb.BUNDLE_STATE_SENDING
+        bundle.state, bundle.sends = pb.BUNDLE_STATE_SENDING, 1
         self._learning.sent(bundle, way)
+        is_new = False
         try:
             known = await self._bundles.add(bundle, host.uid, request.transactions, key)
+            is_new = known is None
         except OverBudget as error:
             if error.budget.daily_lamports:
                 self._tell(
                     bundle.host, finding("jito.budget_exhausted", f"{bundle.name} would tip {bundle.tip_lamports:,}")
                 )
             raise _over(error.budget, bundle.tip_lamports) from None
+        finally:
+            if not is_new:
+                self._learning.forget(bundle)
         if known:
             return self._tracker.current(known.uid) or known.bundle
         figures.SUBMITTED.labels(bundle.strategy).inc()
@@ -102,12 +121,6 @@ class Submitter:
         return bundle
 
     async def _checked(self, read: Bundle, request: pb.SubmitBundleRequest, host: str, requester: str) -> pb.Bundle:
-        if not read.tip_lamports:
-            why = "tip through a program: how much cannot be told, nor held against the budget; use a plain transfer"
-            raise SolwardError(
-                grpc.StatusCode.INVALID_ARGUMENT, "BUNDLE_INVALID", f"transactions {why}",
-                {"field": "transactions"}, (("transactions", why),),
-            )  # fmt: skip
         try:
             life = await self._chain.life(read.blockhashes)
         except OutsideTrouble as trouble:
@@ -126,7 +139,8 @@ class Submitter:
             state=pb.BUNDLE_STATE_CHECKED, signatures=read.signatures, tip_lamports=read.tip_lamports,
             profit_lamports=request.profit_lamports, fee_lamports=read.fee_lamports, compute_units=read.compute_units,
             region=request.region, last_valid_block_height=life.last_valid_block_height,
-            sends=1, max_sends=request.max_sends or DEFAULT_SENDS,
+            wished_region=request.region, own_transactions=read.own,
+            max_sends=request.max_sends or DEFAULT_SENDS,
         )  # fmt: skip
         bundle.create_time.FromMilliseconds(now_ms())
         return bundle

@@ -15,7 +15,7 @@ from solward.jito.v1 import jito_pb2 as pb
 from common.clock import now_ms
 from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
 from controlplane.mev import figures
-from controlplane.mev.again import not_sent_again, send_again, wait_s
+from controlplane.mev.again import send_again, wait_s
 from controlplane.mev.bus import BundleBus
 from controlplane.mev.chain import BLOCKHASH_LIVES, MOST_SIGNATURES, Chain
 from controlplane.mev.lifecycle import UNKNOWN_S, Seen, Status, given_up, on_chain, sent, told
@@ -42,17 +42,19 @@ class Tracker:
         chain: what became of them.
         dispatch: the way to the agents.
         bus: who watches.
-        ended: is told of each bundle that has ended: canaries at once, all others in the order in which they were sent.
+        ended: is told of each bundle that has ended, at once.
+        counted: is told of the same, without canaries, in the order in which they were sent.
     """
 
     def __init__(
-        self, bundles: BundleRepository, chain: Chain, dispatch: Dispatch, bus: BundleBus, ended: Ended
+        self, bundles: BundleRepository, chain: Chain, dispatch: Dispatch, bus: BundleBus, ended: Ended, counted: Ended
     ) -> None:
         self._bundles = bundles
         self._chain = chain
         self._dispatch = dispatch
         self._bus = bus
         self._ended = ended
+        self._counted = counted
         self._order = InOrder()
         self._followed: dict[str, Stored] = {}
         self._changed: dict[str, pb.Bundle] = {}
@@ -115,9 +117,12 @@ class Tracker:
                 self._note(stored.bundle)
 
     def received(self, host_uid: str, uid: str, receipt: link_pb2.Receipt) -> None:
-        """Take in what became of the sending of a bundle, as its host tells; of another host's nothing is believed."""
+        """Take in what became of the sending of a canary, as its host tells; of any other bundle nothing is believed.
+
+        A receipt, which is signed, tells of those that the control plane had sent.
+        """
         stored = self._followed.get(uid)
-        if stored and stored.host_uid == host_uid:
+        if stored and stored.host_uid == host_uid and stored.bundle.canary:
             self._received(stored.bundle, receipt)
 
     async def look(self) -> None:
@@ -128,18 +133,20 @@ class Tracker:
             return
         # The height first: what is not there when it was not over may come yet.
         height = await self._chain.height()
+        figures.FOLLOWED.set(len(followed))
         for part in _parts(followed):
             names = [name for stored in part for name in stored.bundle.signatures]
-            statuses = await self._chain.statuses(names)
+            slot, statuses = await self._chain.statuses(names)
             self._answered = time.monotonic()
             for stored in part:
                 mine, statuses = _split(statuses, len(stored.bundle.signatures))
-                if stored.bundle.canary:
-                    # An agent's word: no blockhash lives longer, and none may be followed for ever.
-                    most = height + BLOCKHASH_LIVES
-                    stored.bundle.last_valid_block_height = min(stored.bundle.last_valid_block_height, most)
-                if stored.uid in self._followed and on_chain(stored.bundle, Seen(mine, height)):
-                    self._note(stored.bundle)
+                bundle, seen = stored.bundle, Seen(mine, height.block_height, behind=slot < height.slot)
+                # No blockhash lives longer, whatever an agent said, or a node when it was asked first.
+                most = height.block_height + BLOCKHASH_LIVES
+                bundle.last_valid_block_height = min(bundle.last_valid_block_height, most)
+                if stored.uid in self._followed and on_chain(bundle, seen):
+                    self._note(bundle)
+        self._give_up("the chain stands still", self._followed.values())
 
     def _plan(self, bundle: pb.Bundle) -> None:
         """Plan when it is sent again, if it is."""
@@ -154,16 +161,16 @@ class Tracker:
         now = time.monotonic()
         for uid in [uid for uid, due in self._due.items() if due <= now and uid not in self._sending]:
             stored = self._followed[uid]
+            before = stored.bundle.state
             send_again(stored.bundle)
-            figures.SENT_AGAIN.labels(stored.bundle.strategy).inc()
             self._note(stored.bundle)
-            self._begin(stored, anew=False)
+            self._begin(stored, anew=False, before=before)
 
-    def _begin(self, stored: Stored, *, anew: bool) -> None:
+    def _begin(self, stored: Stored, *, anew: bool, before: pb.BundleState = pb.BUNDLE_STATE_SENDING) -> None:
         if not stored.transactions:
             # A canary, which its agent sends.
             return
-        task = asyncio.create_task(self._send(stored, anew=anew))
+        task = asyncio.create_task(self._send(stored, anew=anew, before=before))
         self._sending[stored.uid] = task
         task.add_done_callback(lambda _: self._sending.pop(stored.uid, None))
 
@@ -174,26 +181,32 @@ class Tracker:
                 # The chain has just said that they have not landed.
                 self._send_again()
             except OutsideTrouble as trouble:
-                self._give_up(str(trouble))
+                if time.monotonic() - self._answered > UNKNOWN_S:
+                    self._give_up(str(trouble), self._followed.values())
             except Exception:
                 log.exception("bundles could not be followed; trying again")
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: str, followed: Iterable[Stored]) -> None:
         """End those of which no chain will tell any more: their blockhash is long dead."""
-        if time.monotonic() - self._answered < UNKNOWN_S:
-            return
-        for stored in list(self._followed.values()):
+        for stored in list(followed):
             if now_ms() - stored.bundle.create_time.ToMilliseconds() > UNKNOWN_S * 1000:
                 given_up(stored.bundle, "CHAIN_UNREACHABLE", why, received=True)
                 self._note(stored.bundle)
 
-    async def _send(self, stored: Stored, *, anew: bool) -> None:
+    async def _send(self, stored: Stored, *, anew: bool, before: pb.BundleState) -> None:
+        """Send it.
+
+        Args:
+            stored: what is sent.
+            anew: no earlier life of a control plane may have sent it.
+            before: where it stood before it was sent again.
+        """
         bundle = stored.bundle
         # A blockhash lives for a minute, whatever was asked.
         within_s = max(1.0, (bundle.create_time.ToMilliseconds() - now_ms()) / 1000 + 60.0)
         action = link_pb2.BundleAction(
-            bundle=stored.uid, transactions=stored.transactions, region=bundle.region,
+            bundle=stored.uid, transactions=stored.transactions, region=bundle.wished_region,
             tip_lamports=bundle.tip_lamports, deadline_unix_ms=now_ms() + round(within_s * 1000),
             region_order=bundle.region_order, again=bundle.sends > 1,
         )  # fmt: skip
@@ -203,7 +216,11 @@ class Tracker:
         try:
             _, receipt = await self._dispatch.carry_out(order, lambda _: None)
         except NotDelivered:
-            if anew or bundle.sends > 1:
+            if bundle.sends > 1:
+                # It did not leave the house: that was no send.
+                bundle.sends -= 1
+                self._not_sent(bundle, before, "HOST_OFFLINE")
+            elif anew:
                 self._fail(bundle, "HOST_OFFLINE", "the agent is not connected; nothing was sent")
         except NoReceipt:
             # The chain will tell.
@@ -211,33 +228,46 @@ class Tracker:
         except Exception:
             log.exception("a bundle could not be sent", bundle=bundle.name)
         else:
-            self._received(bundle, receipt)
+            figures.SENT_AGAIN.labels(bundle.strategy).inc(bundle.sends > 1)
+            self._received(bundle, receipt, before)
+        if bundle.state == pb.BUNDLE_STATE_SENDING:
+            # A region may have it; unless the chain tells so, it is sent again.
+            self._plan(bundle)
 
-    def _received(self, bundle: pb.Bundle, receipt: link_pb2.Receipt) -> None:
+    def _received(
+        self, bundle: pb.Bundle, receipt: link_pb2.Receipt, before: pb.BundleState = pb.BUNDLE_STATE_SENDING
+    ) -> None:
         if receipt.reason == "SEND_UNKNOWN":
             # A region may have it; the chain will tell.
             return
         if receipt.result != link_pb2.RECEIPT_RESULT_DONE:
-            self._fail(bundle, receipt.reason or "NOT_SENT", receipt.message)
+            reason = receipt.reason or "NOT_SENT"
+            if bundle.sends > 1:
+                self._not_sent(bundle, before, reason)
+            else:
+                self._fail(bundle, reason, receipt.message)
             return
         told_of = receipt.figures
         event = pb.BundleEvent(kind="sent", region=told_of.get("region", ""), message=told_of.get("via", ""))
         event.time.FromMilliseconds(whole(told_of.get("ack_unix_ms", "")) or receipt.end_unix_ms)
         sent(bundle, event.region, whole(told_of.get("tries", "")) or 1, event)
         # The stream's state is that of the last try: it was up throughout where there was one try of each send.
-        bundle.observed = told_of.get("stream", "") == "up" and bundle.tries == max(1, bundle.sends)
+        up = told_of.get("stream", "") == "up" and bundle.tries == max(1, bundle.sends)
+        bundle.observed = up and (bundle.observed or bundle.sends <= 1)
         self._note(bundle)
 
     def _fail(self, bundle: pb.Bundle, reason: str, message: str) -> None:
         # The agent says that no block engine has it; what the stream or the chain says since counts for more.
-        if bundle.state != pb.BUNDLE_STATE_SENDING:
-            return
-        if bundle.sends > 1:
-            log.info("a bundle is not sent again", bundle=bundle.name, reason=reason)
-            not_sent_again(bundle)
-        else:
+        if bundle.state == pb.BUNDLE_STATE_SENDING:
             given_up(bundle, reason, message, received=False)
-        self._note(bundle)
+            self._note(bundle)
+
+    def _not_sent(self, bundle: pb.Bundle, before: pb.BundleState, reason: str) -> None:
+        """Put a bundle that could not be sent again back to where it was, unless more was heard of it since."""
+        log.info("a bundle could not be sent again", bundle=bundle.name, reason=reason)
+        if bundle.state == pb.BUNDLE_STATE_SENDING:
+            bundle.state = before
+            self._note(bundle)
 
     def _note(self, bundle: pb.Bundle) -> None:
         """Tell who watches, and store it soon."""
@@ -246,18 +276,12 @@ class Tracker:
             del self._followed[uid]
             bundle.end_time.FromMilliseconds(now_ms())
             _count_end(bundle)
-            for one in [bundle] if bundle.canary else self._order.ended(bundle):
-                self._tell_end(one)
+            _tell(self._ended, bundle)
+            for one in () if bundle.canary else self._order.ended(bundle):
+                _tell(self._counted, one)
         self._plan(bundle)
         self._changed[uid] = bundle
         self._bus.tell(bundle)
-
-    def _tell_end(self, bundle: pb.Bundle) -> None:
-        try:
-            self._ended(bundle)
-        except Exception:
-            # What is learnt of an end must not cost the agent's stream, nor the bundles beside it.
-            log.exception("the end of a bundle could not be noted", bundle=bundle.name)
 
     async def _save_on(self) -> None:
         while True:
@@ -274,6 +298,14 @@ class Tracker:
         except BaseException:
             self._changed = changed | self._changed
             raise
+
+
+def _tell(whom: Ended, bundle: pb.Bundle) -> None:
+    try:
+        whom(bundle)
+    except Exception:
+        # What is learnt of an end must not cost the agent's stream, nor the bundles beside it.
+        log.exception("the end of a bundle could not be noted", bundle=bundle.name)
 
 
 def _count_end(bundle: pb.Bundle) -> None:

@@ -41,6 +41,7 @@ TIP_ACCOUNTS = {
         "E2eSqe33tuhAHKTrwky5uEjaVqnb2T9ns6nHHUrN8588", "ARTtviJkLLt6cHGQDydfo1Wyk6M4VGZdKZ2ZhdnJL336",
     )),
 }  # fmt: skip
+_ANY_TIP_ACCOUNT = frozenset().union(*TIP_ACCOUNTS.values())
 
 
 class Read(NamedTuple):
@@ -49,8 +50,9 @@ class Read(NamedTuple):
     Attributes:
         signature: its first, base58.
         blockhash: the one it is made on, base58.
-        tip_lamports: transfers to tip accounts by its own instructions; a program's are not seen.
-        names_tip_account: whether it writes a tip account, so that a program may tip.
+        payer: who pays its fee, base58.
+        tip_lamports: plain transfers to tip accounts by its own instructions.
+        names_tip_account: whether it writes a tip account.
         foreign_tip: it tips an account of this other cluster.
         compute_units: its limit.
         fee_lamports: base fee and priority fee.
@@ -58,6 +60,7 @@ class Read(NamedTuple):
 
     signature: str
     blockhash: str
+    payer: str
     tip_lamports: int
     names_tip_account: bool
     foreign_tip: str
@@ -66,7 +69,10 @@ class Read(NamedTuple):
 
 
 class Bundle(NamedTuple):
-    """What a whole bundle says; `uid` is the id that the block engine will give it."""
+    """What a whole bundle says; `uid` is the id that the block engine will give it.
+
+    `own` are the places of the transactions whose fees are paid by who pays the tip.
+    """
 
     uid: str
     signatures: tuple[str, ...]
@@ -74,6 +80,7 @@ class Bundle(NamedTuple):
     tip_lamports: int
     compute_units: int
     fee_lamports: int
+    own: tuple[int, ...]
 
 
 def read_bundle(transactions: Sequence[bytes], cluster: str) -> Bundle:
@@ -98,11 +105,14 @@ def read_bundle(transactions: Sequence[bytes], cluster: str) -> Bundle:
         raise _refused("transactions", f"tip an account of {foreign}: this is {cluster}")
     if not any(one.names_tip_account for one in read):
         raise _refused("transactions", "must write a tip account, by its own key and not through a look-up table")
-    if 0 < tip < LEAST_TIP:
-        raise _refused("transactions", f"must tip {LEAST_TIP} lamports at the least, and tip {tip}")
+    if tip < LEAST_TIP:
+        words = f"must tip {LEAST_TIP} lamports at the least, by a plain transfer to a tip account, and tip {tip}"
+        raise _refused("transactions", words)
+    payers = {one.payer for one in read if one.tip_lamports}
     return Bundle(
         bundle_id(signatures), signatures, tuple(dict.fromkeys(one.blockhash for one in read)), tip,
         sum(one.compute_units for one in read), sum(one.fee_lamports for one in read),
+        tuple(place for place, one in enumerate(read) if one.payer in payers),
     )  # fmt: skip
 
 
@@ -135,6 +145,9 @@ def _read(place: int, raw: bytes, cluster: str) -> Read:
     for instruction in message.instructions:
         program = keys[instruction.program_id_index] if instruction.program_id_index < len(keys) else ""
         to, lamports = _transfer(instruction, program, keys)
+        if not to and any(keys[index] in _ANY_TIP_ACCOUNT for index in instruction.accounts if index < len(keys)):
+            words = "may pay a tip account by a plain transfer alone: of anything else it cannot be told how much"
+            raise _refused(field, words)
         tips += lamports if to in own else 0
         foreign = next((name for name, accounts in TIP_ACCOUNTS.items() if name != cluster and to in accounts), foreign)
         units, price = _budget(instruction, program, units, price)
@@ -145,7 +158,9 @@ def _read(place: int, raw: bytes, cluster: str) -> Read:
     units = min(units, MOST_UNITS)
     fee = BASE_FEE * message.header.num_required_signatures + math.ceil(units * price / 1_000_000)
     named = any(key in own and _writes(message.header, len(keys), index) for index, key in enumerate(keys))
-    return Read(str(transaction.signatures[0]), str(message.recent_blockhash), tips, named, foreign, units, fee)
+    return Read(
+        str(transaction.signatures[0]), str(message.recent_blockhash), keys[0], tips, named, foreign, units, fee
+    )
 
 
 def _writes(header: MessageHeader, keys: int, index: int) -> bool:

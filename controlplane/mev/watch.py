@@ -56,7 +56,7 @@ class Watch:
         host.outcomes.append(outcome)
         if shown:
             self._show(bundle.host.removeprefix("hosts/"), host)
-        found = [*_partial(bundle), *_shadowed(host), *_collapsed(host)]
+        found = [*_shadowed(host), *_collapsed(host)]
         for event in found:
             event.unix_ms = unix_ms
         return found
@@ -88,7 +88,8 @@ def _outcome(bundle: pb.Bundle) -> _Outcome | None:
     )  # fmt: skip
 
 
-def _partial(bundle: pb.Bundle) -> Iterator[link_pb2.Event]:
+def partial(bundle: pb.Bundle) -> Iterator[link_pb2.Event]:
+    """Give what is wrong of a bundle of which a part landed by itself."""
     if bundle.state == pb.BUNDLE_STATE_PARTIAL:
         yield finding("jito.partial", f"{bundle.name}: {bundle.message}")
 

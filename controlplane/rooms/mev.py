@@ -22,7 +22,7 @@ from controlplane.mev.submit import Submitter
 from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tips import SHARES, Floor
 from controlplane.mev.tracker import Tracker
-from controlplane.mev.watch import Watch
+from controlplane.mev.watch import Watch, partial
 from controlplane.rooms.operations import Operations
 from controlplane.rooms.records import Records
 from controlplane.rooms.watching import Watching
@@ -47,7 +47,7 @@ class Mev:
         self.bundles = records.bundles
         self.bus = watching.bundles
         self.chain = Chain(operations.outside)
-        self.tracker = Tracker(records.bundles, self.chain, operations.dispatch, self.bus, self._ended)
+        self.tracker = Tracker(records.bundles, self.chain, operations.dispatch, self.bus, self._ended, self._count)
         self.tips = TipFeed(
             settings.jito.tip_floor_url, settings.jito.tip_floor_seconds, self._keep, settings.jito.tip_stream_url
         )
@@ -104,11 +104,16 @@ class Mev:
             if bundle.state == pb.BUNDLE_STATE_FINALIZED:
                 figures.CANARY_PAID.labels(bundle.region).inc(bundle.tip_lamports + bundle.fee_lamports)
             return
-        self.learning.ended(bundle)
-        self.landings.take(bundle, now_ms() / 1000)
         if bundle.state == pb.BUNDLE_STATE_FINALIZED:
             figures.TIPPED.labels(bundle.strategy).inc(bundle.tip_lamports)
             figures.EARNED.labels(bundle.strategy).inc(bundle.profit_lamports)
+        for found in partial(bundle):
+            self._found(bundle.host, found)
+
+    def _count(self, bundle: pb.Bundle) -> None:
+        """Learn from an end, in its turn."""
+        self.learning.ended(bundle)
+        self.landings.take(bundle, now_ms() / 1000)
         shown = host_id(bundle.host) in self._watching.ingest.feeds
         if found := self._watch.take(bundle, now_ms(), shown=shown):
             self._findings.put_nowait((bundle.host, found))

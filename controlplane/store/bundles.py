@@ -99,7 +99,7 @@ class BundleRepository:
                     return known
                 if bundle.state not in UNPAID:
                     budget = await _budget(connection, created)
-                    if not _affords(budget, bundle.tip_lamports):
+                    if not affords(budget, bundle.tip_lamports):
                         raise OverBudget(budget)
                 await connection.execute(insert(bundles).values(**row))
         except IntegrityError:
@@ -264,7 +264,8 @@ def _summed(bundle: pb.Bundle) -> dict[str, int]:
     }  # fmt: skip
 
 
-def _affords(budget: pb.Budget, tip: int) -> bool:
+def affords(budget: pb.Budget, tip: int) -> bool:
+    """Whether a bundle may tip so many lamports now."""
     left = budget.daily_lamports - budget.spent_lamports - budget.reserved_lamports
     return tip <= left and (not budget.bundle_lamports or tip <= budget.bundle_lamports)
 

@@ -26,6 +26,7 @@ from ctl.output import (
     print_line,
     print_messages,
     print_pairs,
+    safe,
     table_of,
 )  # fmt: skip
 from ctl.views import jito as views
@@ -33,6 +34,9 @@ from ctl.views import jito as views
 SERVICE = "solward.jito.v1.JitoService"
 MOST_BYTES = 16_384
 ID_DIGITS = 64
+# More than there are: a million SOL.
+MOST_LAMPORTS = 10**15
+LAMPORTS = click.IntRange(0, MOST_LAMPORTS)
 # Rows that a live view shows.
 ROWS = 30
 
@@ -62,13 +66,16 @@ def bundles(context: str | None, host: str, strategy: str, limit: int, canaries:
         changes = client.watch(f"{SERVICE}/WatchBundles", wanted, pb.Bundle)
         if form != "table":
             async for bundle in changes:
-                print_line(as_data(bundle), form)
+                if strategy in ("", bundle.strategy):
+                    print_line(as_data(bundle), form)
             return
         shown = {one.name: one for one in reversed(await once(client))}
         with Live(_table(list(shown.values())), console=console, auto_refresh=False) as view:
             async for bundle in changes:
                 if strategy in ("", bundle.strategy):
                     shown[bundle.name] = bundle
+                    while len(shown) > limit:
+                        del shown[next(iter(shown))]
                 view.update(_table(list(shown.values())), refresh=True)
 
     if watch:
@@ -94,12 +101,14 @@ def show(context: str | None, bundle: str, form: Form) -> None:
     async def work(client: Client) -> pb.Bundle:
         if len(begin) == ID_DIGITS:
             return await client.call(f"{SERVICE}/GetBundle", pb.GetBundleRequest(bundle=begin), pb.Bundle)
-        request = pb.ListBundlesRequest(page_size=200)
-        newest = (await client.call(f"{SERVICE}/ListBundles", request, pb.ListBundlesResponse)).bundles
-        found = [one for one in newest if one.name.startswith(f"bundles/{begin}")]
+        asked = [pb.ListBundlesRequest(page_size=200, canaries=canaries) for canaries in (False, True)]
+        lists = [await client.call(f"{SERVICE}/ListBundles", one, pb.ListBundlesResponse) for one in asked]
+        found = [one for some in lists for one in some.bundles if one.name.startswith(f"bundles/{begin}")]
         if len(found) != 1:
-            why = f"{len(found)} of the newest 200 bundles begin so"
-            raise exits.Failure(f"{begin}: {why}: give more of the id", exits.NOT_FOUND)
+            advice = "give more of its id" if found else "give its whole id: see ctl jito bundles"
+            raise exits.Failure(
+                f"{len(found)} of the newest bundles begin with {safe(begin)}: {advice}", exits.NOT_FOUND
+            )
         return found[0]
 
     _print(run(context, work), form)
@@ -109,7 +118,7 @@ def show(context: str | None, bundle: str, form: Form) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--host", default="", help="The host whose agent sends it; may be left out where there is one.")
 @click.option("--strategy", default="", help="What it is for; spend is told by it.")
-@click.option("--profit", type=click.IntRange(0), default=0, metavar="LAMPORTS",
+@click.option("--profit", type=LAMPORTS, default=0, metavar="LAMPORTS",
               help="What it earns if it lands, before tip and fees.")  # fmt: skip
 @click.option("--region", default="", help="In this region; by default the best one.")
 @click.option("--max-sends", type=click.IntRange(0, 16), default=0,
@@ -190,12 +199,12 @@ def fees(context: str | None, accounts: tuple[str, ...], units: int, watch: bool
 
 
 @jito.command("ev", short_help="Tell what a tip is worth for an opportunity.")
-@click.option("--profit", type=click.IntRange(1), required=True, metavar="LAMPORTS",
+@click.option("--profit", type=click.IntRange(1, MOST_LAMPORTS), required=True, metavar="LAMPORTS",
               help="What it earns if it lands, before tip and fees.")  # fmt: skip
 @click.option("--strategy", default="", help="The model knows each by itself.")
-@click.option("--tip", type=click.IntRange(0), default=0, metavar="LAMPORTS", help="Judge this tip, too.")
-@click.option("--fee", type=click.IntRange(0), default=0, metavar="LAMPORTS", help="What landing costs besides.")
-@click.option("--cap", type=click.IntRange(0), default=0, metavar="LAMPORTS", help="Never tip more than this.")
+@click.option("--tip", type=LAMPORTS, default=0, metavar="LAMPORTS", help="Judge this tip, too.")
+@click.option("--fee", type=LAMPORTS, default=0, metavar="LAMPORTS", help="What landing costs besides.")
+@click.option("--cap", type=LAMPORTS, default=0, metavar="LAMPORTS", help="Never tip more than this.")
 @click.option("--transactions", type=click.IntRange(1, 5), default=1, show_default=True)
 @click.option("--units", type=click.IntRange(0, 7_000_000), default=0, help="Compute units of the bundle.")
 @click.option("--host", default="", help="Whose agent would send it: its way to the block engine counts, too.")
@@ -250,8 +259,8 @@ def budget(ctx: click.Context, form: Form) -> None:
 
 
 @budget.command("set", short_help="Set how much may be tipped.")
-@click.argument("daily", type=click.IntRange(0), metavar="LAMPORTS_A_DAY")
-@click.option("--bundle", "one", type=click.IntRange(0), default=0, metavar="LAMPORTS",
+@click.argument("daily", type=LAMPORTS, metavar="LAMPORTS_A_DAY")
+@click.option("--bundle", "one", type=LAMPORTS, default=0, metavar="LAMPORTS",
               help="One bundle may tip so much; by default what is left of the day.")  # fmt: skip
 @output_option
 @click.pass_obj

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-_OF_THE_CHAIN = ("getBlockHeight", "isBlockhashValid", "getLatestBlockhash", "getSignatureStatuses", "simulateBundle")
+_OF_THE_CHAIN = ("getEpochInfo", "isBlockhashValid", "getLatestBlockhash", "getSignatureStatuses", "simulateBundle")
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """A Solana RPC that knows a few transactions: what is in it, and what of it is rooted, is set by the test.
 
-Answers have the shapes of Solana's JSON-RPC (getSignatureStatuses, getBlockHeight, isBlockhashValid,
+Answers have the shapes of Solana's JSON-RPC (getSignatureStatuses, getEpochInfo, isBlockhashValid,
 getRecentPrioritizationFees); simulateBundle is there only where a test says what it tells, as on nodes of Jito's own.
 """
 
@@ -20,6 +20,7 @@ class ChainPeer:
         statuses: by signature.
         dead: blockhashes that cannot be used any more.
         down: every call fails.
+        behind: slots that the node that tells statuses is behind the one that tells the height.
         simulation: what simulateBundle tells; None: the node does not know it.
     """
 
@@ -28,6 +29,7 @@ class ChainPeer:
     dead: set[str] = field(default_factory=set)
     fees: list[dict[str, int]] = field(default_factory=list)
     down: bool = False
+    behind: int = 0
     simulation: Any = None
     url: str = ""
     asked: list[str] = field(default_factory=list)
@@ -52,12 +54,13 @@ class ChainPeer:
 
     def _result(self, method: str, params: list[Any]) -> Any:
         context = {"slot": self.height + 10}
-        if method == "getBlockHeight":
-            return self.height
+        if method == "getEpochInfo":
+            return {"absoluteSlot": self.height + 10, "blockHeight": self.height}
         if method == "isBlockhashValid":
             return {"context": context, "value": params[0] not in self.dead}
         if method == "getSignatureStatuses":
-            return {"context": context, "value": [self.statuses.get(one) for one in params[0]]}
+            behind = {"slot": context["slot"] - self.behind}
+            return {"context": behind, "value": [self.statuses.get(one) for one in params[0]]}
         if method == "getRecentPrioritizationFees":
             return self.fees
         if method == "simulateBundle":

@@ -70,6 +70,8 @@ class World:
             return self.height
         if method == "isBlockhashValid":
             return {"context": context, "value": self.valid(Hash.from_string(params[0]))}
+        if method == "getEpochInfo":
+            return {"absoluteSlot": self.slot, "blockHeight": self.height}
         if method == "getLatestBlockhash":
             value = {"blockhash": str(self.blockhash()), "lastValidBlockHeight": self.height + HASH_BLOCKS}
             return {"context": context, "value": value}

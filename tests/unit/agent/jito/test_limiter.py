@@ -4,9 +4,11 @@ import asyncio
 import time
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.jito import limiter as module
 from agent.jito.limiter import LONGEST_HINT_S, LONGEST_PAUSE_S, Gate, Limiter
 
 STEPS = st.lists(
@@ -49,6 +51,25 @@ def test_each_refusal_in_a_row_makes_the_wait_longer_up_to_two_minutes(times: in
     assert pauses[-1] == min(LONGEST_PAUSE_S, 2.0 ** (times - 1))
     limiter.answered()
     assert limiter.limited(None) == 1.0
+
+
+async def test_who_is_not_urgent_passes_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 0.3)
+    gate = Gate(Limiter(per_second=100))
+    calm = asyncio.create_task(gate.enter())
+
+    async def press() -> None:
+        while True:
+            await gate.enter(urgent=True)
+
+    pressing = [asyncio.create_task(press()) for _ in range(3)]
+    try:
+        async with asyncio.timeout(5):
+            assert await calm >= 0.0
+    finally:
+        for one in pressing:
+            one.cancel()
+        await asyncio.gather(*pressing, return_exceptions=True)
 
 
 async def test_the_urgent_go_first_and_each_in_its_turn() -> None:

@@ -77,6 +77,22 @@ def test_a_budget_bounds_what_is_advised_and_what_is_unset_is_said(models: Model
     assert nobody.expected_value(pb.GetExpectedValueRequest(profit_lamports=5), UNSET) is None
 
 
+def test_a_chance_is_that_of_one_send(models: ModelRepository) -> None:
+    learning = Learning(feed(), models)
+    for number in range(40):
+        one = bundle(number, pb.BUNDLE_STATE_FINALIZED)
+        one.sends = 2
+        learning.sent(one)
+        learning.ended(one)
+    assert ask(learning).learnt == 40
+    assert ask(learning).asked.landing < 0.5
+    # One that is not sent after all is not waited for.
+    learning.sent(bundle(41))
+    learning.forget(bundle(41))
+    learning.ended(bundle(41, pb.BUNDLE_STATE_EXPIRED))
+    assert ask(learning).learnt == 40
+
+
 def test_what_is_known_of_the_way_is_learnt_from_and_asked_by(models: ModelRepository) -> None:
     learning = Learning(feed(), models)
     here, elsewhere = Standing("ny", 3.0, leader=True, slots=1), Standing("slc", 40.0, leader=False, slots=1)

@@ -56,6 +56,51 @@ def test_the_chain_says_what_became_of_it(
     assert (one.state, one.reason) == (state, reason)
 
 
+@pytest.mark.parametrize(
+    ("statuses", "height", "state", "reason"),
+    [
+        ([ROOTED, None], 10, pb.BUNDLE_STATE_SENT, ""),
+        ([FAILED, None], 10, pb.BUNDLE_STATE_SENT, ""),
+        ([ROOTED, None], OVER, pb.BUNDLE_STATE_EXPIRED, "LANDED_APART"),
+        ([None, ROOTED], 10, pb.BUNDLE_STATE_PARTIAL, "PARTIALLY_PROCESSED"),
+        ([ROOTED, ROOTED], 10, pb.BUNDLE_STATE_FINALIZED, ""),
+    ],
+)
+def test_what_is_somebody_elses_may_land_by_itself_and_costs_nothing(
+    statuses: list[Status | None], height: int, state: pb.BundleState, reason: str
+) -> None:
+    one = bundle()
+    one.own_transactions.append(1)
+    on_chain(one, Seen(statuses, height))
+    assert (one.state, one.reason) == (state, reason)
+
+
+@pytest.mark.parametrize("state", [pb.BUNDLE_STATE_SENT, pb.BUNDLE_STATE_LANDED])
+def test_a_node_that_is_behind_ends_nothing_by_what_it_lacks(state: pb.BundleState) -> None:
+    one = bundle(state)
+    assert not on_chain(one, Seen([None, None], OVER, behind=True))
+    assert on_chain(one, Seen([None, None], OVER))
+    assert one.state == pb.BUNDLE_STATE_EXPIRED
+
+
+@pytest.mark.parametrize("kind", ["dropped_bundle", "dropped_not_finalized", "dropped_partially_processed"])
+def test_what_was_forwarded_may_be_dropped(kind: str) -> None:
+    one = bundle(pb.BUNDLE_STATE_ACCEPTED)
+    assert told(one, event(kind))
+    assert (one.state, one.reason) == (pb.BUNDLE_STATE_REJECTED, REJECTIONS[kind])
+    landed = bundle(pb.BUNDLE_STATE_LANDED)
+    told(landed, event(kind))
+    assert landed.state == pb.BUNDLE_STATE_LANDED
+
+
+def test_what_is_told_counts_when_no_more_is_kept() -> None:
+    one = bundle()
+    for number in range(MOST_EVENTS):
+        told(one, event("state_auction_bid_rejected", bid=number))
+    assert told(one, event("accepted"))
+    assert (one.state, len(one.events)) == (pb.BUNDLE_STATE_ACCEPTED, MOST_EVENTS)
+
+
 def test_a_rejection_is_provisional_and_explains_an_end_without_a_landing() -> None:
     one = bundle()
     assert told(one, event("state_auction_bid_rejected", bid=7_000, message="bid"))

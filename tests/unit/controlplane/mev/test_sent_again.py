@@ -13,7 +13,7 @@ from tests.support.authorities import until
 from tests.unit.controlplane.mev.test_tracker import HOST, World, make, running, told
 
 __all__ = ["make"]
-OUTBID = "state_auction_bid_rejected"
+OUTBID, REJECTED = "state_auction_bid_rejected", pb.BUNDLE_STATE_REJECTED
 
 
 @pytest.fixture(autouse=True)
@@ -94,11 +94,38 @@ async def test_a_host_that_is_away_gets_it_when_it_is_back(make: Callable[[], Wo
         answer, world.agent.answer = world.agent.answer, NotDelivered
         await lose(world, bundle)
         await until_orders(world, 2)
-        back = await world.until(bundle, pb.BUNDLE_STATE_REJECTED)
-        assert (back.sends, back.reason) == (2, "OUTBID_LOCALLY")
+        # What did not leave the house was no send.
+        await until(lambda: (bundle.state, bundle.sends, bundle.reason) == (REJECTED, 1, "OUTBID_LOCALLY"))
         world.agent.answer = answer
+        await until(lambda: (bundle.state, bundle.sends) == (pb.BUNDLE_STATE_SENT, 2))
+        assert world.agent.orders[-1].step == "send-2"
+
+
+async def test_what_a_region_may_have_is_sent_again_and_one_that_was_forwarded_stays_so(
+    make: Callable[[], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "SILENT_S", 0.05)
+    async with running(make()) as world:
+        answer, world.agent.refusal = world.agent.answer, "SEND_UNKNOWN"
+        bundle = await world.submit()
+        await until_orders(world, 2)
+        # It is refused the second time, while an earlier send has won an auction.
+        world.tracker.take(HOST, [told(bundle, "accepted")])
+        world.agent.refusal = "RATE_LIMITED"
         await until_orders(world, 3)
-        await until(lambda: (bundle.state, bundle.sends) == (pb.BUNDLE_STATE_SENT, 3))
+        await until(lambda: bundle.state == pb.BUNDLE_STATE_ACCEPTED)
+        assert (bundle.sends, world.agent.answer) == (3, answer)
+
+
+async def test_each_send_goes_where_it_was_asked_for_and_else_where_it_is_best(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        anywhere, there = await world.submit(), await world.submit(region="slc")
+        for one in (anywhere, there):
+            await lose(world, one)
+        orders = await until_orders(world, 4)
+        # "ny" has acknowledged all of them.
+        assert {one.region for one in orders if one.bundle == anywhere.name.partition("/")[2]} == {""}
+        assert {one.region for one in orders if one.bundle == there.name.partition("/")[2]} == {"slc"}
 
 
 async def test_the_next_control_plane_sends_again_what_the_last_did_not_or_may_have(make: Callable[[], World]) -> None:

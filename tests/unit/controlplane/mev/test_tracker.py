@@ -59,11 +59,14 @@ class World:
         self.bundles, self.chain = BundleRepository(engine), chain
         self.agent, self.bus, self.ended = Agent(), BundleBus(), []
         self.findings: list[str] = []
+        self.counted: list[pb.Bundle] = []
         self.choices: list[Choice] = []
         self.limits: link_pb2.BundleLimits | None = None
         self.tips = TipFeed("", 10, lambda _: None)
         learning = Learning(self.tips, ModelRepository(engine))
-        self.tracker = Tracker(self.bundles, Chain(outside), self.agent, self.bus, self.ended.append)
+        self.tracker = Tracker(
+            self.bundles, Chain(outside), self.agent, self.bus, self.ended.append, self.counted.append
+        )
         self.submitter = Submitter(
             "mainnet", self.bundles, Chain(outside), self.tracker, learning, self._tell,
             lambda _: self.limits, lambda _: self.choices,
@@ -360,3 +363,61 @@ async def test_the_way_of_the_region_that_it_goes_to_counts_for_its_chance(make:
         bundle = await world.submit(tipping(), region=region, profit_lamports=500_000)
         chances[region] = bundle.expected_landing
     assert chances["near"] > chances["far"] > 0
+
+
+async def test_a_node_that_is_behind_releases_no_tip(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        bundle = await world.submit()
+        world.chain.land(*bundle.signatures, slot=70)
+        await world.until(bundle, pb.BUNDLE_STATE_LANDED)
+        landed = dict(world.chain.statuses)
+        world.chain.statuses.clear()
+        world.chain.behind = 500
+        world.chain.height += 2 * BLOCKHASH_LIVES
+        await asyncio.sleep(0.3)
+        assert (await world.stored(bundle)).state == pb.BUNDLE_STATE_LANDED
+        assert (await world.bundles.budget()).reserved_lamports == 10_000
+        world.chain.statuses.update(landed)
+        world.chain.behind = 0
+        world.chain.land(*bundle.signatures, slot=70, final=True)
+        await world.until(bundle, pb.BUNDLE_STATE_FINALIZED)
+
+
+async def test_no_height_that_a_node_once_told_keeps_a_bundle_for_ever(
+    make: Callable[[], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(make()) as world:
+        before, world.chain.height = world.chain.height, 10**9
+        wrong = await world.submit()
+        world.chain.height = before
+        await world.until(wrong, pb.BUNDLE_STATE_SENT)
+        await asyncio.sleep(0.2)
+        world.chain.height = before + BLOCKHASH_LIVES + MARGIN_BLOCKS + 2
+        await world.until(wrong, pb.BUNDLE_STATE_EXPIRED)
+        # A chain that stands still: in the end it is not known, and the tip counts as paid.
+        still = await world.submit()
+        await world.until(still, pb.BUNDLE_STATE_SENT)
+        monkeypatch.setattr(tracker_module, "UNKNOWN_S", 0.1)
+        ended = await world.until(still, pb.BUNDLE_STATE_UNKNOWN)
+        assert "stands still" in ended.message
+        assert (await world.bundles.budget()).spent_lamports == 10_000
+
+
+async def test_an_agent_tells_of_canaries_unsigned_and_of_nothing_else(make: Callable[[], World]) -> None:
+    world = make()
+    world.agent.answer = NoReceipt
+    async with running(world):
+        bundle = await world.submit()
+        await asyncio.sleep(0.1)
+        refused = link_pb2.Receipt(result=link_pb2.RECEIPT_RESULT_FAILED, reason="RATE_LIMITED")
+        world.tracker.received(HOST, bundle.name.partition("/")[2], refused)
+        assert bundle.state == pb.BUNDLE_STATE_SENDING
+
+
+async def test_what_is_only_checked_is_held_against_the_budget_too(make: Callable[[], World]) -> None:
+    world = make()
+    bundle = await world.submit(validate_only=True)
+    assert (bundle.state, bundle.sends, bundle.max_sends) == (pb.BUNDLE_STATE_CHECKED, 0, 3)
+    with pytest.raises(SolwardError) as refused:
+        await world.submit(tipping(200_000), validate_only=True)
+    assert refused.value.reason == "BUDGET_EXHAUSTED"

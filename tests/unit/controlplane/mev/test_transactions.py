@@ -8,6 +8,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from agent.jito.transactions import read_bundle as read_by_hand
 from common.errors import SolwardError
 from controlplane.mev.transactions import BASE_FEE, LEAST_TIP, MOST_BYTES, bundle_id, read_bundle
 from tests.support.bundles import TESTNET_TIP_ACCOUNT, TIP_ACCOUNT, pay, signed, tipping
@@ -47,7 +48,9 @@ def test_what_no_block_engine_takes_is_refused_with_what_would_be_right() -> Non
     assert "1 to 5 transactions" in why([tipping() for _ in range(6)])
     assert "transactions[1] is the same as an earlier one" in why([tip, tip])
     assert "must write a tip account" in why([signed(payer, [pay(payer, str(Keypair().pubkey()), 1)])])
-    assert f"tip {LEAST_TIP} lamports at the least, and tip 999" in why([tipping(999)])
+    assert f"tip {LEAST_TIP} lamports at the least, by a plain transfer to a tip account, and tip 999" in why(
+        [tipping(999)]
+    )
     assert "tip an account of testnet: this is mainnet" in why([tipping(to=TESTNET_TIP_ACCOUNT)])
     assert "tip an account of mainnet: this is testnet" in why([tipping()], "testnet")
     assert f"must be {MOST_BYTES} bytes at the most" in why([bytes(MOST_BYTES + 1)])
@@ -66,13 +69,37 @@ def test_tips_add_up_and_others_payments_are_none() -> None:
     assert read_bundle([both], "mainnet").tip_lamports == 1_100
 
 
-def test_a_tip_account_that_is_only_read_is_no_tip() -> None:
+SYSTEM = Pubkey.from_string("1" * 32)
+TIP_KEY = Pubkey.from_string(TIP_ACCOUNT)
+# Of the system program: a transfer with bytes behind it, which it takes; a transfer from an account with a seed.
+PADDED, WITH_SEED = (2).to_bytes(4, "little") + (5 * 10**9).to_bytes(8, "little") + b"\0", (11).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    ("program", "data"),
+    [(Keypair().pubkey(), b""), (SYSTEM, PADDED), (SYSTEM, WITH_SEED)],
+    ids=["a program", "padded", "with a seed"],
+)
+@pytest.mark.parametrize("writable", [True, False])
+def test_what_pays_a_tip_account_in_another_way_is_refused_beside_a_plain_tip_too(
+    program: Pubkey, data: bytes, writable: bool
+) -> None:
     payer = Keypair()
-    reads = Instruction(Keypair().pubkey(), b"", [AccountMeta(Pubkey.from_string(TIP_ACCOUNT), False, False)])
-    assert "must write a tip account" in why([signed(payer, [reads])])
-    writes = Instruction(Keypair().pubkey(), b"", [AccountMeta(Pubkey.from_string(TIP_ACCOUNT), False, True)])
-    # A program may tip by itself, which nobody sees before.
-    assert read_bundle([signed(payer, [writes])], "mainnet").tip_lamports == 0
+    accounts = [AccountMeta(payer.pubkey(), True, True), AccountMeta(TIP_KEY, False, writable)]
+    hidden = Instruction(program, data, accounts)
+    for instructions in ([hidden], [pay(payer, TIP_ACCOUNT, 1_000), hidden]):
+        raw = signed(payer, instructions)
+        assert "transactions[0] may pay a tip account by a plain transfer alone" in why([raw])
+        # Nor does an agent send it, whoever asks.
+        with pytest.raises(ValueError, match="by a plain transfer alone"):
+            read_by_hand([raw])
+
+
+def test_whose_transactions_are_ours_is_told_by_who_pays_the_tip() -> None:
+    me, stranger = Keypair(), Keypair()
+    elsewhere = str(Keypair().pubkey())
+    raw = [signed(stranger, [pay(stranger, elsewhere, 7)]), signed(me, [pay(me, elsewhere, 1)]), tipping(payer=me)]
+    assert read_bundle(raw, "mainnet").own == (1, 2)
 
 
 @given(st.binary(max_size=300))

@@ -1,11 +1,13 @@
 """Whether bundles fare as they are used to: told where something is wrong, and silent where it may be chance."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from prometheus_client import REGISTRY
 from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2 as pb
 
-from controlplane.mev.watch import BEFORE_LEAST, NEWEST, SHADOWED, Watch
+from controlplane.mev.watch import BEFORE_LEAST, NEWEST, SHADOWED, Watch, partial
 from controlplane.telemetry.ingest import Ingest
 
 EXPIRED, FINAL = pb.BUNDLE_STATE_EXPIRED, pb.BUNDLE_STATE_FINALIZED
@@ -21,7 +23,8 @@ def kinds(watch: Watch, *ended: pb.Bundle) -> list[str]:
 
 
 def test_a_bundle_that_landed_in_part_is_told_at_once() -> None:
-    assert kinds(Watch(), bundle(pb.BUNDLE_STATE_PARTIAL, "accepted")) == ["jito.partial"]
+    assert kinds_of(partial(bundle(pb.BUNDLE_STATE_PARTIAL, "accepted"))) == ["jito.partial"]
+    assert kinds_of(partial(bundle(EXPIRED))) == []
 
 
 def test_silence_of_many_in_a_row_is_a_shadow_drop_where_it_could_have_been_heard() -> None:
@@ -70,7 +73,8 @@ def test_rates_of_a_host_that_is_cut_off_are_shown_no_more() -> None:
     ingest.forget("never-there")
     assert (shown("gone"), len(shown("stays"))) == ({}, 2)
     # Its last bundles end later: they are judged, and not shown.
-    assert kinds_of(watch.take(bundle(pb.BUNDLE_STATE_PARTIAL, host="hosts/gone"), 5, shown=False)) == ["jito.partial"]
+    silent = [watch.take(bundle(EXPIRED, host="hosts/gone"), 5, shown=False) for _ in range(SHADOWED)]
+    assert kinds_of(silent[-1]) == ["jito.shadow_drop"]
     assert shown("gone") == {}
     # One of the same name that joins again begins anew.
     watch.forget("gone")
@@ -78,5 +82,5 @@ def test_rates_of_a_host_that_is_cut_off_are_shown_no_more() -> None:
     assert shown("gone") == {"jito_bundle_acceptance_rate": 0.0, "jito_bundle_landing_rate": 0.0}
 
 
-def kinds_of(events: list[link_pb2.Event]) -> list[str]:
+def kinds_of(events: Iterable[link_pb2.Event]) -> list[str]:
     return [event.kind for event in events]
