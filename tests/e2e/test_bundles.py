@@ -153,7 +153,8 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
             assert int(said["best"]["tipLamports"]) <= 50_000
             assert "root of hosts/sol-1 allows 50,000 lamports a bundle" in said["reasons"]
         for more, words in (
-            (["--region", "ny"], "region needs the host"), (["--host", "sol-1", "--region", "tokyo"], "sol-1 knows ny, slc"),
+            (["--region", "ny"], "region needs the host"),
+            (["--host", "sol-1", "--region", "tokyo"], "sol-1 knows ny, slc"),
         ):  # fmt: skip
             refused = await made.ctl("jito", "ev", "--profit", "5000000", *more, check=False)
             assert words in " ".join(refused.err.split())
