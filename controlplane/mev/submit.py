@@ -1,6 +1,6 @@
 """Submission: a bundle is checked, its tip is reserved, and it is handed to the tracker, once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import grpc
 from solward.hosts.v1 import link_pb2
@@ -82,7 +82,8 @@ class Submitter:
     async def _submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
         read = read_bundle(request.transactions, self._cluster)
         key = f"{requester} {request.request_id}" if request.request_id else None
-        if known := await self._bundles.find(read.uid, key):
+        known = await self._bundles.find(read.uid, key)
+        if known and (known.bundle.state != pb.BUNDLE_STATE_FAILED or await self._bundles.find("", key)):
             return self._tracker.current(known.uid) or known.bundle
         limits = self._limits(host.uid)
         if limits is not None:
@@ -100,25 +101,35 @@ class Submitter:
                 "as many bundles are under way as are followed: try again when some have ended",
             )  # fmt: skip
         bundle.state, bundle.sends = pb.BUNDLE_STATE_SENDING, 1
-        self._learning.sent(bundle, way)
-        is_new = False
-        try:
-            known = await self._bundles.add(bundle, host.uid, request.transactions, key)
-            is_new = known is None
-        except OverBudget as error:
-            if error.budget.daily_lamports:
-                self._tell(
-                    bundle.host, finding("jito.budget_exhausted", f"{bundle.name} would tip {bundle.tip_lamports:,}")
-                )
-            raise _over(error.budget, bundle.tip_lamports) from None
-        finally:
-            if not is_new:
-                self._learning.forget(bundle)
+        if known and known.bundle.reason != "HOST_OFFLINE":
+            # Its agent remembers what came of the sends before: this is one of its own.
+            bundle.sends += known.bundle.sends
+            bundle.max_sends += known.bundle.sends
+        known = await self._store(bundle, host, request.transactions, key, way)
         if known:
             return self._tracker.current(known.uid) or known.bundle
         figures.SUBMITTED.labels(bundle.strategy).inc()
         self._tracker.follow(Stored(bundle, host.uid, list(request.transactions)))
         return bundle
+
+    async def _store(
+        self, bundle: pb.Bundle, host: HostRow, transactions: Iterable[bytes], key: str | None, way: Standing | None
+    ) -> Stored | None:
+        """Store it, its tip reserved; gives the one that is stored already, where there is one."""
+        self._learning.sent(bundle, way)
+        is_new = False
+        try:
+            known = await self._bundles.add(bundle, host.uid, transactions, key)
+            is_new = known is None
+        except OverBudget as error:
+            if error.budget.daily_lamports:
+                words = f"{bundle.name} would tip {bundle.tip_lamports:,}"
+                self._tell(bundle.host, finding("jito.budget_exhausted", words))
+            raise _over(error.budget, bundle.tip_lamports) from None
+        finally:
+            if not is_new:
+                self._learning.forget(bundle)
+        return known
 
     async def _checked(self, read: Bundle, request: pb.SubmitBundleRequest, host: str, requester: str) -> pb.Bundle:
         try:

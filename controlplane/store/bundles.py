@@ -75,7 +75,7 @@ class BundleRepository:
     async def add(
         self, bundle: pb.Bundle, host_uid: str, transactions: Iterable[bytes], request_key: str | None
     ) -> Stored | None:
-        """Store a new bundle, its tip reserved.
+        """Store a new bundle, its tip reserved; or anew one that no block engine took.
 
         Args:
             request_key: names the request; a second one of the same name is not stored.
@@ -96,7 +96,14 @@ class BundleRepository:
                 await take_turns(connection, "tips")
                 known = await _known(connection, uid, request_key)
                 if known:
-                    return known
+                    # By the same request nothing is done twice, whatever came of it.
+                    untaken = (bundles.c.uid == uid) & (bundles.c.state == pb.BUNDLE_STATE_FAILED)
+                    another = bundles.c.request_key.is_(None) | (bundles.c.request_key != (request_key or ""))
+                    gone = (
+                        await connection.execute(delete(bundles).where(untaken, another)) if known.uid == uid else None
+                    )
+                    if gone is None or not gone.rowcount:
+                        return known
                 if bundle.state not in UNPAID:
                     budget = await _budget(connection, created)
                     if not affords(budget, bundle.tip_lamports):

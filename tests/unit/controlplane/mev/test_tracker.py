@@ -421,3 +421,24 @@ async def test_what_is_only_checked_is_held_against_the_budget_too(make: Callabl
     with pytest.raises(SolwardError) as refused:
         await world.submit(tipping(200_000), validate_only=True)
     assert refused.value.reason == "BUDGET_EXHAUSTED"
+
+
+@pytest.mark.parametrize(("refusal", "step"), [("", "send"), ("RATE_LIMITED", "send-2")])
+async def test_what_no_block_engine_took_may_be_submitted_anew(
+    make: Callable[[], World], refusal: str, step: str
+) -> None:
+    raw, first, second = tipping(), f"{'0' * 8}-0000-0000-0000-{'1' * 12}", f"{'0' * 8}-0000-0000-0000-{'2' * 12}"
+    async with running(make()) as world:
+        answer, world.agent.refusal = world.agent.answer, refusal
+        world.agent.answer = answer if refusal else NotDelivered
+        failed = await world.until(await world.submit(raw, request_id=first), pb.BUNDLE_STATE_FAILED)
+        world.agent.answer, world.agent.refusal = answer, ""
+        # The same request is answered as it was.
+        assert (await world.submit(raw, request_id=first)).state == pb.BUNDLE_STATE_FAILED
+        assert len(world.agent.orders) == 1
+        anew = await world.submit(raw, request_id=second)
+        assert (anew.name, anew.state) == (failed.name, pb.BUNDLE_STATE_SENDING)
+        await world.until(anew, pb.BUNDLE_STATE_SENT)
+        # An agent that has refused it would tell the same of the same step.
+        assert world.agent.orders[-1].step == step
+        assert (await world.bundles.budget()).reserved_lamports == 10_000
