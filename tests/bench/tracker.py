@@ -54,7 +54,11 @@ async def _measure(bundles: BundleRepository, chain: ChainPeer, outside: Outside
     for one in made:
         await bundles.add(one, HOST, [], None)
     ended: list[str] = []
-    tracker = Tracker(bundles, Chain(outside), Nobody(), BundleBus(), lambda one: ended.append(one.name))  # type: ignore[arg-type]
+
+    def count(one: pb.Bundle) -> None:
+        ended.append(one.name)
+
+    tracker = Tracker(bundles, Chain(outside), Nobody(), BundleBus(), count, lambda _: None)  # type: ignore[arg-type]
     process, task = psutil.Process(), asyncio.create_task(tracker.run())
     await asyncio.sleep(1.0)
     resident, began, used = process.memory_info().rss, time.monotonic(), time.process_time()
