@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.allowlist import Allowlist
 from agent.host.admin_rpc import UNKNOWN_METHOD, AdminError, AdminRpc
-from agent.line_rpc import NO_ANSWER, REFUSED, LineRpc, Refused
+from agent.line_rpc import NO_ANSWER, NOT_LISTED, LineRpc, Refused
 
 # How long the validator may take over a plugin: it waits for callbacks that are under way. The agent waits less long.
 PLUGIN_S = 660.0
@@ -41,7 +41,7 @@ class AdminHelper:
         if method in _LISTED:
             part, listed = _LISTED[method]
             if params not in listed(self._allowlist):
-                raise Refused(REFUSED, f"`{part}` in this host's allowlist does not name {json.dumps(params)[:300]}")
+                raise Refused(NOT_LISTED, f"`{part}` in this host's allowlist does not name {json.dumps(params)[:300]}")
         try:
             return await self._admin.call(method, *params, within_s=PLUGIN_S if method in _LONG else None)
         except AdminError as error:

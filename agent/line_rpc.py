@@ -20,8 +20,9 @@ IDLE_SECONDS = 30.0
 MOST_CLIENTS = 16
 # The first descriptor that systemd hands over (sd_listen_fds(3)).
 _FIRST_FD = 3
-# NO_ANSWER: whoever stands behind the helper does not answer; REFUSED: the helper itself will not do it, and says why.
-BAD_REQUEST, NO_ANSWER, REFUSED, PARSE_ERROR = -32600, -32000, -32001, -32700
+# NO_ANSWER: whoever stands behind the helper does not answer; REFUSED: the helper itself will not do it, and says why;
+# NOT_LISTED: root of the host does not list it.
+BAD_REQUEST, NO_ANSWER, REFUSED, NOT_LISTED, PARSE_ERROR = -32600, -32000, -32001, -32002, -32700
 
 
 class Refused(Exception):

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from agent.line_rpc import NO_ANSWER, REFUSED
+from agent.line_rpc import NO_ANSWER, NOT_LISTED
 from common.semver import Version
 
 CALL_SECONDS = 5.0
@@ -115,7 +115,7 @@ def _result(method: str, answer: dict[str, Any]) -> Any:
     elif code == NO_ANSWER:
         # The helper's word: it is there, and the validator behind it is not.
         reason = "ADMIN_UNREACHABLE"
-    elif code == REFUSED:
+    elif code == NOT_LISTED:
         reason = "NOT_ON_ALLOWLIST"
     elif "start up is complete" in message or "snapshot_controller unavailable" in message:
         reason = "ADMIN_NOT_READY"

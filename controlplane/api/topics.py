@@ -110,7 +110,8 @@ class LiveTopics:
             raise SolwardError(
                 grpc.StatusCode.INVALID_ARGUMENT,
                 "TOPIC_UNKNOWN",
-                f"there is no topic {name[:80]!r}; there are: fleet, alerts, bundles, hosts/HOST/rpc, hosts/HOST/score",
+                f"there is no topic {name[:80]!r}; there are: fleet, alerts, bundles, pipelines, hosts/HOST/rpc, "
+                "hosts/HOST/score",
                 {"topic": name[:80]},
             )
         if not view.may_watch(topic):

@@ -38,6 +38,7 @@ _OWN_WORDS = {
     grpc.StatusCode.UNKNOWN: "the control plane failed to answer",
     grpc.StatusCode.INTERNAL: "the control plane failed to answer",
     grpc.StatusCode.UNAVAILABLE: "the control plane cannot be reached",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "the call took longer than its time-out: give it more with Grpc-Timeout",
 }
 
 

@@ -157,7 +157,8 @@ class _Gateway:
         """Say whether the server, or the service of `?service=`, is ready."""
         asked = health_pb2.HealthCheckRequest(service=request.query.get("service", ""))
         try:
-            reply = await self._check(asked, timeout=_HEALTH_S, metadata=self.metadata(request))
+            # Whoever asks, and with whatever credential: it is asked as nobody.
+            reply = await self._check(asked, timeout=_HEALTH_S, metadata=self._whence(request))
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 return replies.as_json({"status": "SERVICE_UNKNOWN"}, 404)
@@ -264,12 +265,14 @@ class _Gateway:
 
     def metadata(self, request: web.Request) -> Metadata:
         """Give what of a request goes along with its call, and what shows that it comes from here."""
-        own = [
+        return headers.forwarded(request) + self._whence(request)
+
+    def _whence(self, request: web.Request) -> list[tuple[str, str]]:
+        return [
             ("solward-client-ip", headers.client_address(request, self._trust.proxies)),
             ("solward-raw-peer", headers.raw_peer(request)),
             ("solward-gateway-secret", self._trust.gateway_secret),
         ]
-        return headers.forwarded(request) + own
 
 
 def _not_serving(status: str) -> web.Response:

@@ -16,7 +16,7 @@ from common.errors import SolwardError
 from common.names import host_name
 from controlplane.geyser import figures
 from controlplane.geyser.pipelines import Pipelines
-from controlplane.geyser.recovery import HOUR_MS, Decision, Faults, decide
+from controlplane.geyser.recovery import HOUR_MS, Decision, Faults, decide, lately
 from controlplane.geyser.settings import Cure, HopSettings, PipelineSettings
 from controlplane.guard.by_name import ByName
 from controlplane.links.inspect import InspectError
@@ -38,7 +38,7 @@ from controlplane.operations.plan import (
 )
 from controlplane.operations.steering import abort
 from controlplane.store.hosts import HostRepository, HostRow
-from controlplane.store.recoveries import RecoveryRepository, Switch, Try
+from controlplane.store.recoveries import KEPT_MS, RecoveryRepository, Switch, Try
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ class Mender:
         if waits is not None and waits.state == operations_pb2.OPERATION_STATE_AWAITING_APPROVAL:
             await self._take_back(waits)
         # Faults are counted anew: what was at fault before it was turned on is given its time, too.
-        self._faults.pop(name, None)
+        self._faults.setdefault(name, Faults()).since_ms.clear()
         self._shown.pop(name, None)
 
     def shown(self, name: str) -> pb.Recovery | None:
@@ -133,16 +133,18 @@ class Mender:
         pipeline, wanted = self._pipelines.newest.get(name), self._pipelines.wanted[name]
         switch = self._switches.get(name)
         now = now_ms()
-        if pipeline is None or now - pipeline.time.ToMilliseconds() > STALE_MS:
-            self._faults.pop(name, None)
-            return
-        if wanted.recovery is None or switch is None or not switch.enabled:
-            self._faults.pop(name, None)
-            self._shown.pop(name, None)
-            return
         faults = self._faults.setdefault(name, Faults())
+        if wanted.recovery is None or pipeline is None or now - pipeline.time.ToMilliseconds() > STALE_MS:
+            faults.since_ms.clear()
+            return
+        # Also while it is off: what flowed by itself in between begins with the first step.
         faults.see(wanted.recovery.cures, _at_fault(pipeline), now)
-        tries = await self._stored.tries(name, now - HOUR_MS)
+        tries = await self._stored.tries(name, now - KEPT_MS)
+        if switch is None or not switch.enabled:
+            faults.since_ms.clear()
+            self._shown[name] = pb.Recovery(attempts_last_hour=len(lately(tries, now)))
+            return
+        faults.asked_ms = switch.set_ms
         newest = await self._operation(tries[-1]) if tries else None
         if newest is not None and _came_too_late(newest):
             await self._stored.drop(tries[-1].uid)
@@ -150,13 +152,14 @@ class Mender:
         if newest is not None and not ended(newest):
             decision = Decision(f"{newest.name} is at work")
             if newest.state == operations_pb2.OPERATION_STATE_AWAITING_APPROVAL:
-                decision = await self._waiting(newest, faults)
+                decision = await self._waiting(name, newest, tries[-1], faults)
         else:
             decision = decide(wanted.recovery, faults, tries, now)
         if decision.step:
             decision = await self._mend(name, wanted, decision, tries)
         self._shown[name] = pb.Recovery(
-            attempts_last_hour=len(tries), message=decision.message, operation=newest.name if newest else "",
+            attempts_last_hour=len(lately(tries, now)), message=decision.message,
+            operation=newest.name if newest else "",
         )  # fmt: skip
 
     async def _operation(self, tried: Try) -> operations_pb2.Operation | None:
@@ -169,7 +172,7 @@ class Mender:
             return decision
         try:
             plan = await self._plan(wanted, hop, step)
-            if refused := await self._nobody_answers(name, step, plan):
+            if refused := await self._nobody_answers(name, step, host_name(plan.host)):
                 return Decision(f"{hop.name}: {step} is not done: {refused}")
             if other := await self._others_work(plan, self._faults[name], tries):
                 # What is at fault may be mended by it: it is given its time anew.
@@ -199,9 +202,9 @@ class Mender:
         _, gates = await self._gating.judge(plan)
         return next((f"{gate.id}: {gate.message}" for gate in gates if gate.verdict != PASS), "")
 
-    async def _nobody_answers(self, name: str, step: Cure, plan: UnitPlan) -> str:
+    async def _nobody_answers(self, name: str, step: str, host: str) -> str:
         """Say why who turned it on may not have this done any more; empty where he may."""
-        switch, host = self._switches[name], host_name(plan.host)
+        switch = self._switches[name]
         asked: list[tuple[str, Message]] = [(SET_RECOVERY, pb.SetRecoveryRequest(pipeline=name, enabled=True))]
         if step == "restart_validator":
             asked.append((RESTART_VALIDATOR, validator_pb2.RestartRequest(host=host)))
@@ -231,8 +234,11 @@ class Mender:
                 return other.name
         return ""
 
-    async def _waiting(self, operation: operations_pb2.Operation, faults: Faults) -> Decision:
-        """Take back what waits for a person, once nothing is at fault any more."""
+    async def _waiting(self, name: str, operation: operations_pb2.Operation, tried: Try, faults: Faults) -> Decision:
+        """Take back what waits for a person, once nothing is at fault any more, or nobody answers for it."""
+        if refused := await self._nobody_answers(name, tried.step, operation.host):
+            await self._take_back(operation)
+            return Decision(f"{operation.name} was taken back: {refused}")
         if faults.since_ms:
             return Decision(f"{operation.name} waits for a person's approval: ctl operations approve")
         await self._take_back(operation)
@@ -247,7 +253,7 @@ class Mender:
 
     async def _begin(self, name: str, hop: HopSettings, step: Cure, plan: UnitPlan, tries: list[Try]) -> bool:
         tried = Try(uuid.uuid4().hex, hop.name, step, now_ms())
-        since_ms = tries[0].begun_ms if tries else tried.begun_ms - HOUR_MS
+        since_ms = tries[0].begun_ms if tries else tried.begun_ms - KEPT_MS
         # Noted before it begins: killed in between, the budget has lost a try, and the host had none too many.
         if not await self._stored.add(name, tried, tries[-1].uid if tries else "", since_ms):
             return False

@@ -34,10 +34,12 @@ class Faults:
     Attributes:
         since_ms: when it began, by the place of the cure.
         well_ms: when the hop was last seen to flow, by its name.
+        asked_ms: when a person turned the recovery on, who has looked: steps begin anew then.
     """
 
     since_ms: dict[int, int] = field(default_factory=dict)
     well_ms: dict[str, int] = field(default_factory=dict)
+    asked_ms: int = 0
 
     def see(self, cures: Sequence[CureSettings], flows: Mapping[str, pb.Flow], now_ms: int) -> None:
         """Take in how the hops stand."""
@@ -58,7 +60,7 @@ def decide(recovery: RecoverySettings, faults: Faults, tries: Sequence[Try], now
     Args:
         recovery: what it may do.
         faults: what is at fault, and since when.
-        tries: what it tried within the last hour, the oldest first.
+        tries: what it tried within the last day, the oldest first.
         now_ms: milliseconds since the epoch.
     """
     due = [
@@ -71,7 +73,7 @@ def decide(recovery: RecoverySettings, faults: Faults, tries: Sequence[Try], now
         return Decision(f"{waits[0]} is at fault, and is given time" if waits else "nothing is at fault")
     if tries and (left := _pause_ms(recovery, faults, tries) - (now_ms - tries[-1].begun_ms)) > 0:
         return Decision(f"{due[0].hop}: {tries[-1].step} is given time; {left / 1000:.0f} s until the next try")
-    if len(tries) >= recovery.budget_per_hour:
+    if len(lately(tries, now_ms)) >= recovery.budget_per_hour:
         return Decision(f"{due[0].hop}: the budget of {recovery.budget_per_hour} tries an hour is used up")
     for cure in due:
         done = len(_of_this_fault(cure.hop, faults, tries))
@@ -81,9 +83,19 @@ def decide(recovery: RecoverySettings, faults: Faults, tries: Sequence[Try], now
     return Decision(f"{due[0].hop}: every step was tried, and it is still at fault: a person must look")
 
 
+def lately(tries: Sequence[Try], now_ms: int) -> list[Try]:
+    """Give the tries of the last hour, which its budget is about."""
+    return [one for one in tries if one.begun_ms >= now_ms - HOUR_MS]
+
+
 def _of_this_fault(hop: str, faults: Faults, tries: Sequence[Try]) -> list[Try]:
-    """Find the tries about a fault: those since the hop flowed last. After a restart of ours, all of the last hour."""
-    return [one for one in tries if one.hop == hop and one.begun_ms >= faults.well_ms.get(hop, 0)]
+    """Find the tries about a fault: those since the hop flowed last, or a person turned the recovery on.
+
+    Not those of the last hour alone: what was tried in vain is not tried again because time has passed. After a restart
+    of ours all that are known count, for it is not known when the hop flowed last.
+    """
+    since_ms = max(faults.well_ms.get(hop, 0), faults.asked_ms)
+    return [one for one in tries if one.hop == hop and one.begun_ms >= since_ms]
 
 
 def _pause_ms(recovery: RecoverySettings, faults: Faults, tries: Sequence[Try]) -> float:

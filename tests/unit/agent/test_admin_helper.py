@@ -125,7 +125,7 @@ def test_whatever_is_sent_is_answered_and_nothing_is_passed(line: bytes) -> None
 )
 async def test_crooked_requests_are_refused(asked: dict[str, object]) -> None:
     answer = await AdminHelper(Path("/nowhere"), ALLOWED).rpc.answer(json.dumps(asked).encode())
-    assert answer["error"]["code"] in (-32600, -32601, -32001)
+    assert answer["error"]["code"] in (-32600, -32601, -32002)
 
 
 async def test_first_key_wins_for_nobody(tmp_path: Path) -> None:

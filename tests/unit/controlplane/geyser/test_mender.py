@@ -329,6 +329,33 @@ async def test_switching_it_off_takes_back_what_waits_for_a_person(stand: Stand)
     assert list(stand.engine.operations.values())[-1].state == operations_pb2.OPERATION_STATE_ABORTED
 
 
+async def test_what_waits_is_taken_back_when_nobody_answers_for_it(stand: Stand) -> None:
+    for _ in range(2):
+        await stand.pass_time(60, plugin=DOWN)
+        stand.end(operations_pb2.OPERATION_STATE_FAILED)
+    await stand.pass_time(60, plugin=DOWN)
+    stand.end(operations_pb2.OPERATION_STATE_AWAITING_APPROVAL)
+    stand.names.refused = {module.SET_RECOVERY: "USER_DISABLED"}
+    assert "was taken back: USER_DISABLED" in await stand.pass_time(1, plugin=DOWN)
+    assert list(stand.engine.operations.values())[-1].state == operations_pb2.OPERATION_STATE_ABORTED
+
+
+@pytest.mark.parametrize("off", [True, False], ids=["off and on", "on once more"])
+async def test_turned_on_again_it_mends_the_next_fault(stand: Stand, off: bool) -> None:
+    await stand.pass_time(20, plugin=DOWN)
+    stand.end(operations_pb2.OPERATION_STATE_SUCCEEDED)
+    await stand.pass_time(600)
+    if off:
+        await stand.mender.set("slots", enabled=False, by="ana")
+        await stand.pass_time(60)
+        shown = stand.mender.shown("slots")
+        assert shown is not None
+        assert shown.attempts_last_hour == 1
+    await stand.mender.set("slots", enabled=True, by="ana")
+    await stand.pass_time(60, plugin=DOWN)
+    assert [plan.kind for plan, _ in stand.engine.begun] == ["geyser.reload_plugin"] * 2
+
+
 async def test_nothing_is_done_in_a_name_that_may_not_any_more(stand: Stand) -> None:
     stand.names.refused = {module.SET_RECOVERY: "USER_DISABLED"}
     said = await stand.pass_time(60, plugin=DOWN)

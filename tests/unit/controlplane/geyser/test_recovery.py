@@ -73,7 +73,18 @@ def test_the_budget_holds_also_where_the_hop_flows_now_and_then() -> None:
     assert "budget of 3 tries an hour is used up" in decision.message
 
 
-def test_after_a_restart_of_ours_every_try_of_the_last_hour_counts() -> None:
+def test_what_was_tried_in_vain_is_not_tried_again_because_time_has_passed() -> None:
+    seen = faults((OK, NOW - 4 * HOUR_MS), (DOWN, NOW - 4 * HOUR_MS + 1000))
+    long_ago = tried(NOW - 4 * HOUR_MS + 60_000, NOW - 3 * HOUR_MS, NOW - 2 * HOUR_MS)
+    assert "a person must look" in decide(RECOVERY, seen, long_ago, NOW).message
+    # Who turns it on again has looked.
+    seen.asked_ms = NOW - 60_000
+    assert decide(RECOVERY, seen, long_ago, NOW).step == "reload_plugin"
+    # The budget is of the hour, whoever has looked.
+    assert "budget" in decide(RECOVERY, seen, tried(NOW - 3_000_000, NOW - 2_000_000, NOW - 1_000_000), NOW).message
+
+
+def test_after_a_restart_of_ours_every_try_that_is_known_counts() -> None:
     seen = faults((DOWN, NOW - 60_000))
     assert decide(RECOVERY, seen, tried(NOW - 3_000_000), NOW).step == "load_plugin"
 
