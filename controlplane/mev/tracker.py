@@ -146,7 +146,7 @@ class Tracker:
                 bundle.last_valid_block_height = min(bundle.last_valid_block_height, most)
                 if stored.uid in self._followed and on_chain(bundle, seen):
                     self._note(bundle)
-        self._give_up("the chain stands still", self._followed.values())
+        self._give_up("the chain stands still")
 
     def _plan(self, bundle: pb.Bundle) -> None:
         """Plan when it is sent again, if it is."""
@@ -182,14 +182,14 @@ class Tracker:
                 self._send_again()
             except OutsideTrouble as trouble:
                 if time.monotonic() - self._answered > UNKNOWN_S:
-                    self._give_up(str(trouble), self._followed.values())
+                    self._give_up(str(trouble))
             except Exception:
                 log.exception("bundles could not be followed; trying again")
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _give_up(self, why: str, followed: Iterable[Stored]) -> None:
+    def _give_up(self, why: str) -> None:
         """End those of which no chain will tell any more: their blockhash is long dead."""
-        for stored in list(followed):
+        for stored in list(self._followed.values()):
             if now_ms() - stored.bundle.create_time.ToMilliseconds() > UNKNOWN_S * 1000:
                 given_up(stored.bundle, "CHAIN_UNREACHABLE", why, received=True)
                 self._note(stored.bundle)
