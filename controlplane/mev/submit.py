@@ -56,11 +56,14 @@ class Submitter:
 
         Raises: SolwardError, as `check_limits` refuses.
         """
-        limits, choices = self._limits(host.uid), self._choose(host.name)
+        limits = self._limits(host.uid)
         if limits is not None:
             check_limits(limits, host.name, 0, region)
-            choices = [one for one in choices if one.region in limits.regions]
-        return limits, choices
+        return limits, self._choices(host.name, limits)
+
+    def _choices(self, host: str, limits: link_pb2.BundleLimits | None) -> list[Choice]:
+        """Put a host's regions in order, without those that its root does not allow."""
+        return [one for one in self._choose(host) if limits is None or one.region in limits.regions]
 
     async def submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
         """Take a bundle in; one that is there already is given as it stands.
@@ -158,12 +161,10 @@ class Submitter:
 
     def _route(self, bundle: pb.Bundle, limits: link_pb2.BundleLimits | None) -> Standing | None:
         """Say where it goes first, and why; gives how that region stands, where it is known."""
-        choices = self._choose(host_id(bundle.host))
+        choices = self._choices(host_id(bundle.host), limits)
         if bundle.region:
             bundle.region_reasons.append("it was asked for")
             return next((one.standing for one in choices if one.region == bundle.region), None)
-        if limits is not None:
-            choices = [one for one in choices if one.region in limits.regions]
         bundle.region_order.extend(one.region for one in choices)
         if not choices:
             bundle.region_reasons.append("nothing is known of regions here: the agent takes the nearest")
