@@ -33,6 +33,8 @@ class Judged:
     rate: float | None = None
     newest_slot: float | None = None
     figures: dict[str, float] = field(default_factory=dict)
+    # Whether it keeps what is before it from going on, and so is the reason why that stands still.
+    holds_up: bool = False
 
 
 def judge(pipeline: PipelineSettings, signs: Mapping[str, Signs]) -> tuple[dict[str, Judged], str, str]:
@@ -50,7 +52,7 @@ def judge(pipeline: PipelineSettings, signs: Mapping[str, Signs]) -> tuple[dict[
         above = found.get(before[hop.name])
         judged = _hop(hop, signs[hop.name])
         _place(judged, above)
-        if above is not None and above.flow in _DRY and judged.flow in (OK, STALLED):
+        if above is not None and _gives_nothing(above) and judged.flow in (OK, STALLED) and not judged.holds_up:
             judged.flow, judged.message = STARVED, f"nothing comes from {before[hop.name]}"
         elif judged.flow == OK and judged.own_s is not None and judged.own_s > hop.slow_s:
             judged.flow = SLOW
@@ -82,6 +84,12 @@ def _place(judged: Judged, above: Judged | None) -> None:
     elif judged.behind_s is None and before is not None:
         # Nothing is known of a delay: what comes after is measured from what is known before.
         judged.behind_s = before + (judged.own_s or 0.0)
+
+
+def _gives_nothing(above: Judged) -> bool:
+    """Whether nothing comes out of a hop, also before that has lasted for so long that it has stalled."""
+    waits = above.figures.get("kafka_lag_messages", 0.0) > 0
+    return above.flow in _DRY or (above.rate == 0 and waits)
 
 
 def _node(signs: Signs) -> Judged:
@@ -171,12 +179,12 @@ def _sink(signs: Signs) -> Judged:
     if signs.get("sink_up") is None:
         judged.flow, judged.message = UNKNOWN, "nothing is told of it"
     elif not signs.get("sink_up"):
-        judged.flow, judged.message = DOWN, "it does not answer"
+        judged.flow, judged.message, judged.holds_up = DOWN, "it does not answer", True
     elif rejected:
         judged.flow, judged.message = LOSING, f"it refused {rejected:.0f} inserts within a minute"
     elif judged.rate == 0 and signs.node_moves and (judged.behind_s or 0.0) > SILENT_S:
         why = f": {waits:.0f} sessions wait for a lock" if waits else ""
-        judged.flow, judged.message = STALLED, f"no rows are written{why}"
+        judged.flow, judged.message, judged.holds_up = STALLED, f"no rows are written{why}", waits > 0
     elif waits or delayed:
         judged.message = f"rows are written, while {waits:.0f} sessions wait for a lock and {delayed:.0f} inserts wait"
     return judged
@@ -205,10 +213,10 @@ def _verdict(pipeline: PipelineSettings, found: Mapping[str, Judged]) -> tuple[s
     if gravest > _GRAVITY.index(STARVED):
         at_fault = next(hop for hop in pipeline.hops if _GRAVITY.index(found[hop.name].flow) == gravest)
         if at_fault.kind == "consumer":
-            # What cannot write ends or stands still: it is the database that is down.
+            # What cannot write ends or stands still: it is the database that is down, or whose locks it waits for.
             before = pipeline.before()
-            its = (hop for hop in pipeline.hops if before[hop.name] == at_fault.name and hop.kind == "sink")
-            at_fault = next((sink for sink in its if found[sink.name].flow == DOWN), at_fault)
+            its = (hop for hop in pipeline.hops if before[hop.name] == at_fault.name and found[hop.name].holds_up)
+            at_fault = next((hop for hop in its if _GRAVITY.index(found[hop.name].flow) == gravest), at_fault)
         return at_fault.name, f"{at_fault.kind} {at_fault.name}: {found[at_fault.name].message}"
     timed = [(judged.own_s, hop) for hop in pipeline.hops if (judged := found[hop.name]).own_s is not None]
     if not timed:

@@ -84,9 +84,33 @@ def test_a_cluster_that_does_not_answer_says_nothing_of_its_groups() -> None:
 
 
 def test_a_sink_that_writes_nothing_names_the_locks() -> None:
-    still = signs(rows={"sink_write_rate": 0.0, "sink_lock_waits": 12.0})
-    still["rows"] = Signs(True, still["rows"].now, {}, 100.0, 0.4, True)
-    found, at_fault, why = flows(still)
+    locked = signs(rows={"sink_write_rate": 0.0, "sink_lock_waits": 12.0})
+    locked["rows"] = Signs(True, locked["rows"].now, {}, 100.0, 0.4, True)
+    found, at_fault, why = flows(locked)
+    assert (found["rows"], at_fault) == ("STALLED", "rows")
+    assert "12 sessions wait for a lock" in why
+
+
+def still(reader: dict[str, float], **locks: float) -> dict[str, Signs]:
+    """Give a day on which no rows are written, and none are committed."""
+    reader = {"kafka_consume_rate": 0.0, "kafka_lag_seconds": 11.0, **reader}
+    found = signs(reader=reader, rows={"sink_write_rate": 0.0, **locks})
+    found["rows"] = Signs(True, found["rows"].now, {}, 30.0, 0.4, True)
+    return found
+
+
+def test_a_reader_that_hangs_is_named_before_its_sink_is_and_before_it_has_stalled() -> None:
+    # A sink stands still at 10 s, a partition at 15 s: in between it is the reader already.
+    found, at_fault, why = flows(still({"kafka_stalled_partitions": 0.0}))
+    assert (found["reader"], found["rows"], at_fault) == ("SLOW", "STARVED", "reader")
+    assert "adds 11.0 s" in why
+    found, at_fault, _ = flows(still({"kafka_stalled_partitions": 8.0}))
+    assert (found["reader"], found["rows"], at_fault) == ("STALLED", "STARVED", "reader")
+
+
+@pytest.mark.parametrize("stalled", [0.0, 8.0])
+def test_a_sink_whose_locks_its_reader_waits_for_is_named(stalled: float) -> None:
+    found, at_fault, why = flows(still({"kafka_stalled_partitions": stalled}, sink_lock_waits=12.0))
     assert (found["rows"], at_fault) == ("STALLED", "rows")
     assert "12 sessions wait for a lock" in why
 
@@ -156,4 +180,5 @@ def test_whatever_is_told_one_hop_is_named_and_it_is_one_of_the_worst(found: dic
     # Nobody is starved unless somebody before it gives nothing.
     dry = (pb.FLOW_DOWN, pb.FLOW_STALLED, pb.FLOW_STARVED)
     before = PIPELINE.before()
-    assert all(hops[before[name]].flow in dry for name, one in hops.items() if one.flow == pb.FLOW_STARVED)
+    starving = [hops[before[name]] for name, one in hops.items() if one.flow == pb.FLOW_STARVED]
+    assert all(one.flow in dry or one.rate == 0 for one in starving)
