@@ -21,6 +21,7 @@ from common.errors import info_of, status_of
 from ctl import contexts, exits
 from ctl.contexts import Context
 from ctl.output import safe
+from ctl.patience import Patience
 from ctl.prompts import ask
 
 Reply = TypeVar("Reply", bound=Message)
@@ -120,16 +121,22 @@ class Client:
             yield message
 
     async def watch(self, method: str, request: Message, reply: type[Reply]) -> AsyncIterator[Reply]:
-        """As `stream`, of a method that shows how things stand: opened again when the access token ends."""
+        """As `stream`, of a method that shows how things stand.
+
+        It is opened again when the access token ends, and when a control plane that went away is back.
+        """
+        patience = Patience()
         while True:
             try:
                 async for message in self.stream(method, request, reply):
+                    patience.answered()
                     yield message
                 return
             except grpc.aio.AioRpcError as error:
-                if info_of(status_of(error)).reason != "TOKEN_EXPIRED":
-                    raise
-            self.context.access_expires_ms = 0
+                if info_of(status_of(error)).reason == "TOKEN_EXPIRED":
+                    self.context.access_expires_ms = 0
+                else:
+                    await patience.wait(error)
 
     async def _authorization(self, method: str) -> list[tuple[str, str]]:
         if method in _OPEN:

@@ -1,16 +1,19 @@
 """Answers that are shown once, or asked for again and again in a view that stays."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 import click
+import grpc
+import grpc.aio
 from google.protobuf.message import Message
 from rich.console import RenderableType
 from rich.live import Live
 
 from ctl.client import Client, run
 from ctl.output import Form, as_data, console, found_nothing, print_data, print_line
+from ctl.patience import Patience
 
 LOOK_S = 2.0
 Answer = TypeVar("Answer", bound=Message | list[Any])
@@ -46,12 +49,24 @@ def show(
 
 async def _keep_showing(ask: Callable[[], Coroutine[Any, Any, Answer]], draw: Draw[Answer], form: Form) -> None:
     if form != "table":
-        while True:
-            found = await ask()
+        async for found in _answers(ask):
             for message in [found] if isinstance(found, Message) else found:
                 print_line(as_data(message), form)
-            await asyncio.sleep(LOOK_S)
+        return
     with Live(console=console, auto_refresh=False) as view:
-        while True:
-            view.update(draw(await ask()), refresh=True)
-            await asyncio.sleep(LOOK_S)
+        async for found in _answers(ask):
+            view.update(draw(found), refresh=True)
+
+
+async def _answers(ask: Callable[[], Coroutine[Any, Any, Answer]]) -> AsyncIterator[Answer]:
+    """Ask again and again; a control plane that went away is waited for."""
+    patience = Patience()
+    while True:
+        try:
+            found = await ask()
+        except grpc.aio.AioRpcError as error:
+            await patience.wait(error)
+            continue
+        patience.answered()
+        yield found
+        await asyncio.sleep(LOOK_S)

@@ -1,6 +1,7 @@
 """Two control planes on one PostgreSQL: the second takes over, and the first, when it wakes up, does no harm."""
 
 import asyncio
+import json
 import shutil
 import signal
 import time
@@ -104,6 +105,8 @@ async def test_the_second_goes_on_where_the_first_stopped(tmp_path: Path, how: s
         before = {name: reached.hosts[name].starts for name in NAMES}
         name = await begin(reached, "restart", *NAMES, "--soak", "3")
         await until(lambda: reached.hosts["sol-1"].starts > before["sol-1"], "the first host was restarted")
+        watching = asyncio.create_task(reached.ctl("operations", "watch", name, "-o", "json", check=False))
+        await asyncio.sleep(1)
         assert reached.server
         at = time.monotonic()
         reached.server.send_signal(how)
@@ -126,6 +129,13 @@ async def test_the_second_goes_on_where_the_first_stopped(tmp_path: Path, how: s
         assert done["state"] == DONE[0], (done, second.log[-3000:])
         assert set(states(done).values()) == {"SUCCEEDED"}
         assert {host: reached.hosts[host].starts - before[host] for host in NAMES} == dict.fromkeys(NAMES, 1)
+        # Who watched it begin sees it end.
+        async with asyncio.timeout(30):
+            watched = await watching
+        assert watched.code == 0, watched
+        assert json.loads(watched.out.splitlines()[-1])["state"] == DONE[0]
+        assert "went away" in watched.err
+        assert "answers again" in watched.err
 
 
 # The first to be queued again after a takeover is snatched at once by a process that then ends.

@@ -4,10 +4,12 @@ import asyncio
 import json
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 from solward.jito.v1 import jito_pb2 as pb
 
-from ctl import live
+from ctl import live, patience
 from ctl.client import Client
 from ctl.output import Form, table_of
 
@@ -29,7 +31,10 @@ class Asked:
     async def __call__(self, _: Client | None) -> Any:
         if not self.answers:
             raise asyncio.CancelledError
-        return self.answers.pop(0)
+        answer = self.answers.pop(0)
+        if isinstance(answer, grpc.aio.AioRpcError):
+            raise answer
+        return answer
 
     def run(self, _: str | None, work: Any) -> Any:
         async def whole() -> Any:
@@ -66,3 +71,39 @@ def test_an_empty_list_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch, capsys
 def test_a_message_is_shown_whole(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     live.show(None, Asked(monkeypatch, pb.Tips(source="poll")), lambda found: found.source, "json", watch=False)
     assert json.loads(capsys.readouterr().out)["source"] == "poll"
+
+
+def failed(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), "failed")
+
+
+def test_a_control_plane_that_goes_away_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(patience, "WAIT_S", 0.0)
+    away = failed(grpc.StatusCode.UNAVAILABLE)
+    asked = Asked(monkeypatch, pb.Tips(source="poll"), away, away, pb.Tips(source="stream"))
+    live.show(None, asked, lambda found: found.source, "json", watch=True)
+    said = capsys.readouterr()
+    assert [json.loads(line)["source"] for line in said.out.splitlines()] == ["poll", "stream"]
+    assert said.err == (
+        "the control plane went away; waiting until it answers again\nthe control plane answers again\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "before",
+    [[failed(grpc.StatusCode.UNAVAILABLE)], [pb.Tips(), failed(grpc.StatusCode.PERMISSION_DENIED)]],
+    ids=["never there", "refuses"],
+)
+def test_what_is_not_to_be_waited_for_ends_the_view(before: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(grpc.aio.AioRpcError):
+        live.show(None, Asked(monkeypatch, *before), lambda found: found.source, "json", watch=True)
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "WAIT_S", 0.0)
+    monkeypatch.setattr(patience, "GIVE_UP_S", 0.02)
+    away = failed(grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(grpc.aio.AioRpcError):
+        live.show(None, Asked(monkeypatch, pb.Tips(), *[away] * 100_000), lambda one: one.source, "json", watch=True)
