@@ -94,12 +94,18 @@ class GeyserApi(GeyserServiceServicer):
             for row in consumer_groups(self._ingest, hosts, request.group)
             if row.topic == request.topic and request.source in ("", row.source)
         }
-        if len(found) != 1:
-            seen = ", ".join(f"{host} ({source})" for host, source in sorted(found)) or "no agent within your reach"
+        which = f"group {request.group!r} in topic {request.topic!r}"
+        said = {"group": request.group, "topic": request.topic}
+        if not found:
             raise SolwardError(
-                grpc.StatusCode.FAILED_PRECONDITION, "GROUP_NOT_FOUND" if not found else "GROUP_AMBIGUOUS",
-                f"group {request.group!r} in topic {request.topic!r} is told of by {seen}: name one host and source",
-                {"group": request.group, "topic": request.topic},
+                grpc.StatusCode.NOT_FOUND, "GROUP_NOT_FOUND",
+                f"no agent within your reach tells of {which}: see ctl geyser lag", said,
+            )  # fmt: skip
+        if len(found) > 1:
+            seen = ", ".join(f"{host} ({source})" for host, source in sorted(found))
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION, "GROUP_AMBIGUOUS",
+                f"{which} is told of by {seen}: name one host and source", said,
             )  # fmt: skip
         ((host, source),) = found
         return await find_host(self._hosts, host), source

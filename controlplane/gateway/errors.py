@@ -33,12 +33,15 @@ HTTP_STATUS = {
 }
 # After how long who cannot be answered may come again, in seconds.
 SOON_S = "1"
-# What gRPC itself says with these codes names addresses and exceptions of the inside.
+# What gRPC itself says with these codes names addresses and exceptions of the inside: reason and words instead.
 _OWN_WORDS = {
-    grpc.StatusCode.UNKNOWN: "the control plane failed to answer",
-    grpc.StatusCode.INTERNAL: "the control plane failed to answer",
-    grpc.StatusCode.UNAVAILABLE: "the control plane cannot be reached",
-    grpc.StatusCode.DEADLINE_EXCEEDED: "the call took longer than its time-out: give it more with Grpc-Timeout",
+    grpc.StatusCode.UNKNOWN: ("CONTROL_PLANE_FAILED", "the control plane failed to answer"),
+    grpc.StatusCode.INTERNAL: ("CONTROL_PLANE_FAILED", "the control plane failed to answer"),
+    grpc.StatusCode.UNAVAILABLE: ("CONTROL_PLANE_DOWN", "the control plane cannot be reached"),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (
+        "CALL_TIMED_OUT",
+        "the call took longer than its time-out: give it more with Grpc-Timeout",
+    ),
 }
 
 
@@ -107,7 +110,7 @@ def status_from(error: grpc.aio.AioRpcError) -> status_pb2.Status:
         # Not by the client, who would not be there to read this: the control plane ended under the call.
         code = grpc.StatusCode.UNAVAILABLE
     own = _OWN_WORDS.get(code)
-    return status_pb2.Status(code=code_number(code), message=own) if own else status_of(error)
+    return SolwardError(code, *own).status() if own else status_of(error)
 
 
 def body_of(status: status_pb2.Status) -> dict[str, Any]:

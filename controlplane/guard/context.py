@@ -33,6 +33,7 @@ class Principal:
         expires_ms: when the credential ends, milliseconds since the epoch; 0 for never.
         held: every rule by which it may do something somewhere; by default, the role everywhere.
         live_token: what it may go on with that came with a ticket; empty for everybody else.
+        methods: the only ones that its credential is good for; empty for all.
     """
 
     kind: policy_pb2.PrincipalKind
@@ -44,16 +45,17 @@ class Principal:
     expires_ms: int = 0
     held: tuple[Held, ...] = ()
     live_token: str = field(default="", repr=False)
+    methods: frozenset[str] = frozenset()
 
     @property
     def rules(self) -> tuple[Held, ...]:
         """Every rule by which it may do something somewhere."""
         return self.held or (Held(self.role, self.permissions),)
 
-    def only(self, permissions: frozenset[str]) -> "Principal":
-        """Give the same caller with none but these permissions, where it holds them."""
+    def only(self, permissions: frozenset[str], methods: frozenset[str]) -> "Principal":
+        """Give the same caller with none but these permissions, where it holds them, and these methods."""
         held = tuple(rule._replace(permissions=rule.permissions & permissions) for rule in self.rules)
-        return replace(self, permissions=self.permissions & permissions, held=held)
+        return replace(self, permissions=self.permissions & permissions, held=held, methods=methods)
 
     def sees(self, permission: str, place: Place) -> bool:
         """Whether it holds a permission at a host."""

@@ -42,6 +42,12 @@ class Authenticate(Link):
             call.principal = await self._principals.of_token(bearer)
         elif ticket:
             call.principal = await self._principals.of_ticket(ticket)
+        methods = call.principal.methods
+        if methods and call.rule.name not in methods:
+            raise SolwardError(
+                grpc.StatusCode.PERMISSION_DENIED, "TOKEN_FOR_TOPICS",
+                "this token came of a ticket, and is good for live topics alone: send an access token",
+            )  # fmt: skip
 
 
 def _credentials(call: Call) -> tuple[bytes, str, str]:

@@ -33,8 +33,9 @@ ADMIN = OPERATOR | {
 # "none" is for who holds grants alone.
 ROLES: dict[str, frozenset[str]] = {"admin": ADMIN, "operator": OPERATOR, "viewer": VIEWER, "none": SELF}
 
-# What live topics tell of: all that a ticket can open.
+# What live topics tell of, and the methods that tell of them: all that a ticket can open.
 LIVE = frozenset({"metrics.read", "rpc.read", "alerts.read", "jito.read", "geyser.read"})
+LIVE_METHODS = frozenset(f"solward.metrics.v1.MetricsService/{name}" for name in ("CheckTopics", "WatchTopics"))
 
 # What a role of the team's own may be made of.
 PERMISSIONS = ADMIN

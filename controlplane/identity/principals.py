@@ -13,7 +13,7 @@ from common.names import host_name
 from common.pki import CertificateInfo
 from controlplane.guard.context import Principal
 from controlplane.guard.decision import Held
-from controlplane.guard.roles import AGENT, LIVE, ROLES, SELF, VIEWER
+from controlplane.guard.roles import AGENT, LIVE, LIVE_METHODS, ROLES, SELF, VIEWER
 from controlplane.identity.cache import ShortCache
 from controlplane.identity.live import LivePki
 from controlplane.identity.role_book import RoleBook
@@ -93,7 +93,7 @@ class Principals:
     async def _load_token(self, token: str) -> Principal:
         found = await self._sessions.check(token)
         who = await self._user(found.user, found.session.id, found.expires_ms)
-        return who.only(LIVE) if found.live else who
+        return who.only(LIVE, LIVE_METHODS) if found.live else who
 
     async def _load_certificate(self, pem: bytes) -> Principal:
         try:

@@ -9,8 +9,10 @@ import aiohttp
 import jwt
 import pytest
 from google.protobuf.empty_pb2 import Empty
+from solward.alerts.v1 import alerts_pb2
 from solward.auth.v1 import auth_pb2
 from solward.hosts.v1 import hosts_pb2
+from solward.metrics.v1 import metrics_pb2
 from solward.metrics.v1 import topics_pb2 as pb
 
 from controlplane.api.topics import PERMISSIONS
@@ -161,8 +163,11 @@ async def test_a_ticket_opens_what_its_caller_may_watch_and_nothing_else(tmp_pat
             ("solward.hosts.v1.HostsService/ListHosts", hosts_pb2.ListHostsRequest()),
             ("solward.hosts.v1.HostsService/RevokeHost", hosts_pb2.RevokeHostRequest(name="hosts/sol-1", reason="x")),
             ("solward.auth.v1.AuthService/GetCaller", auth_pb2.GetCallerRequest()),
+            # Not even what topics tell of: these have other windows and other hosts.
+            (f"{METRICS}/QueryRange", metrics_pb2.QueryRangeRequest()),
+            ("solward.alerts.v1.AlertsService/ListAlerts", alerts_pb2.ListAlertsRequest()),
         ):
-            assert (await refused(plane.call(method, request, Empty, admin))).reason == "PERMISSION_MISSING"
+            assert (await refused(plane.call(method, request, Empty, admin))).reason == "TOKEN_FOR_TOPICS"
 
 
 def test_a_ticket_stands_for_all_that_topics_tell_of() -> None:
