@@ -4,6 +4,7 @@ The validator's own socket is for its user alone (mode 0600), and whoever may op
 runs as that user, with everything else dropped, and the agent, as another user, speaks to it on a socket of its own.
 """
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from agent.allowlist import Allowlist
 from agent.host.admin_rpc import UNKNOWN_METHOD, AdminError, AdminRpc
-from agent.line_rpc import NO_ANSWER, NOT_LISTED, LineRpc, Refused
+from agent.line_rpc import NO_ANSWER, NOT_LISTED, REFUSED, LineRpc, Refused
 
 # How long the validator may take over a plugin: it waits for callbacks that are under way. The agent waits less long.
 PLUGIN_S = 660.0
@@ -23,7 +24,8 @@ _LISTED: dict[str, tuple[str, Callable[[Allowlist], list[list[str]]]]] = {
     "unloadPlugin": ("plugins", lambda allowed: [[name] for name in allowed.plugins]),
     "reloadPlugin": ("plugins", lambda allowed: [list(both) for both in allowed.plugins.items()]),
 }
-_LONG = frozenset({"loadPlugin", "unloadPlugin", "reloadPlugin"})
+_LOADS = frozenset({"loadPlugin", "reloadPlugin"})
+_LONG = _LOADS | {"unloadPlugin"}
 
 
 class AdminHelper:
@@ -42,7 +44,19 @@ class AdminHelper:
             part, listed = _LISTED[method]
             if params not in listed(self._allowlist):
                 raise Refused(NOT_LISTED, f"`{part}` in this host's allowlist does not name {json.dumps(params)[:300]}")
+        if method in _LOADS:
+            await self._refuse_others_files(Path(params[-1]))
         try:
             return await self._admin.call(method, *params, within_s=PLUGIN_S if method in _LONG else None)
         except AdminError as error:
             raise Refused(error.code or NO_ANSWER, error.message) from None
+
+    async def _refuse_others_files(self, config: Path) -> None:
+        """Refuse to have loaded what another than root or the validator's own user can change."""
+        # Here, as the reader of JSON5 is large, and most helpers never need it.
+        from agent.geyser.plugin_config import PluginConfigError, check_owners
+
+        try:
+            await asyncio.to_thread(check_owners, config)
+        except PluginConfigError as error:
+            raise Refused(REFUSED, str(error)) from None

@@ -3,7 +3,7 @@
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import json5
 
@@ -13,6 +13,23 @@ MOST_BYTES: Final = 64 * 1024
 
 class PluginConfigError(Exception):
     """A configuration that a validator must not be given; the message says what to do."""
+
+
+def check_owners(path: Path) -> None:
+    """Look whether root and our own user alone can change what a validator loads from a file.
+
+    Asked by who runs as the validator's user: what anybody else can change becomes code with the validator's keys at
+    hand. The file and its library are looked at with every folder above them, as sshd looks at authorized keys.
+
+    Raises: PluginConfigError.
+    """
+    try:
+        library = path.parent / _libpath(path, _config(path))
+        for one in (path, library):
+            for part in dict.fromkeys((one, *one.parents, *(real := one.resolve(strict=True)).parents, real)):
+                _refuse_others(part)
+    except OSError as error:
+        raise PluginConfigError(f"{path}: {error.filename} cannot be seen: {error.strerror}") from None
 
 
 def check_config(path: Path, name: str) -> None:
@@ -26,16 +43,8 @@ def check_config(path: Path, name: str) -> None:
 
     Raises: PluginConfigError.
     """
-    text = _read(path)
-    try:
-        config = json5.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PluginConfigError(f"{path} is not JSON5: {error}") from None
-    if not isinstance(config, dict):
-        raise PluginConfigError(f"{path} must hold an object, with libpath in it")
-    libpath = config.get("libpath")
-    if not isinstance(libpath, str) or not libpath or "\0" in libpath:
-        raise PluginConfigError(f"{path} must name the plugin's library as libpath")
+    config = _config(path)
+    libpath = _libpath(path, config)
     if not _is_file(library := path.parent / libpath):
         raise PluginConfigError(f"{path}: libpath {ascii(libpath)[:256]} is no file that can be seen")
     _refuse_open(library)
@@ -45,6 +54,24 @@ def check_config(path: Path, name: str) -> None:
             f"{path} names the plugin {str(named)[:128]!r}, and agent.yaml {name!r}: the validator would list it by the"
             " former; give `name` in agent.yaml the same"
         )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    text = _read(path)
+    try:
+        config = json5.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PluginConfigError(f"{path} is not JSON5: {error}") from None
+    if not isinstance(config, dict):
+        raise PluginConfigError(f"{path} must hold an object, with libpath in it")
+    return config
+
+
+def _libpath(path: Path, config: dict[str, Any]) -> str:
+    libpath = config.get("libpath")
+    if not isinstance(libpath, str) or not libpath or "\0" in libpath:
+        raise PluginConfigError(f"{path} must name the plugin's library as libpath")
+    return libpath
 
 
 def _read(path: Path) -> str:
@@ -72,6 +99,16 @@ def _refuse_open(path: Path) -> None:
     sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
     if mode & stat.S_IWOTH and not sticky:
         raise PluginConfigError(f"{path} must not be writable by everybody: chmod o-w {path}")
+
+
+def _refuse_others(path: Path) -> None:
+    """Refuse what another user than root and our own owns or may write; in a sticky folder nobody moves others'."""
+    found = path.stat()
+    if found.st_uid not in (0, os.geteuid()):
+        raise PluginConfigError(f"{path} must belong to root, or to the user that the validator runs as")
+    sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+        raise PluginConfigError(f"{path} must be writable by its owner alone: chmod go-w {path}")
 
 
 def _is_file(path: Path) -> bool:

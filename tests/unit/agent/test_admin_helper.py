@@ -89,6 +89,25 @@ async def test_plugins_are_acted_on_by_names_and_files_that_root_listed_and_by_n
         assert (await reads.rpc.answer(json.dumps(asked).encode()))["error"]["code"] == -32601
 
 
+async def test_a_plugin_that_others_can_change_is_not_loaded(tmp_path: Path) -> None:
+    (tmp_path / "lib.so").write_bytes(b"\x7fELF")
+    config = tmp_path / "mine.json"
+    config.write_text(json.dumps({"libpath": "lib.so"}))
+    allowed = Allowlist({}, (), ("loadPlugin", "listPlugins"), plugins={"mine": str(config)})
+    async with (
+        validator_peer(geyser_plugin_always_enabled=True) as peer,
+        helped(tmp_path, peer.ledger, allowed) as path,
+    ):
+        admin = AdminRpc(path)
+        (tmp_path / "lib.so").chmod(0o664)
+        with pytest.raises(AdminError, match="chmod go-w") as caught:
+            await admin.call("loadPlugin", str(config))
+        assert caught.value.reason == "ADMIN_REFUSED"
+        assert await admin.call("listPlugins") == []
+        (tmp_path / "lib.so").chmod(0o644)
+        assert await admin.call("loadPlugin", str(config)) == "mine"
+
+
 async def test_a_plugin_may_take_longer_than_other_calls(tmp_path: Path) -> None:
     methods = ("listPlugins", "unloadPlugin")
     async with (

@@ -1,11 +1,12 @@
 """A plugin's configuration is looked at before a validator is given it."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from agent.geyser.plugin_config import PluginConfigError, check_config
+from agent.geyser.plugin_config import PluginConfigError, check_config, check_owners
 
 
 @pytest.fixture
@@ -54,3 +55,37 @@ def test_what_is_no_readable_file_is_refused(config: Path, tmp_path: Path) -> No
     config.write_bytes(b" " * (64 * 1024 + 1))
     with pytest.raises(PluginConfigError, match="over"):
         check_config(config, "yellowstone")
+
+
+def test_root_and_the_validators_user_alone_can_change_what_is_loaded(config: Path, tmp_path: Path) -> None:
+    check_owners(config)
+    library, link = config.parent / "lib.so", tmp_path / "links"
+    for path in (config, library, config.parent):
+        mode = path.stat().st_mode
+        for wrong in (0o020, 0o002):
+            path.chmod(mode | wrong)
+            with pytest.raises(PluginConfigError, match=f"chmod (go|o)-w {path}"):
+                check_owners(config)
+        path.chmod(mode)
+    # Also where a link leads, and where it lies.
+    link.mkdir()
+    (link / "lib.so").symlink_to(library)
+    config.write_text(json.dumps({"libpath": str(link / "lib.so")}))
+    check_owners(config)
+    for path in (library, link):
+        path.chmod(path.stat().st_mode | 0o020)
+        with pytest.raises(PluginConfigError, match="writable by its owner alone"):
+            check_owners(config)
+        path.chmod(path.stat().st_mode & ~0o020)
+    (link / "lib.so").unlink()
+    with pytest.raises(PluginConfigError, match="cannot be seen"):
+        check_owners(config)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_belongs_to_somebody_else_is_not_loaded(config: Path) -> None:
+    for path in (config, config.parent / "lib.so", config.parent):
+        os.chown(path, 12345, 0)
+        with pytest.raises(PluginConfigError, match=f"{path} must belong to root"):
+            check_owners(config)
+        os.chown(path, 0, 0)
