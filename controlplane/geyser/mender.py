@@ -152,11 +152,11 @@ class Mender:
         if newest is not None and not ended(newest):
             decision = Decision(f"{newest.name} is at work")
             if newest.state == operations_pb2.OPERATION_STATE_AWAITING_APPROVAL:
-                decision = await self._waiting(name, newest, tries[-1], faults)
+                decision = await self._waiting(name, switch, newest, tries[-1])
         else:
             decision = decide(wanted.recovery, faults, tries, now)
         if decision.step:
-            decision = await self._mend(name, wanted, decision, tries)
+            decision = await self._mend(name, switch, decision, tries)
         self._shown[name] = pb.Recovery(
             attempts_last_hour=len(lately(tries, now)), message=decision.message,
             operation=newest.name if newest else "",
@@ -165,14 +165,15 @@ class Mender:
     async def _operation(self, tried: Try) -> operations_pb2.Operation | None:
         return await self._engine.by_request(_request(tried.uid))
 
-    async def _mend(self, name: str, wanted: PipelineSettings, decision: Decision, tries: list[Try]) -> Decision:
+    async def _mend(self, name: str, switch: Switch, decision: Decision, tries: list[Try]) -> Decision:
+        wanted = self._pipelines.wanted[name]
         hop = next(one for one in wanted.hops if one.name == decision.hop)
         step = decision.step
         if step is None:
             return decision
         try:
             plan = await self._plan(wanted, hop, step)
-            if refused := await self._nobody_answers(name, step, host_name(plan.host)):
+            if refused := await self._nobody_answers(name, switch, step, host_name(plan.host)):
                 return Decision(f"{hop.name}: {step} is not done: {refused}")
             if other := await self._others_work(plan, self._faults[name], tries):
                 # What is at fault may be mended by it: it is given its time anew.
@@ -181,8 +182,10 @@ class Mender:
             if why := await self._not_now(plan):
                 # No try: nothing was begun, and it is looked again at once.
                 return Decision(f"{hop.name}: {step} waits: {why}")
-            if not await self._begin(name, hop, step, plan, tries):
-                return Decision(f"{hop.name}: {step} was not begun: the recovery is off by now, or another has tried")
+            if not await self._begin(name, switch, hop, step, plan, tries):
+                return Decision(
+                    f"{hop.name}: {step} was not begun: the recovery was turned off or on, or another tried"
+                )
         except (SolwardError, InspectError) as error:
             return Decision(f"{hop.name}: {step} cannot be done now: {error.reason}: {error.message}")
         return Decision(f"{hop.name}: {step} was begun")
@@ -202,9 +205,8 @@ class Mender:
         _, gates = await self._gating.judge(plan)
         return next((f"{gate.id}: {gate.message}" for gate in gates if gate.verdict != PASS), "")
 
-    async def _nobody_answers(self, name: str, step: str, host: str) -> str:
+    async def _nobody_answers(self, name: str, switch: Switch, step: str, host: str) -> str:
         """Say why who turned it on may not have this done any more; empty where he may."""
-        switch = self._switches[name]
         asked: list[tuple[str, Message]] = [(SET_RECOVERY, pb.SetRecoveryRequest(pipeline=name, enabled=True))]
         if step == "restart_validator":
             asked.append((RESTART_VALIDATOR, validator_pb2.RestartRequest(host=host)))
@@ -234,12 +236,12 @@ class Mender:
                 return other.name
         return ""
 
-    async def _waiting(self, name: str, operation: operations_pb2.Operation, tried: Try, faults: Faults) -> Decision:
+    async def _waiting(self, name: str, switch: Switch, operation: operations_pb2.Operation, tried: Try) -> Decision:
         """Take back what waits for a person, once nothing is at fault any more, or nobody answers for it."""
-        if refused := await self._nobody_answers(name, tried.step, operation.host):
+        if refused := await self._nobody_answers(name, switch, tried.step, operation.host):
             await self._take_back(operation)
             return Decision(f"{operation.name} was taken back: {refused}")
-        if faults.since_ms:
+        if self._faults[name].since_ms:
             return Decision(f"{operation.name} waits for a person's approval: ctl operations approve")
         await self._take_back(operation)
         return Decision(f"{operation.name} was taken back: nothing is at fault any more")
@@ -251,17 +253,19 @@ class Mender:
             # A person was quicker: it is at work, or has ended.
             log.info("what waited for approval is not taken back", operation=operation.name, reason=error.reason)
 
-    async def _begin(self, name: str, hop: HopSettings, step: Cure, plan: UnitPlan, tries: list[Try]) -> bool:
+    async def _begin(
+        self, name: str, switch: Switch, hop: HopSettings, step: Cure, plan: UnitPlan, tries: list[Try]
+    ) -> bool:
         tried = Try(uuid.uuid4().hex, hop.name, step, now_ms())
         since_ms = tries[0].begun_ms if tries else tried.begun_ms - KEPT_MS
         # Noted before it begins: killed in between, the budget has lost a try, and the host had none too many.
-        if not await self._stored.add(name, tried, tries[-1].uid if tries else "", since_ms):
+        if not await self._stored.add(name, switch, tried, tries[-1].uid if tries else "", since_ms):
             return False
         why = f"recovery of pipelines/{name}: {hop.name} is at fault: {_why(self._pipelines.newest[name], hop.name)}"
         try:
             operation = await self._engine.begin_unit(
                 # In the name of who turned it on, and answers for it; another person approves where that is needed.
-                plan, requester=self._switches[name].set_by, reason=why[:1000],
+                plan, requester=switch.set_by, reason=why[:1000],
                 request_key=_request(tried.uid), approvals=1 if step == "restart_validator" else 0,
             )  # fmt: skip
         except SolwardError:

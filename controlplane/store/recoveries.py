@@ -60,19 +60,22 @@ class RecoveryRepository:
         async with self._engine.begin() as connection:
             await connection.execute(delete(recovery_tries).where(recovery_tries.c.uid == uid))
 
-    async def add(self, pipeline: str, tried: Try, after: str, since_ms: int) -> bool:
+    async def add(self, pipeline: str, switch: Switch, tried: Try, after: str, since_ms: int) -> bool:
         """Note an attempt, before it begins; what is older than a day is let go of.
 
         Args:
+            switch: in whose name it was decided.
             after: the uid of the newest attempt since `since_ms` that the caller decided by; empty: none.
 
-        Returns: False, and nothing is noted, where the recovery is off by now, or another control plane has tried.
+        Returns: False, and nothing is noted, where somebody has turned the recovery off or on since, or another
+            control plane has tried.
         """
         async with self._engine.begin() as connection:
-            switch = select(recoveries.c.enabled).where(recoveries.c.pipeline == pipeline).with_for_update()
+            stored = select(recoveries).where(recoveries.c.pipeline == pipeline).with_for_update()
             lately = (recovery_tries.c.pipeline == pipeline) & (recovery_tries.c.begun_ms >= since_ms)
             newest = select(recovery_tries.c.uid).where(lately).order_by(recovery_tries.c.begun_ms.desc()).limit(1)
-            if not (await connection.execute(switch)).scalar():
+            row = (await connection.execute(stored)).first()
+            if row is None or not row.enabled or Switch(row.enabled, row.set_by, row.set_ms) != switch:
                 return False
             if ((await connection.execute(newest)).scalar() or "") != after:
                 return False

@@ -47,9 +47,9 @@ class Stored:
     async def drop(self, uid: str) -> None:
         self.made = [one for one in self.made if one.uid != uid]
 
-    async def add(self, name: str, tried: Try, after: str, since_ms: int) -> bool:
+    async def add(self, name: str, switch: Switch, tried: Try, after: str, since_ms: int) -> bool:
         known = [one.uid for one in self.made if one.begun_ms >= since_ms]
-        if not self.said[name].enabled or (known[-1] if known else "") != after:
+        if not switch.enabled or self.said[name] != switch or (known[-1] if known else "") != after:
             return False
         self.made.append(tried)
         return True
