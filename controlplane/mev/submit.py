@@ -87,33 +87,37 @@ class Submitter:
         key = f"{requester} {request.request_id}" if request.request_id else None
         known = await self._bundles.find(read.uid, key)
         if known and (known.bundle.state != pb.BUNDLE_STATE_FAILED or await self._bundles.find("", key)):
-            return self._tracker.current(known.uid) or known.bundle
+            return self._as_it_stands(known)
         limits = self._limits(host.uid)
         if limits is not None:
             check_limits(limits, host.name, read.tip_lamports, request.region)
         bundle = await self._checked(read, request, host_name(host.name), requester)
         way = self._route(bundle, limits)
         if request.validate_only:
-            budget = await self._bundles.budget()
-            if not affords(budget, read.tip_lamports):
-                raise _over(budget, read.tip_lamports)
+            await self._check_budget(read.tip_lamports)
             return bundle
+        self._check_room()
+        _begin(bundle, known.bundle if known else None)
+        if known := await self._store(bundle, host, request.transactions, key, way):
+            return self._as_it_stands(known)
+        figures.SUBMITTED.labels(bundle.strategy).inc()
+        self._tracker.follow(Stored(bundle, host.uid, list(request.transactions)))
+        return bundle
+
+    def _as_it_stands(self, known: Stored) -> pb.Bundle:
+        return self._tracker.current(known.uid) or known.bundle
+
+    async def _check_budget(self, tip: int) -> None:
+        budget = await self._bundles.budget()
+        if not affords(budget, tip):
+            raise _over(budget, tip)
+
+    def _check_room(self) -> None:
         if self._tracker.full:
             raise SolwardError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_BUNDLES",
                 "as many bundles are under way as are followed: try again when some have ended",
             )  # fmt: skip
-        bundle.state, bundle.sends = pb.BUNDLE_STATE_SENDING, 1
-        if known and known.bundle.reason != "HOST_OFFLINE":
-            # Its agent remembers what came of the sends before: this is one of its own.
-            bundle.sends += known.bundle.sends
-            bundle.max_sends += known.bundle.sends
-        known = await self._store(bundle, host, request.transactions, key, way)
-        if known:
-            return self._tracker.current(known.uid) or known.bundle
-        figures.SUBMITTED.labels(bundle.strategy).inc()
-        self._tracker.follow(Stored(bundle, host.uid, list(request.transactions)))
-        return bundle
 
     async def _store(
         self, bundle: pb.Bundle, host: HostRow, transactions: Iterable[bytes], key: str | None, way: Standing | None
@@ -171,6 +175,15 @@ class Submitter:
             return None
         bundle.region_reasons.extend(choices[0].reasons)
         return choices[0].standing
+
+
+def _begin(bundle: pb.Bundle, failed: pb.Bundle | None) -> None:
+    """Have a bundle sent for the first time, or anew where no block engine took it."""
+    bundle.state, bundle.sends = pb.BUNDLE_STATE_SENDING, 1
+    if failed and failed.reason != "HOST_OFFLINE":
+        # Its agent remembers what came of the sends before: this is one of its own.
+        bundle.sends += failed.sends
+        bundle.max_sends += failed.sends
 
 
 def _over(budget: pb.Budget, tip: int) -> SolwardError:

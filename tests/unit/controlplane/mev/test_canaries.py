@@ -13,9 +13,8 @@ from controlplane.mev import figures
 from controlplane.mev.canaries import Canaries, read_canary
 from controlplane.mev.lifecycle import MARGIN_BLOCKS
 from controlplane.mev.transactions import bundle_id
-from tests.unit.controlplane.mev.test_tracker import HOST, World, make, running, told
+from tests.support.bundle_world import HOST, World, running, told
 
-__all__ = ["make"]
 SIGNATURE = "3bC2M9fiACSjkTXZDgeNAuQ4ScTsdKGwR42ytFdhUvikqTmBheUxfsR1fDVsM5ADCMMspuwGkdm1uKbU246x5aE3"
 UID = bundle_id([SIGNATURE])
 

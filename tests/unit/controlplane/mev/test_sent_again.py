@@ -10,9 +10,8 @@ from solward.jito.v1 import jito_pb2 as pb
 from controlplane.links.dispatch import NoReceipt, NotDelivered
 from controlplane.mev import again
 from tests.support.authorities import until
-from tests.unit.controlplane.mev.test_tracker import HOST, World, make, running, told
+from tests.support.bundle_world import HOST, World, running, told
 
-__all__ = ["make"]
 OUTBID, REJECTED = "state_auction_bid_rejected", pb.BUNDLE_STATE_REJECTED
 
 
