@@ -173,6 +173,7 @@ async def test_an_agent_killed_while_the_unit_comes_up_does_not_restart_it_again
             asked = asyncio.create_task(signed_in.act("restart", host))
 
             async def coming_up() -> bool:
+                assert not asked.done(), asked.result()
                 return (await unit_state(host))["ActiveState"] == "activating"
 
             await until(coming_up, "the unit comes up")
