@@ -92,6 +92,12 @@ def not_http() -> GatewayError:
     return GatewayError(grpc.StatusCode.INVALID_ARGUMENT, "HTTP_MALFORMED", words, closes=True)
 
 
+def expectation() -> GatewayError:
+    """Say that a request expects what no server does."""
+    words = "Expect may say 100-continue, and nothing else: send the body at once"
+    return GatewayError(grpc.StatusCode.INVALID_ARGUMENT, "EXPECTATION_UNKNOWN", words, http_status=417)
+
+
 def failed() -> GatewayError:
     """Say that the gateway itself failed."""
     return GatewayError(grpc.StatusCode.INTERNAL, "GATEWAY_FAILED", "the gateway failed", closes=True)

@@ -99,6 +99,15 @@ class _Connection(web.RequestHandler):
         response.force_close()
         return response
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Refuse in JSON, too, what aiohttp refuses before any handler is asked."""
+        if isinstance(resp, web.HTTPExpectationFailed):
+            resp = replies.refusal(errors.expectation())
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
+
 
 def connections(runner: web.AppRunner, limits: Limits | None = None) -> Callable[[], asyncio.Protocol]:
     """Give what makes the protocol of each connection to a runner's application.

@@ -340,3 +340,13 @@ async def test_what_is_no_http_is_refused_in_json_and_repeated_nowhere(stand: St
     assert error["code"] == 3
     assert error["details"][0]["reason"] == "HTTP_MALFORMED"
     assert b"secret" not in body + head
+
+
+@pytest.mark.parametrize("path", ["/v1/echo", "/solward.toy.v1.Toy/Echo", "/health", "/nothing"])
+async def test_an_expectation_that_nobody_knows_is_refused_in_json(stand: Stand, path: str) -> None:
+    text = f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: secret\r\nContent-Length: 2\r\n\r\n{{}}" + NEXT
+    reply = await stand.raw(text.encode())
+    head, _, body = reply.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 417 ")
+    assert json.loads(body)["details"][0]["reason"] == "EXPECTATION_UNKNOWN"
+    assert b"secret" not in reply
