@@ -72,3 +72,12 @@ async def test_curl_reaches_every_rpc(tmp_path: Path) -> None:
         await made.add_host("sol-1")
         said = await run(["/bin/sh", "-euc", shown("sh")], await environment(made))
         assert said.count('"name":"hosts/sol-1"') == 2, said
+
+
+async def test_a_page_or_node_reaches_every_rpc_by_fetch(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as made:
+        await made.sign_in()
+        await made.add_host("sol-1")
+        told = await environment(made) | {"NODE_EXTRA_CA_CERTS": str(made.ca_file)}
+        said = await run(["node", "--input-type=module", "-e", shown("ts")], told)
+        assert said == "hosts/sol-1 connected\n"
