@@ -26,6 +26,7 @@ class _Sums:
     profit: int = 0
     fees: int = 0
     overpaid: int = 0
+    maybe: int = 0
 
 
 def spend(sums: Iterable[StrategySum], overpaid: Mapping[str, int]) -> pb.Spend:
@@ -70,6 +71,7 @@ def _add(sums: _Sums, one: StrategySum) -> None:
         sums.lost += one.bundles
     elif one.state in (pb.BUNDLE_STATE_UNKNOWN, pb.BUNDLE_STATE_PARTIAL):
         sums.unknown += one.bundles
+        sums.maybe += one.tips
 
 
 def _row(name: str, one: _Sums) -> pb.StrategySpend:
@@ -80,5 +82,5 @@ def _row(name: str, one: _Sums) -> pb.StrategySpend:
         strategy=name, sent=one.sent, landed=one.landed, unknown=one.unknown, tipped_lamports=one.tipped,
         landing_rate=one.landed / known if known else 0.0, landing_low=low, landing_high=high,
         profit_lamports=one.profit, fee_lamports=one.fees, overpaid_lamports=one.overpaid,
-        return_per_lamport=earned / one.tipped if one.tipped and one.profit else 0.0,
+        unknown_lamports=one.maybe, return_per_lamport=earned / one.tipped if one.tipped and one.profit else 0.0,
     )  # fmt: skip

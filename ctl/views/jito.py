@@ -80,7 +80,8 @@ def spend_row(one: pb.StrategySpend) -> tuple[str, ...]:
     rate = f"{one.landing_rate:.0%} ({one.landing_low:.0%} to {one.landing_high:.0%})"
     money = [lamports(amount) for amount in (one.tipped_lamports, one.profit_lamports, one.overpaid_lamports)]
     counts = str(one.sent), str(one.landed)
-    return (cell(one.strategy or "-"), *counts, rate, *money, f"{one.return_per_lamport:.2f}", str(one.unknown))
+    unknown = f"{one.unknown}: up to {lamports(one.unknown_lamports)}" if one.unknown else "0"
+    return (cell(one.strategy or "-"), *counts, rate, *money, f"{one.return_per_lamport:.2f}", unknown)
 
 
 def fee_row(one: pb.PriorityFee) -> tuple[str, ...]:

@@ -369,7 +369,7 @@ class Spend(_message.Message):
     def __init__(self, strategies: _Optional[_Iterable[_Union[StrategySpend, _Mapping]]] = ...) -> None: ...
 
 class StrategySpend(_message.Message):
-    __slots__ = ("strategy", "sent", "landed", "unknown", "landing_rate", "landing_low", "landing_high", "tipped_lamports", "profit_lamports", "fee_lamports", "overpaid_lamports", "return_per_lamport")
+    __slots__ = ("strategy", "sent", "landed", "unknown", "landing_rate", "landing_low", "landing_high", "tipped_lamports", "profit_lamports", "fee_lamports", "overpaid_lamports", "return_per_lamport", "unknown_lamports")
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     SENT_FIELD_NUMBER: _ClassVar[int]
     LANDED_FIELD_NUMBER: _ClassVar[int]
@@ -382,6 +382,7 @@ class StrategySpend(_message.Message):
     FEE_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
     OVERPAID_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
     RETURN_PER_LAMPORT_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_LAMPORTS_FIELD_NUMBER: _ClassVar[int]
     strategy: str
     sent: int
     landed: int
@@ -394,7 +395,8 @@ class StrategySpend(_message.Message):
     fee_lamports: int
     overpaid_lamports: int
     return_per_lamport: float
-    def __init__(self, strategy: _Optional[str] = ..., sent: _Optional[int] = ..., landed: _Optional[int] = ..., unknown: _Optional[int] = ..., landing_rate: _Optional[float] = ..., landing_low: _Optional[float] = ..., landing_high: _Optional[float] = ..., tipped_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., overpaid_lamports: _Optional[int] = ..., return_per_lamport: _Optional[float] = ...) -> None: ...
+    unknown_lamports: int
+    def __init__(self, strategy: _Optional[str] = ..., sent: _Optional[int] = ..., landed: _Optional[int] = ..., unknown: _Optional[int] = ..., landing_rate: _Optional[float] = ..., landing_low: _Optional[float] = ..., landing_high: _Optional[float] = ..., tipped_lamports: _Optional[int] = ..., profit_lamports: _Optional[int] = ..., fee_lamports: _Optional[int] = ..., overpaid_lamports: _Optional[int] = ..., return_per_lamport: _Optional[float] = ..., unknown_lamports: _Optional[int] = ...) -> None: ...
 
 class GetBudgetRequest(_message.Message):
     __slots__ = ()

@@ -22,6 +22,7 @@ def test_each_strategy_has_its_sums_and_its_rate() -> None:
     ]  # fmt: skip
     (arb, rest) = spend(sums, {"arb": 2_000}).strategies
     assert (arb.strategy, arb.sent, arb.landed, arb.unknown) == ("arb", 10, 3, 2)
+    assert (arb.unknown_lamports, rest.unknown_lamports) == (20_000, 0)
     assert arb.landing_rate == 3 / 8
     assert arb.landing_low < 3 / 8 < arb.landing_high
     assert (arb.tipped_lamports, arb.profit_lamports, arb.fee_lamports) == (30_000, 150_000, 15_000)
