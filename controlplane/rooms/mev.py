@@ -95,7 +95,11 @@ class Mev:
         """Count what ended before this life began."""
         try:
             since = now_ms() - round(RECALL_HALF_LIVES * HALF_LIFE_S * 1000)
-            self.landings.take_all(one for one in await self.bundles.since(since) if one.HasField("end_time"))
+            ended = [one for one in await self.bundles.since(since) if one.HasField("end_time")]
+            self.landings.take_all(ended)
+            # What was wrong was told then; the rates go on.
+            for one in ended:
+                self._watch.take(one, now_ms(), shown=False)
         except Exception:
             log.exception("how bundles landed of late could not be read; it is learnt anew")
 
