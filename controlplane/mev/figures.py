@@ -9,7 +9,9 @@ SENT_AGAIN = Counter(
     "Times that bundles were sent again, having lost an auction or not been heard of.",
     ("strategy",),
 )
-ENDED = Counter("jito_bundles_ended", "Bundles by what became of them.", ("outcome",))
+ENDED = Counter(
+    "jito_bundles_ended", "Bundles by what became of them, and why they did not land.", ("host", "outcome", "reason")
+)
 RESULTS = Counter("jito_tracker_results", "What agents passed on of bundles.", ("outcome",))
 TIPPED = Counter("jito_tip_lamports", "Tips of bundles that landed.", ("strategy",))
 EARNED = Counter("jito_profit_lamports", "What bundles that landed earned, before tip and fees.", ("strategy",))

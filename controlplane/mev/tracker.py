@@ -13,6 +13,7 @@ from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2 as pb
 
 from common.clock import now_ms
+from common.names import host_id
 from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
 from controlplane.mev import figures
 from controlplane.mev.again import send_again, wait_s
@@ -313,7 +314,9 @@ def _count_end(bundle: pb.Bundle) -> None:
     if bundle.canary:
         figures.CANARY_ENDED.labels(bundle.region, outcome).inc()
     else:
-        figures.ENDED.labels(outcome).inc()
+        # Of one that expired the reason is of our own few; of one that was not sent it is what an agent says.
+        reason = bundle.reason if bundle.state == pb.BUNDLE_STATE_EXPIRED else ""
+        figures.ENDED.labels(host_id(bundle.host), outcome, reason).inc()
 
 
 def _event(event: link_pb2.Event) -> pb.BundleEvent:

@@ -64,8 +64,8 @@ class Watch:
     def forget(self, host: str) -> None:
         """Drop what is held and shown of a host, by its id."""
         self._hosts.pop(host_name(host), None)
-        for gauge in (figures.ACCEPTANCE, figures.LANDING):
-            gauge.remove_by_labels({"host": host})
+        for shown in (figures.ACCEPTANCE, figures.LANDING, figures.ENDED):
+            shown.remove_by_labels({"host": host})
 
     def _show(self, name: str, host: _Host) -> None:
         observed = [one for one in host.outcomes if one.observed]

@@ -55,9 +55,9 @@ _BUNDLES = Row(
     (
         graph(
             "Bundles by what became of them",
-            "finalized landed for good; expired did not; of unknown nobody can tell.",
+            "finalized landed for good; expired did not, and why; of unknown nobody can tell.",
             "cps",
-            (f"sum by (outcome) ({_rate('jito_bundles_ended_total')})", "{{outcome}}"),
+            (f"sum by (outcome, reason) ({_rate('jito_bundles_ended_total', _HOST)})", "{{outcome}} {{reason}}"),
         ),
         graph(
             "Submitted",

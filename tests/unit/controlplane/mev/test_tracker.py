@@ -10,6 +10,7 @@ from solward.jito.v1 import jito_pb2 as pb
 
 from common.errors import SolwardError
 from controlplane.links.dispatch import NoReceipt, NotDelivered
+from controlplane.mev import figures
 from controlplane.mev import tracker as tracker_module
 from controlplane.mev.chain import BLOCKHASH_LIVES
 from controlplane.mev.choice import Choice, Standing
@@ -134,6 +135,8 @@ async def test_what_never_reached_a_block_engine_has_failed_and_pays_nothing(mak
 
 
 async def test_without_a_landing_it_expires_with_what_was_told_of_it(make: Callable[[], World]) -> None:
+    outbid = figures.ENDED.labels("sol-1", "expired", "OUTBID_LOCALLY")
+    before = outbid._value.get()
     async with running(make()) as world:
         bundle = await world.submit()
         await world.until(bundle, pb.BUNDLE_STATE_SENT)
@@ -142,6 +145,7 @@ async def test_without_a_landing_it_expires_with_what_was_told_of_it(make: Calla
         world.chain.height += BLOCKHASH_LIVES + MARGIN_BLOCKS + 1
         ended = await world.until(bundle, pb.BUNDLE_STATE_EXPIRED)
         assert (ended.reason, ended.simulated_bid_lamports) == ("OUTBID_LOCALLY", 9_000)
+        assert outbid._value.get() == before + 1
         assert (await world.bundles.budget()).reserved_lamports == 0
 
 
