@@ -168,6 +168,15 @@ class Fleet:
         assert (ran.code == 0) == (operation["state"] == "OPERATION_STATE_SUCCEEDED"), ran
         return operation
 
+    async def until_known(self, host: Host) -> None:
+        """Wait until the control plane knows a host's validator by the run that it is in: else an act is refused."""
+
+        async def known() -> bool:
+            unit = (await self.plane.ctl_json("validator", "status", host.name))["unit"]
+            return bool(unit["invocationId"] == (await host.machine.show(UNIT, "InvocationID"))["InvocationID"])
+
+        await until(known, f"the newest run of {host.name}'s validator is known")
+
     async def totals(self) -> tuple[int, int]:
         """Read how many batches and samples have arrived, each counted once."""
         async with (

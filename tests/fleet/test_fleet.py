@@ -162,6 +162,7 @@ async def test_a_unit_that_dies_right_after_its_start_fails_the_operation(signed
         assert receipt["after"]["exitStatus"] == 3
     finally:
         await host.machine.run("systemctl", "restart", UNIT)
+        await signed_in.until_known(host)
 
 
 async def test_an_agent_killed_while_the_unit_comes_up_does_not_restart_it_again(signed_in: Fleet) -> None:
