@@ -22,6 +22,7 @@ PERMISSIONS = {
     "rpc": "rpc.read",
     "score": "rpc.read",
     "alerts": "alerts.read",
+    "operations": "operations.read",
     "bundles": "jito.read",
     "pipelines": "geyser.read",
 }
@@ -110,8 +111,8 @@ class LiveTopics:
             raise SolwardError(
                 grpc.StatusCode.INVALID_ARGUMENT,
                 "TOPIC_UNKNOWN",
-                f"there is no topic {name[:80]!r}; there are: fleet, alerts, bundles, pipelines, hosts/HOST/rpc, "
-                "hosts/HOST/score",
+                f"there is no topic {name[:80]!r}; there are: fleet, alerts, operations, bundles, pipelines, "
+                "hosts/HOST/rpc, hosts/HOST/score",
                 {"topic": name[:80]},
             )
         if not view.may_watch(topic):

@@ -34,7 +34,7 @@ ADMIN = OPERATOR | {
 ROLES: dict[str, frozenset[str]] = {"admin": ADMIN, "operator": OPERATOR, "viewer": VIEWER, "none": SELF}
 
 # What live topics tell of, and the methods that tell of them: all that a ticket can open.
-LIVE = frozenset({"metrics.read", "rpc.read", "alerts.read", "jito.read", "geyser.read"})
+LIVE = frozenset({"metrics.read", "rpc.read", "alerts.read", "operations.read", "jito.read", "geyser.read"})
 LIVE_METHODS = frozenset(f"solward.metrics.v1.MetricsService/{name}" for name in ("CheckTopics", "WatchTopics"))
 
 # What a role of the team's own may be made of.

@@ -10,6 +10,7 @@ from controlplane.alerts.findings import Findings
 from controlplane.alerts.notices import Notices
 from controlplane.links.registry import Links
 from controlplane.mev.bus import TOPIC, BundleBus
+from controlplane.operations import topic
 from controlplane.rooms.records import Records
 from controlplane.settings import Settings
 from controlplane.telemetry.analysis import Analysis
@@ -41,6 +42,7 @@ class Watching:
         self.bundles = BundleBus()
         makers = TopicMakers(self.ingest, self.analysis, lambda: self.book.open).by_kind()
         self.topics = Topics(makers, pushed=(TOPIC, self.bundles))
+        self.topics.add(topic.TOPIC, topic.OperationsTopic(records.operations).make)
         self.alertmanager = Alertmanager(self.book, settings.alertmanager_url.get_secret_value(), settings.trust_domain)
 
     def work(self) -> list[Coroutine[Any, Any, None]]:

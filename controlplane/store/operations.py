@@ -11,6 +11,11 @@ from common.clock import now_ms
 from common.names import operation_name
 from controlplane.store.tables import operations
 
+_OPEN = (
+    operations_pb2.OPERATION_STATE_RUNNING, operations_pb2.OPERATION_STATE_AWAITING_APPROVAL,
+    operations_pb2.OPERATION_STATE_PAUSED,
+)  # fmt: skip
+
 
 class HostBusy(Exception):
     """Another operation is at work on the host."""
@@ -109,6 +114,14 @@ class OperationRepository:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(statement)).all()
         return [((row[0], row[1]), operations_pb2.Operation.FromString(row[2])) for row in rows]
+
+    async def current(self, since_ms: int, size: int) -> list[operations_pb2.Operation]:
+        """List operations that are not over, or have changed since a time, the newest change first."""
+        wanted = operations.c.state.in_(_OPEN) | (operations.c.updated_ms >= since_ms)
+        statement = select(operations.c.record).where(wanted).order_by(operations.c.updated_ms.desc()).limit(size)
+        async with self._engine.connect() as connection:
+            records = (await connection.execute(statement)).scalars().all()
+        return [operations_pb2.Operation.FromString(record) for record in records]
 
     async def unfinished(self) -> list[str]:
         """List the uids of operations that are at work or await approval."""

@@ -230,12 +230,12 @@ operations = Table(
     Column("kind", String(63), nullable=False),
     Column("host_uid", String(32), nullable=False, index=True),
     Column("requester", String(128), nullable=False),
-    Column("state", Integer, nullable=False),
+    Column("state", Integer, nullable=False, index=True),
     # The whole Operation message as it stands, serialized.
     Column("record", LargeBinary, nullable=False),
     Column("request_key", String(192), unique=True),
     Column("created_ms", BigInteger, nullable=False, index=True),
-    Column("updated_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False, index=True),
     # The term of the control plane that wrote it last; one of an earlier term writes it no more.
     Column("term", BigInteger, nullable=False, default=0),
 )

@@ -23,7 +23,9 @@ GATHER_S = 0.005
 _TOLD_MOST = 64
 # A longer frame is written off the loop.
 _OFF_LOOP_BYTES = 16_384
-_TOPIC = re.compile(r"(fleet|alerts|bundles|pipelines)|(hosts/[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)/(rpc|score)")
+_TOPIC = re.compile(
+    r"(fleet|alerts|operations|bundles|pipelines)|(hosts/[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)/(rpc|score)"
+)
 _FRAMES = Total("solward_topic_frames", "Frames of live topics that were made, by kind.", ("kind",))
 
 
@@ -32,7 +34,7 @@ class Topic(NamedTuple):
 
     Attributes:
         name: as it is asked for.
-        kind: "fleet", "alerts", "bundles", "pipelines", "rpc" or "score".
+        kind: "fleet", "alerts", "operations", "bundles", "pipelines", "rpc" or "score".
         host: by resource name; empty where it is about no host in particular.
     """
 

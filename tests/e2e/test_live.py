@@ -77,3 +77,27 @@ async def test_a_client_sees_a_hosts_numbers_every_second(tmp_path: Path) -> Non
             else:
                 raise AssertionError("a token that is over opened a socket")
         assert token not in made.log
+
+
+async def test_a_client_sees_an_operation_begin_and_end(tmp_path: Path) -> None:
+    async with cluster(tmp_path, require_second_factor=False) as made:
+        await made.sign_in()
+        await made.add_host("sol-1")
+        context = ssl.create_default_context(cafile=str(made.ca_file))
+        connector = aiohttp.TCPConnector(ssl=context)
+        async with aiohttp.ClientSession(f"https://localhost:{made.rest_port}", connector=connector) as session:
+            protocols = ("solward.live.v1", f"bearer.{await sign_in(made, session)}")
+            async with session.ws_connect("/api/rpc/ws", protocols=protocols) as socket:
+                await socket.send_json({"subscribe": ["operations"]})
+                ((_, idle),) = await frames(socket, "operations", 1)
+                assert idle["operations"] == {}
+                restart = asyncio.create_task(made.ctl_json("validator", "restart", "sol-1", "--yes"))
+                states: list[str] = []
+                while states[-1:] != ["OPERATION_STATE_SUCCEEDED"]:
+                    ((_, told),) = await frames(socket, "operations", 1)
+                    for one in told["operations"].get("operations", []):
+                        assert (one["kind"], one["host"]) == ("validator.restart", "hosts/sol-1")
+                        assert told["operations"].get("openCount", 0) == (one["state"] == "OPERATION_STATE_RUNNING")
+                        states.append(one["state"])
+                assert states[0] == "OPERATION_STATE_RUNNING"
+                assert (await restart)["state"] == states[-1]

@@ -26,11 +26,12 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from solward.alerts.v1 import alerts_pb2 as solward_dot_alerts_dot_v1_dot_alerts__pb2
 from solward.geyser.v1 import geyser_pb2 as solward_dot_geyser_dot_v1_dot_geyser__pb2
 from solward.jito.v1 import jito_pb2 as solward_dot_jito_dot_v1_dot_jito__pb2
+from solward.operations.v1 import operations_pb2 as solward_dot_operations_dot_v1_dot_operations__pb2
 from solward.policy.v1 import policy_pb2 as solward_dot_policy_dot_v1_dot_policy__pb2
 from solward.rpc.v1 import rpc_pb2 as solward_dot_rpc_dot_v1_dot_rpc__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsolward/metrics/v1/topics.proto\x12\x12solward.metrics.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/alerts/v1/alerts.proto\x1a\x1esolward/geyser/v1/geyser.proto\x1a\x1asolward/jito/v1/jito.proto\x1a\x1esolward/policy/v1/policy.proto\x1a\x18solward/rpc/v1/rpc.proto\"/\n\x12\x43heckTopicsRequest\x12\x19\n\x06topics\x18\x01 \x03(\tB\t\x8a\xb5\x18\x05 P8\x80\x08\"\x83\x01\n\x13\x43heckTopicsResponse\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x0c\n\x04view\x18\x02 \x01(\t\x12\x32\n\x08refusals\x18\x03 \x03(\x0b\x32 .solward.metrics.v1.TopicRefusal\x12\x1a\n\nlive_token\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\"\x15\n\x13\x43reateTicketRequest\"Q\n\x06Ticket\x12\x16\n\x06ticket\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x0cTopicRefusal\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"0\n\x12WatchTopicsRequest\x12\x1a\n\x06topics\x18\x01 \x03(\tB\n\x8a\xb5\x18\x06\x08\x01 P8@\"A\n\x13WatchTopicsResponse\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0c\n\x04view\x18\x02 \x01(\t\x12\r\n\x05\x66rame\x18\x03 \x01(\t\"\xf2\x02\n\nTopicFrame\x12\r\n\x05topic\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05\x66leet\x18\x03 \x01(\x0b\x32\x1c.solward.metrics.v1.FleetNowH\x00\x12)\n\x03rpc\x18\x04 \x01(\x0b\x32\x1a.solward.metrics.v1.RpcNowH\x00\x12+\n\x05score\x18\x05 \x01(\x0b\x32\x1a.solward.rpc.v1.HostHealthH\x00\x12/\n\x06\x61lerts\x18\x06 \x01(\x0b\x32\x1d.solward.metrics.v1.AlertsNowH\x00\x12\x31\n\x07\x62undles\x18\x07 \x01(\x0b\x32\x1e.solward.metrics.v1.BundlesNowH\x00\x12\x35\n\tpipelines\x18\x08 \x01(\x0b\x32 .solward.metrics.v1.PipelinesNowH\x00\x42\t\n\x07\x63ontent\">\n\x0cPipelinesNow\x12.\n\tpipelines\x18\x01 \x03(\x0b\x32\x1b.solward.geyser.v1.Pipeline\"V\n\nBundlesNow\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\x03\x12\x0e\n\x06newest\x18\x02 \x01(\x03\x12(\n\x07\x62undles\x18\x03 \x03(\x0b\x32\x17.solward.jito.v1.Bundle\"\x99\x01\n\x08\x46leetNow\x12\x12\n\nhost_count\x18\x01 \x01(\x05\x12\x1b\n\x13requests_per_second\x18\x02 \x01(\x01\x12\x12\n\nerror_rate\x18\x03 \x01(\x01\x12\x12\n\x05score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12*\n\x05hosts\x18\x05 \x03(\x0b\x32\x1b.solward.metrics.v1.HostNowB\x08\n\x06_score\"\x9b\x01\n\x07HostNow\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x12\n\x05score\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x04 \x01(\x01\x12\x1b\n\x13requests_per_second\x18\x05 \x01(\x01\x12\x12\n\nerror_rate\x18\x06 \x01(\x01\x12\x13\n\x0b\x61ge_seconds\x18\x07 \x01(\x01\x42\x08\n\x06_score\"\xa4\x01\n\x06RpcNow\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x05\x12/\n\x0bsample_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61ge_seconds\x18\x04 \x01(\x01\x12.\n\x07methods\x18\x05 \x03(\x0b\x32\x1d.solward.metrics.v1.MethodNow\"\x94\x02\n\tMethodNow\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0f\n\x07last_ms\x18\x02 \x01(\x01\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p90_ms\x18\x04 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x05 \x01(\x01\x12\x1b\n\x13requests_per_second\x18\x06 \x01(\x01\x12\x12\n\nerror_rate\x18\x07 \x01(\x01\x12M\n\x11\x65rrors_per_second\x18\x08 \x03(\x0b\x32\x32.solward.metrics.v1.MethodNow.ErrorsPerSecondEntry\x1a\x36\n\x14\x45rrorsPerSecondEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"K\n\tAlertsNow\x12\x14\n\x0c\x66iring_count\x18\x01 \x01(\x05\x12(\n\x06\x61lerts\x18\x02 \x03(\x0b\x32\x18.solward.alerts.v1.Alertb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsolward/metrics/v1/topics.proto\x12\x12solward.metrics.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1esolward/alerts/v1/alerts.proto\x1a\x1esolward/geyser/v1/geyser.proto\x1a\x1asolward/jito/v1/jito.proto\x1a&solward/operations/v1/operations.proto\x1a\x1esolward/policy/v1/policy.proto\x1a\x18solward/rpc/v1/rpc.proto\"/\n\x12\x43heckTopicsRequest\x12\x19\n\x06topics\x18\x01 \x03(\tB\t\x8a\xb5\x18\x05 P8\x80\x08\"\x83\x01\n\x13\x43heckTopicsResponse\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x0c\n\x04view\x18\x02 \x01(\t\x12\x32\n\x08refusals\x18\x03 \x03(\x0b\x32 .solward.metrics.v1.TopicRefusal\x12\x1a\n\nlive_token\x18\x04 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\"\x15\n\x13\x43reateTicketRequest\"Q\n\x06Ticket\x12\x16\n\x06ticket\x18\x01 \x01(\tB\x06\x8a\xb5\x18\x02@\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x0cTopicRefusal\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"0\n\x12WatchTopicsRequest\x12\x1a\n\x06topics\x18\x01 \x03(\tB\n\x8a\xb5\x18\x06\x08\x01 P8@\"A\n\x13WatchTopicsResponse\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0c\n\x04view\x18\x02 \x01(\t\x12\r\n\x05\x66rame\x18\x03 \x01(\t\"\xab\x03\n\nTopicFrame\x12\r\n\x05topic\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05\x66leet\x18\x03 \x01(\x0b\x32\x1c.solward.metrics.v1.FleetNowH\x00\x12)\n\x03rpc\x18\x04 \x01(\x0b\x32\x1a.solward.metrics.v1.RpcNowH\x00\x12+\n\x05score\x18\x05 \x01(\x0b\x32\x1a.solward.rpc.v1.HostHealthH\x00\x12/\n\x06\x61lerts\x18\x06 \x01(\x0b\x32\x1d.solward.metrics.v1.AlertsNowH\x00\x12\x31\n\x07\x62undles\x18\x07 \x01(\x0b\x32\x1e.solward.metrics.v1.BundlesNowH\x00\x12\x35\n\tpipelines\x18\x08 \x01(\x0b\x32 .solward.metrics.v1.PipelinesNowH\x00\x12\x37\n\noperations\x18\t \x01(\x0b\x32!.solward.metrics.v1.OperationsNowH\x00\x42\t\n\x07\x63ontent\">\n\x0cPipelinesNow\x12.\n\tpipelines\x18\x01 \x03(\x0b\x32\x1b.solward.geyser.v1.Pipeline\"Y\n\rOperationsNow\x12\x12\n\nopen_count\x18\x01 \x01(\x05\x12\x34\n\noperations\x18\x02 \x03(\x0b\x32 .solward.metrics.v1.OperationNow\"\x8e\x03\n\x0cOperationNow\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x11\n\trequester\x18\x04 \x01(\t\x12\x34\n\x05state\x18\x05 \x01(\x0e\x32%.solward.operations.v1.OperationState\x12\x0c\n\x04step\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x14\n\x0ctarget_count\x18\t \x01(\x05\x12\x12\n\ndone_count\x18\n \x01(\x05\x12\x14\n\x0c\x66\x61iled_count\x18\x0b \x01(\x05\x12\x11\n\tapprovals\x18\x0c \x01(\x05\x12\x1a\n\x12\x61pprovals_required\x18\r \x01(\r\x12\x0e\n\x06parent\x18\x0e \x01(\t\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\nBundlesNow\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\x03\x12\x0e\n\x06newest\x18\x02 \x01(\x03\x12(\n\x07\x62undles\x18\x03 \x03(\x0b\x32\x17.solward.jito.v1.Bundle\"\x99\x01\n\x08\x46leetNow\x12\x12\n\nhost_count\x18\x01 \x01(\x05\x12\x1b\n\x13requests_per_second\x18\x02 \x01(\x01\x12\x12\n\nerror_rate\x18\x03 \x01(\x01\x12\x12\n\x05score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12*\n\x05hosts\x18\x05 \x03(\x0b\x32\x1b.solward.metrics.v1.HostNowB\x08\n\x06_score\"\x9b\x01\n\x07HostNow\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x12\n\x05score\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x04 \x01(\x01\x12\x1b\n\x13requests_per_second\x18\x05 \x01(\x01\x12\x12\n\nerror_rate\x18\x06 \x01(\x01\x12\x13\n\x0b\x61ge_seconds\x18\x07 \x01(\x01\x42\x08\n\x06_score\"\xa4\x01\n\x06RpcNow\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x16\n\x0ewindow_seconds\x18\x02 \x01(\x05\x12/\n\x0bsample_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61ge_seconds\x18\x04 \x01(\x01\x12.\n\x07methods\x18\x05 \x03(\x0b\x32\x1d.solward.metrics.v1.MethodNow\"\x94\x02\n\tMethodNow\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0f\n\x07last_ms\x18\x02 \x01(\x01\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p90_ms\x18\x04 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x05 \x01(\x01\x12\x1b\n\x13requests_per_second\x18\x06 \x01(\x01\x12\x12\n\nerror_rate\x18\x07 \x01(\x01\x12M\n\x11\x65rrors_per_second\x18\x08 \x03(\x0b\x32\x32.solward.metrics.v1.MethodNow.ErrorsPerSecondEntry\x1a\x36\n\x14\x45rrorsPerSecondEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"K\n\tAlertsNow\x12\x14\n\x0c\x66iring_count\x18\x01 \x01(\x05\x12(\n\x06\x61lerts\x18\x02 \x03(\x0b\x32\x18.solward.alerts.v1.Alertb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,36 +48,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHTOPICSREQUEST'].fields_by_name['topics']._serialized_options = b'\212\265\030\006\010\001 P8@'
   _globals['_METHODNOW_ERRORSPERSECONDENTRY']._loaded_options = None
   _globals['_METHODNOW_ERRORSPERSECONDENTRY']._serialized_options = b'8\001'
-  _globals['_CHECKTOPICSREQUEST']._serialized_start=238
-  _globals['_CHECKTOPICSREQUEST']._serialized_end=285
-  _globals['_CHECKTOPICSRESPONSE']._serialized_start=288
-  _globals['_CHECKTOPICSRESPONSE']._serialized_end=419
-  _globals['_CREATETICKETREQUEST']._serialized_start=421
-  _globals['_CREATETICKETREQUEST']._serialized_end=442
-  _globals['_TICKET']._serialized_start=444
-  _globals['_TICKET']._serialized_end=525
-  _globals['_TOPICREFUSAL']._serialized_start=527
-  _globals['_TOPICREFUSAL']._serialized_end=589
-  _globals['_WATCHTOPICSREQUEST']._serialized_start=591
-  _globals['_WATCHTOPICSREQUEST']._serialized_end=639
-  _globals['_WATCHTOPICSRESPONSE']._serialized_start=641
-  _globals['_WATCHTOPICSRESPONSE']._serialized_end=706
-  _globals['_TOPICFRAME']._serialized_start=709
-  _globals['_TOPICFRAME']._serialized_end=1079
-  _globals['_PIPELINESNOW']._serialized_start=1081
-  _globals['_PIPELINESNOW']._serialized_end=1143
-  _globals['_BUNDLESNOW']._serialized_start=1145
-  _globals['_BUNDLESNOW']._serialized_end=1231
-  _globals['_FLEETNOW']._serialized_start=1234
-  _globals['_FLEETNOW']._serialized_end=1387
-  _globals['_HOSTNOW']._serialized_start=1390
-  _globals['_HOSTNOW']._serialized_end=1545
-  _globals['_RPCNOW']._serialized_start=1548
-  _globals['_RPCNOW']._serialized_end=1712
-  _globals['_METHODNOW']._serialized_start=1715
-  _globals['_METHODNOW']._serialized_end=1991
-  _globals['_METHODNOW_ERRORSPERSECONDENTRY']._serialized_start=1937
-  _globals['_METHODNOW_ERRORSPERSECONDENTRY']._serialized_end=1991
-  _globals['_ALERTSNOW']._serialized_start=1993
-  _globals['_ALERTSNOW']._serialized_end=2068
+  _globals['_CHECKTOPICSREQUEST']._serialized_start=278
+  _globals['_CHECKTOPICSREQUEST']._serialized_end=325
+  _globals['_CHECKTOPICSRESPONSE']._serialized_start=328
+  _globals['_CHECKTOPICSRESPONSE']._serialized_end=459
+  _globals['_CREATETICKETREQUEST']._serialized_start=461
+  _globals['_CREATETICKETREQUEST']._serialized_end=482
+  _globals['_TICKET']._serialized_start=484
+  _globals['_TICKET']._serialized_end=565
+  _globals['_TOPICREFUSAL']._serialized_start=567
+  _globals['_TOPICREFUSAL']._serialized_end=629
+  _globals['_WATCHTOPICSREQUEST']._serialized_start=631
+  _globals['_WATCHTOPICSREQUEST']._serialized_end=679
+  _globals['_WATCHTOPICSRESPONSE']._serialized_start=681
+  _globals['_WATCHTOPICSRESPONSE']._serialized_end=746
+  _globals['_TOPICFRAME']._serialized_start=749
+  _globals['_TOPICFRAME']._serialized_end=1176
+  _globals['_PIPELINESNOW']._serialized_start=1178
+  _globals['_PIPELINESNOW']._serialized_end=1240
+  _globals['_OPERATIONSNOW']._serialized_start=1242
+  _globals['_OPERATIONSNOW']._serialized_end=1331
+  _globals['_OPERATIONNOW']._serialized_start=1334
+  _globals['_OPERATIONNOW']._serialized_end=1732
+  _globals['_BUNDLESNOW']._serialized_start=1734
+  _globals['_BUNDLESNOW']._serialized_end=1820
+  _globals['_FLEETNOW']._serialized_start=1823
+  _globals['_FLEETNOW']._serialized_end=1976
+  _globals['_HOSTNOW']._serialized_start=1979
+  _globals['_HOSTNOW']._serialized_end=2134
+  _globals['_RPCNOW']._serialized_start=2137
+  _globals['_RPCNOW']._serialized_end=2301
+  _globals['_METHODNOW']._serialized_start=2304
+  _globals['_METHODNOW']._serialized_end=2580
+  _globals['_METHODNOW_ERRORSPERSECONDENTRY']._serialized_start=2526
+  _globals['_METHODNOW_ERRORSPERSECONDENTRY']._serialized_end=2580
+  _globals['_ALERTSNOW']._serialized_start=2582
+  _globals['_ALERTSNOW']._serialized_end=2657
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from solward.alerts.v1 import alerts_pb2 as _alerts_pb2
 from solward.geyser.v1 import geyser_pb2 as _geyser_pb2
 from solward.jito.v1 import jito_pb2 as _jito_pb2
+from solward.operations.v1 import operations_pb2 as _operations_pb2
 from solward.policy.v1 import policy_pb2 as _policy_pb2
 from solward.rpc.v1 import rpc_pb2 as _rpc_pb2
 from google.protobuf.internal import containers as _containers
@@ -71,7 +72,7 @@ class WatchTopicsResponse(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., view: _Optional[str] = ..., frame: _Optional[str] = ...) -> None: ...
 
 class TopicFrame(_message.Message):
-    __slots__ = ("topic", "time", "fleet", "rpc", "score", "alerts", "bundles", "pipelines")
+    __slots__ = ("topic", "time", "fleet", "rpc", "score", "alerts", "bundles", "pipelines", "operations")
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     FLEET_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +81,7 @@ class TopicFrame(_message.Message):
     ALERTS_FIELD_NUMBER: _ClassVar[int]
     BUNDLES_FIELD_NUMBER: _ClassVar[int]
     PIPELINES_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     topic: str
     time: _timestamp_pb2.Timestamp
     fleet: FleetNow
@@ -88,13 +90,58 @@ class TopicFrame(_message.Message):
     alerts: AlertsNow
     bundles: BundlesNow
     pipelines: PipelinesNow
-    def __init__(self, topic: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fleet: _Optional[_Union[FleetNow, _Mapping]] = ..., rpc: _Optional[_Union[RpcNow, _Mapping]] = ..., score: _Optional[_Union[_rpc_pb2.HostHealth, _Mapping]] = ..., alerts: _Optional[_Union[AlertsNow, _Mapping]] = ..., bundles: _Optional[_Union[BundlesNow, _Mapping]] = ..., pipelines: _Optional[_Union[PipelinesNow, _Mapping]] = ...) -> None: ...
+    operations: OperationsNow
+    def __init__(self, topic: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fleet: _Optional[_Union[FleetNow, _Mapping]] = ..., rpc: _Optional[_Union[RpcNow, _Mapping]] = ..., score: _Optional[_Union[_rpc_pb2.HostHealth, _Mapping]] = ..., alerts: _Optional[_Union[AlertsNow, _Mapping]] = ..., bundles: _Optional[_Union[BundlesNow, _Mapping]] = ..., pipelines: _Optional[_Union[PipelinesNow, _Mapping]] = ..., operations: _Optional[_Union[OperationsNow, _Mapping]] = ...) -> None: ...
 
 class PipelinesNow(_message.Message):
     __slots__ = ("pipelines",)
     PIPELINES_FIELD_NUMBER: _ClassVar[int]
     pipelines: _containers.RepeatedCompositeFieldContainer[_geyser_pb2.Pipeline]
     def __init__(self, pipelines: _Optional[_Iterable[_Union[_geyser_pb2.Pipeline, _Mapping]]] = ...) -> None: ...
+
+class OperationsNow(_message.Message):
+    __slots__ = ("open_count", "operations")
+    OPEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    open_count: int
+    operations: _containers.RepeatedCompositeFieldContainer[OperationNow]
+    def __init__(self, open_count: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[OperationNow, _Mapping]]] = ...) -> None: ...
+
+class OperationNow(_message.Message):
+    __slots__ = ("name", "kind", "host", "requester", "state", "step", "message", "reason", "target_count", "done_count", "failed_count", "approvals", "approvals_required", "parent", "create_time", "end_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    REQUESTER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TARGET_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DONE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FAILED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    host: str
+    requester: str
+    state: _operations_pb2.OperationState
+    step: str
+    message: str
+    reason: str
+    target_count: int
+    done_count: int
+    failed_count: int
+    approvals: int
+    approvals_required: int
+    parent: str
+    create_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., host: _Optional[str] = ..., requester: _Optional[str] = ..., state: _Optional[_Union[_operations_pb2.OperationState, str]] = ..., step: _Optional[str] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., target_count: _Optional[int] = ..., done_count: _Optional[int] = ..., failed_count: _Optional[int] = ..., approvals: _Optional[int] = ..., approvals_required: _Optional[int] = ..., parent: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class BundlesNow(_message.Message):
     __slots__ = ("before", "newest", "bundles")
