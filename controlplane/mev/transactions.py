@@ -6,7 +6,6 @@ eight accounts, which must be named by the transaction itself and not by a look-
 """
 
 import hashlib
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,9 +20,20 @@ MOST_TRANSACTIONS = 5
 MOST_BYTES = 1232
 LEAST_TIP = 1_000
 BASE_FEE = 5_000
-UNITS_OF_INSTRUCTION, MOST_UNITS = 200_000, 1_400_000
+# Without a limit of its own a transaction reserves so many units for each instruction, and fewer for one of a program
+# that is built in (SIMD-0170).
+UNITS_OF_INSTRUCTION, UNITS_OF_BUILTIN, MOST_UNITS = 200_000, 3_000, 1_400_000
+# Nobody means to pay more, in lamports (1,000 SOL): a price of compute units that was mistaken for lamports.
+MOST_FEE = 1_000 * 10**9
 _SYSTEM = "11111111111111111111111111111111"
 _COMPUTE_BUDGET = "ComputeBudget111111111111111111111111111111"
+_BUILTINS = frozenset((
+    _SYSTEM, _COMPUTE_BUDGET,
+    "BPFLoader1111111111111111111111111111111111", "BPFLoader2111111111111111111111111111111111",
+    "BPFLoaderUpgradeab1e11111111111111111111111", "LoaderV411111111111111111111111111111111111",
+    "Vote111111111111111111111111111111111111111", "KeccakSecp256k11111111111111111111111111111",
+    "Ed25519SigVerify111111111111111111111111111",
+))  # fmt: skip
 _TRANSFER, _UNIT_LIMIT, _UNIT_PRICE = 2, 2, 3
 # Program-derived addresses of T1pyyaTNZsKv2WcRAB8oVnk93mLJw2XzjtVYqCsaHqt, seeds TIP_ACCOUNT_0 to 7.
 TIP_ACCOUNTS = {
@@ -108,10 +118,13 @@ def read_bundle(transactions: Sequence[bytes], cluster: str) -> Bundle:
     if tip < LEAST_TIP:
         words = f"must tip {LEAST_TIP} lamports at the least, by a plain transfer to a tip account, and tip {tip}"
         raise _refused("transactions", words)
+    fee = sum(one.fee_lamports for one in read)
+    if fee > MOST_FEE:
+        raise _refused("transactions", f"must not pay over {MOST_FEE:,} lamports of fees, and would pay {fee:,}")
     payers = {one.payer for one in read if one.tip_lamports}
     return Bundle(
         bundle_id(signatures), signatures, tuple(dict.fromkeys(one.blockhash for one in read)), tip,
-        sum(one.compute_units for one in read), sum(one.fee_lamports for one in read),
+        sum(one.compute_units for one in read), fee,
         tuple(place for place, one in enumerate(read) if one.payer in payers),
     )  # fmt: skip
 
@@ -152,11 +165,10 @@ def _read(place: int, raw: bytes, cluster: str) -> Read:
         foreign = next((name for name, accounts in TIP_ACCOUNTS.items() if name != cluster and to in accounts), foreign)
         units, price = _budget(instruction, program, units, price)
     if units is None:
-        units = UNITS_OF_INSTRUCTION * sum(
-            keys[one.program_id_index] != _COMPUTE_BUDGET for one in message.instructions
-        )
+        built_in = sum(keys[one.program_id_index] in _BUILTINS for one in message.instructions)
+        units = UNITS_OF_BUILTIN * built_in + UNITS_OF_INSTRUCTION * (len(message.instructions) - built_in)
     units = min(units, MOST_UNITS)
-    fee = BASE_FEE * message.header.num_required_signatures + math.ceil(units * price / 1_000_000)
+    fee = BASE_FEE * message.header.num_required_signatures + -(-units * price // 1_000_000)
     named = any(key in own and _writes(message.header, len(keys), index) for index, key in enumerate(keys))
     return Read(
         str(transaction.signatures[0]), str(message.recent_blockhash), keys[0], tips, named, foreign, units, fee

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from solward.jito.v1 import jito_pb2 as pb
-from sqlalchemy import BindParameter, Select, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import BindParameter, Double, Select, bindparam, case, cast, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -27,6 +27,8 @@ ENDED = (
 LANDED = (pb.BUNDLE_STATE_LANDED, pb.BUNDLE_STATE_FINALIZED)
 _OUTBID = ("OUTBID_LOCALLY", "OUTBID_GLOBALLY")
 _BUDGET = "tips"
+# What a sum is given as at the most: an int64 of a message, with room to add some.
+_MOST = 10**18
 Position = tuple[int, str]
 
 
@@ -204,11 +206,13 @@ class BundleRepository:
     async def sums(self, unix_ms: int) -> list[StrategySum]:
         """Sum bundles up that were asked for since a time, by strategy and state, without canaries."""
         wanted = (bundles.c.created_ms >= unix_ms) & bundles.c.canary.is_(False)
-        columns = [func.sum(bundles.c[name]) for name in ("tip_lamports", "profit_lamports", "fee_lamports")]
+        # As floating-point numbers, exact up to 9 million SOL: what callers say they earn must not overflow a sum.
+        amounts = ("tip_lamports", "profit_lamports", "fee_lamports")
+        columns = [func.sum(cast(bundles.c[name], Double)) for name in amounts]
         statement = select(bundles.c.strategy, bundles.c.state, func.count(), *columns).where(wanted)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(statement.group_by(bundles.c.strategy, bundles.c.state))).all()
-        return [StrategySum(row[0], row[1], *map(int, row[2:])) for row in rows]
+        return [StrategySum(row[0], row[1], row[2], *(min(int(one), _MOST) for one in row[3:])) for row in rows]
 
     async def overpaid(self, unix_ms: int, near_ms: int) -> dict[str, int]:
         """Sum up, by strategy, what landed bundles tipped above the greatest bid that lost within a time beside them.

@@ -185,6 +185,15 @@ async def test_sums_are_those_of_the_bundles_one_by_one(
     assert await everywhere[2].overpaid(since, 2_000) == over
 
 
+async def test_what_is_said_to_be_earned_overflows_no_sum(everywhere: list[BundleRepository]) -> None:
+    store = everywhere[0]
+    for number in range(3):
+        one = bundle(number, 1_000, pb.BUNDLE_STATE_EXPIRED, profit_lamports=2**62, fee_lamports=2**62)
+        assert await add(store, one) is None
+    (row,) = await store.sums(0)
+    assert (row.bundles, row.tips, row.profit, row.fees) == (3, 3_000, 10**18, 10**18)
+
+
 async def test_nothing_sent_sums_up_to_nothing(everywhere: list[BundleRepository]) -> None:
     assert await everywhere[0].sums(0) == []
     assert await everywhere[0].overpaid(0, 2_000) == {}

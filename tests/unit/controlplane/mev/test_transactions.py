@@ -31,14 +31,25 @@ def test_the_id_is_the_block_engines() -> None:
 
 def test_a_bundle_is_read_whole() -> None:
     payer = Keypair()
-    plain, tip = signed(payer, [pay(payer, str(Keypair().pubkey()), 7)]), tipping(25_000, units=50_000, price=1_000_001)
+    # A transfer and a note: what is built in reserves less than what is not.
+    note = Instruction(Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"), b"x", [])
+    plain = signed(payer, [pay(payer, str(Keypair().pubkey()), 7), note])
+    tip = tipping(25_000, units=50_000, price=1_000_001)
     read = read_bundle([plain, tip], "mainnet")
     assert read.tip_lamports == 25_000
-    assert read.compute_units == 200_000 + 50_000
+    assert read.compute_units == 3_000 + 200_000 + 50_000
     # A compute unit's price is in millionths of a lamport, and what is begun is paid.
     assert read.fee_lamports == 2 * BASE_FEE + 50_001
     assert read.signatures == tuple(str(VersionedTransaction.from_bytes(raw).signatures[0]) for raw in (plain, tip))
     assert read.uid == bundle_id(read.signatures)
+
+
+@pytest.mark.parametrize("price", [10**12, 2**62, 2**64 - 1])
+def test_a_fee_that_nobody_means_to_pay_is_refused(price: int) -> None:
+    assert "must not pay over 1,000,000,000,000 lamports of fees" in why([tipping(units=1_400_000, price=price)])
+    # To the lamport, however large the product is.
+    read = read_bundle([tipping(units=1_399_999, price=700_000_000_007)], "mainnet")
+    assert read.fee_lamports == BASE_FEE + (1_399_999 * 700_000_000_007 + 999_999) // 1_000_000
 
 
 def test_what_no_block_engine_takes_is_refused_with_what_would_be_right() -> None:
