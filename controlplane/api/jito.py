@@ -26,7 +26,7 @@ from controlplane.mev.tip_feed import TipFeed
 from controlplane.mev.tips import Floor
 from controlplane.mev.tracker import Tracker
 from controlplane.operations.outside import OutsideTrouble, OutsideView
-from controlplane.store.bundles import DAY_MS, BundleRepository
+from controlplane.store.bundles import DAY_MS, BundleRepository, Position
 from controlplane.store.hosts import HostRepository
 from controlplane.telemetry.ingest import Ingest
 
@@ -73,22 +73,34 @@ class JitoApi(JitoServiceServicer):
         position = page_position(request, int, str)
         before = (position[0], position[1]) if position else None
         size = request.page_size or BUNDLES_PAGE
-        reach = await Reach.of_caller(self._hosts)
-        found = await self._bundles.page(
-            await self._uids(request.host, reach), request.strategy, before, size + 1, canaries=request.canaries
-        )
+        found = await self._page(request, before, size + 1)
         more = page_token(request, list(found[size - 1][0])) if len(found) > size else ""
-        current = [self._tracker.current(key[1]) or bundle for key, bundle in found[:size]]
-        return pb.ListBundlesResponse(bundles=[one for one in current if reach.sees(one.host)], next_page_token=more)
+        return pb.ListBundlesResponse(bundles=await self._seen(found[:size]), next_page_token=more)
 
     async def WatchBundles(self, request: pb.WatchBundlesRequest, context: Context) -> AsyncIterator[pb.Bundle]:
         if request.host:
             await find_host(self._hosts, request.host)
-        async for bundle in self._bus.watch():
-            if bundle.canary != request.canaries:
+        # What changes while the newest are read is told after them.
+        after = self._bus.newest
+        if request.newest:
+            for bundle in reversed(await self._seen(await self._page(request, None, request.newest))):
+                yield bundle
+        async for bundle in self._bus.watch(after):
+            if bundle.canary != request.canaries or request.strategy not in ("", bundle.strategy):
                 continue
             if request.host in ("", bundle.host) and (await Reach.of_caller(self._hosts)).sees(bundle.host):
                 yield bundle
+
+    async def _page(
+        self, request: pb.ListBundlesRequest | pb.WatchBundlesRequest, before: Position | None, size: int
+    ) -> list[tuple[Position, pb.Bundle]]:
+        uids = await self._uids(request.host, await Reach.of_caller(self._hosts))
+        return await self._bundles.page(uids, request.strategy, before, size, canaries=request.canaries)
+
+    async def _seen(self, found: list[tuple[Position, pb.Bundle]]) -> list[pb.Bundle]:
+        reach = await Reach.of_caller(self._hosts)
+        current = [self._tracker.current(key[1]) or bundle for key, bundle in found]
+        return [one for one in current if reach.sees(one.host)]
 
     async def ListRegions(self, request: pb.ListRegionsRequest, context: Context) -> pb.ListRegionsResponse:
         named = [(await find_host(self._hosts, request.host)).name] if request.host else sorted(self._ingest.feeds)

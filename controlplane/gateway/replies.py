@@ -18,6 +18,10 @@ from controlplane.gateway.bodies import OFF_LOOP_BYTES
 from controlplane.gateway.errors import GatewayError
 from controlplane.gateway.routes import Route
 
+# A stream that says nothing for so long is begun all the same: its client is to know that it is served.
+FIRST_S = 1.0
+# Events that are quiet for so long are kept alive with a comment.
+QUIET_S = 15.0
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?charset=[\w-]+)?", re.ASCII)
 _RATE_LIMIT = re.compile(r"limit=([0-9]+), remaining=([0-9]+), reset=([0-9]+)")
 _log = structlog.get_logger(__name__)
@@ -114,6 +118,7 @@ class Stream:
         self._write_s = write_s
         self._events = "text/event-stream" in request.headers.get("Accept", "")
         self._response = web.StreamResponse()
+        self._reading: asyncio.Future[Any]
 
     async def send(self, call: grpc.aio.UnaryStreamCall[Message, Message]) -> web.StreamResponse:
         """Send everything that a call answers.
@@ -126,12 +131,15 @@ class Stream:
         """
         response = self._response
         try:
-            message: Any = await call.read()
+            await asyncio.wait({self._next(call)}, timeout=FIRST_S)
+            if self._reading.done():
+                # What fails before anything was said has a status of its own.
+                self._reading.result()
             response.content_type = "text/event-stream" if self._events else "application/x-ndjson"
             await response.prepare(self._request)
             if self._request.method != "HEAD":
                 async with asyncio.timeout(None) as patience:
-                    await self._pump(call, message, patience)
+                    await self._pump(call, patience)
             return response
         except TimeoutError:
             # The client does not read, so nothing can be told to it.
@@ -140,24 +148,35 @@ class Stream:
             return response
         finally:
             call.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
-    async def _pump(
-        self, call: grpc.aio.UnaryStreamCall[Message, Message], message: Any, patience: asyncio.Timeout
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        while message is not grpc.aio.EOF:
-            value, last = self._line(message)
-            patience.reschedule(loop.time() + self._write_s)
-            await self._write(value)
-            patience.reschedule(None)
-            if last:
-                break
+    def _next(self, call: grpc.aio.UnaryStreamCall[Message, Message]) -> asyncio.Future[Any]:
+        self._reading = asyncio.ensure_future(call.read())
+        return self._reading
+
+    async def _pump(self, call: grpc.aio.UnaryStreamCall[Message, Message], patience: asyncio.Timeout) -> None:
+        last = False
+        while not last:
+            await self._keep_alive(patience)
             try:
-                message = await call.read()
+                message = await self._reading
             except grpc.aio.AioRpcError as error:
-                await self._write({"error": errors.body_of(errors.status_from(error))})
+                await self._write({"error": errors.body_of(errors.status_from(error))}, patience)
                 break
+            if message is grpc.aio.EOF:
+                break
+            value, last = self._line(message)
+            await self._write(value, patience)
+            self._next(call)
         await self._response.write_eof()
+
+    async def _keep_alive(self, patience: asyncio.Timeout) -> None:
+        """Send comments to who listens to events until there is one: proxies cut off who says nothing."""
+        while self._events:
+            done, _ = await asyncio.wait({self._reading}, timeout=QUIET_S)
+            if done:
+                return
+            await self._send(b":\n\n", patience)
 
     def _line(self, message: Message) -> tuple[dict[str, Any], bool]:
         try:
@@ -167,6 +186,11 @@ class Stream:
             status = status_pb2.Status(code=13, message="the gateway failed to write the reply")
             return {"error": errors.body_of(status)}, True
 
-    async def _write(self, value: dict[str, Any]) -> None:
+    async def _write(self, value: dict[str, Any], patience: asyncio.Timeout) -> None:
         line = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-        await self._response.write(b"data: " + line + b"\n\n" if self._events else line + b"\n")
+        await self._send(b"data: " + line + b"\n\n" if self._events else line + b"\n", patience)
+
+    async def _send(self, data: bytes, patience: asyncio.Timeout) -> None:
+        patience.reschedule(asyncio.get_running_loop().time() + self._write_s)
+        await self._response.write(data)
+        patience.reschedule(None)

@@ -104,6 +104,11 @@ class Links:
         """Find a host that has connected since the start."""
         return self._hosts.get(host_uid)
 
+    def is_open(self, host_uid: str) -> bool:
+        """Whether a host's agent is connected."""
+        host = self._hosts.get(host_uid)
+        return host is not None and host.connected
+
     def open_links(self) -> list[AgentLink]:
         """Every open stream."""
         return [host.link for host in self._hosts.values() if host.link]

@@ -20,12 +20,17 @@ TOPIC = "bundles"
 
 
 class BundleBus:
-    """Tells watchers."""
+    """Tells watchers.
 
-    def __init__(self) -> None:
+    Args:
+        newest: the number from which changes are counted on: greater than any that an earlier life has given, so that
+            whoever goes on watching sees that some were missed.
+    """
+
+    def __init__(self, newest: int = 0) -> None:
         self._recent: deque[pb.Bundle] = deque(maxlen=KEPT)
         self._changed = asyncio.Event()
-        self.newest = 0
+        self.newest = newest
 
     def tell(self, bundle: pb.Bundle) -> None:
         """Tell everybody how a bundle stands now."""
@@ -37,9 +42,8 @@ class BundleBus:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def watch(self) -> AsyncIterator[pb.Bundle]:
-        """Give each change from now on; of who reads too slowly the oldest are lost."""
-        after = self.newest
+    async def watch(self, after: int) -> AsyncIterator[pb.Bundle]:
+        """Give each change after a number; of who reads too slowly the oldest are lost."""
         while True:
             await self.wait(after, LONG_S)
             changes, after = self._after(after), self.newest

@@ -33,13 +33,14 @@ class Submitter:
         tracker: sends and follows them.
         learning: is told of each.
         tell: takes a finding about a host, by its resource name.
+        online: whether a host's agent is connected, by its uid.
         limits: what a host's agent told of bundles, by its uid; None where nothing was told.
         choose: puts a host's regions in order, by its id; empty where nothing is known of them.
     """
 
     def __init__(
         self, cluster: str, bundles: BundleRepository, chain: Chain, tracker: Tracker,
-        learning: Learning, tell: Callable[[str, link_pb2.Event], None],
+        learning: Learning, tell: Callable[[str, link_pb2.Event], None], online: Callable[[str], bool],
         limits: Callable[[str], link_pb2.BundleLimits | None], choose: Callable[[str], list[Choice]],
     ) -> None:  # fmt: skip
         self._cluster = cluster
@@ -48,6 +49,7 @@ class Submitter:
         self._tracker = tracker
         self._learning = learning
         self._tell = tell
+        self._online = online
         self._limits = limits
         self._choose = choose
 
@@ -73,8 +75,8 @@ class Submitter:
             host: whose agent sends it.
             requester: who asked, "users/NAME" or "services/NAME".
 
-        Raises: SolwardError BUNDLE_INVALID, BLOCKHASH_DEAD, SIMULATION_FAILED, BUDGET_EXHAUSTED, CHAIN_UNSET,
-            CHAIN_UNREACHABLE, TOO_MANY_BUNDLES, and what `check_limits` refuses.
+        Raises: SolwardError BUNDLE_INVALID, HOST_OFFLINE, BLOCKHASH_DEAD, SIMULATION_FAILED, BUDGET_EXHAUSTED,
+            CHAIN_UNSET, CHAIN_UNREACHABLE, TOO_MANY_BUNDLES, and what `check_limits` refuses.
         """
         try:
             return await self._submit(request, host, requester)
@@ -85,9 +87,11 @@ class Submitter:
     async def _submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
         read = read_bundle(request.transactions, self._cluster)
         key = f"{requester} {request.request_id}" if request.request_id else None
+        await self._tracker.settle(read.uid)
         known = await self._bundles.find(read.uid, key)
         if known and (known.bundle.state != pb.BUNDLE_STATE_FAILED or await self._bundles.find("", key)):
             return self._as_it_stands(known)
+        self._check_online(host)
         limits = self._limits(host.uid)
         if limits is not None:
             check_limits(limits, host.name, read.tip_lamports, request.region)
@@ -111,6 +115,15 @@ class Submitter:
         budget = await self._bundles.budget()
         if not affords(budget, tip):
             raise _over(budget, tip)
+
+    def _check_online(self, host: HostRow) -> None:
+        # An opportunity is gone in a slot or two: whoever is told at once sends by another host.
+        if not self._online(host.uid):
+            raise SolwardError(
+                grpc.StatusCode.FAILED_PRECONDITION, "HOST_OFFLINE",
+                f"the agent of {host_name(host.name)} is not connected: name another host, or try again",
+                {"host": host_name(host.name)},
+            )  # fmt: skip
 
     def _check_room(self) -> None:
         if self._tracker.full:

@@ -60,8 +60,10 @@ class Tracker:
         self._followed: dict[str, Stored] = {}
         self._changed: dict[str, pb.Bundle] = {}
         self._sending: dict[str, asyncio.Task[None]] = {}
-        # When bundles are to be sent again, by the monotonic clock.
+        # When bundles are to be sent again, by the monotonic clock; and of these the ones whose agent was away.
         self._due: dict[str, float] = {}
+        self._undelivered: set[str] = set()
+        self._saving = asyncio.Lock()
         self._answered = time.monotonic()
 
     @property
@@ -102,9 +104,14 @@ class Tracker:
             self._plan(stored.bundle)
 
     def current(self, uid: str) -> pb.Bundle | None:
-        """Give a bundle that is followed, as it stands now."""
+        """Give a bundle that is followed, or whose end is not stored yet, as it stands now."""
         stored = self._followed.get(uid)
-        return stored.bundle if stored else None
+        return stored.bundle if stored else self._changed.get(uid)
+
+    async def settle(self, uid: str) -> None:
+        """Wait until the store has a bundle as it stands."""
+        if uid in self._changed or self._saving.locked():
+            await self._save()
 
     def take(self, host_uid: str, events: Iterable[link_pb2.Event]) -> None:
         """Take in what a host's agent was told by block engines; of another host's bundle nothing is believed."""
@@ -151,6 +158,7 @@ class Tracker:
 
     def _plan(self, bundle: pb.Bundle) -> None:
         """Plan when it is sent again, if it is."""
+        self._undelivered.discard(uid_of(bundle))
         wait = wait_s(bundle, now_ms())
         if wait is None:
             self._due.pop(uid_of(bundle), None)
@@ -163,6 +171,10 @@ class Tracker:
         for uid in [uid for uid, due in self._due.items() if due <= now and uid not in self._sending]:
             stored = self._followed[uid]
             before = stored.bundle.state
+            if uid in self._undelivered:
+                self._undelivered.discard(uid)
+                self._begin(stored, anew=False)
+                continue
             send_again(stored.bundle)
             self._note(stored.bundle)
             self._begin(stored, anew=False, before=before)
@@ -223,6 +235,11 @@ class Tracker:
                 self._not_sent(bundle, before, "HOST_OFFLINE")
             elif anew:
                 self._fail(bundle, "HOST_OFFLINE", "the agent is not connected; nothing was sent")
+            elif bundle.state == pb.BUNDLE_STATE_SENDING:
+                # An earlier life may have sent it: the agent knows, once it is back, and sends nothing twice.
+                self._undelivered.add(stored.uid)
+                self._due[stored.uid] = time.monotonic() + LOOK_SECONDS
+                return
         except NoReceipt:
             # The chain will tell.
             log.warning("it is not known whether a bundle was sent", bundle=bundle.name)
@@ -293,12 +310,13 @@ class Tracker:
                 log.exception("bundles could not be stored; trying again", waiting=len(self._changed))
 
     async def _save(self) -> None:
-        changed, self._changed = self._changed, {}
-        try:
-            await self._bundles.save(changed.values())
-        except BaseException:
-            self._changed = changed | self._changed
-            raise
+        async with self._saving:
+            changed, self._changed = self._changed, {}
+            try:
+                await self._bundles.save(changed.values())
+            except BaseException:
+                self._changed = changed | self._changed
+                raise
 
 
 def _tell(whom: Ended, bundle: pb.Bundle) -> None:

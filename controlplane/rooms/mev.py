@@ -59,6 +59,7 @@ class Mev:
             self.tracker,
             self.learning,
             self._found,
+            operations.links.is_open,
             lambda uid: _limits(operations.links.get(uid)),
             self._choose,
         )

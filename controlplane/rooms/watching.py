@@ -1,5 +1,6 @@
 """What is measured and found: telemetry, what is made of it, and the alerts it raises."""
 
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -39,7 +40,7 @@ class Watching:
         self.findings = Findings(records.events, records.alerts, self.alerts, self.logs.feed)
         self.analysis = Analysis(self.ingest, self.alerts.take)
         self.explanations = Explanations(self.ingest)
-        self.bundles = BundleBus()
+        self.bundles = BundleBus(time.time_ns() // 1_000)
         makers = TopicMakers(self.ingest, self.analysis, lambda: self.book.open).by_kind()
         self.topics = Topics(makers, pushed=(TOPIC, self.bundles))
         self.topics.add(topic.TOPIC, topic.OperationsTopic(records.operations).make)

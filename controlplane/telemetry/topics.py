@@ -104,7 +104,7 @@ class Topics:
         self._makers = dict(makers)
         self._pushed_kind = pushed[0] if pushed else ""
         self._pushed: Pushed | None = pushed[1] if pushed else None
-        self._told: dict[tuple[str, int, int], pb.WatchTopicsResponse] = {}
+        self._told: dict[tuple[str, int, int, int], pb.WatchTopicsResponse] = {}
         self._clock = clock
         self._beats = [_Beat() for _ in range(BEATS)]
         self._watchers: Counter[int] = Counter(dict.fromkeys(range(BEATS), 0))
@@ -141,9 +141,11 @@ class Topics:
                 while followed and self._pushed:
                     frame, told = self._change(self._pushed, followed, seen, told)
                     yield frame
-                    if (left := until - self._clock()) <= 0:
+                    if (left := until - self._clock()) > 0:
+                        await self._pushed.wait(told, left)
+                    if self._pushed.newest == told:
+                        # What nothing has happened to is told again with the next second.
                         break
-                    await self._pushed.wait(told, left)
                     # What changes together is told together.
                     await asyncio.sleep(GATHER_S)
                 await asyncio.sleep(max(0.0, until - self._clock()))
@@ -174,7 +176,8 @@ class Topics:
     def _change(self, pushed: Pushed, topic: Topic, view: View, after: int) -> tuple[pb.WatchTopicsResponse, int]:
         """Give the changes after a number, written once for all who lack the same and may see the same."""
         newest = pushed.newest
-        key = (view.key, after, newest)
+        # Where nothing has changed, the time has.
+        key = (view.key, after, newest, int(self._clock() / PERIOD_S) if after == newest else 0)
         if key not in self._told:
             if len(self._told) > _TOLD_MOST:
                 self._told.clear()

@@ -62,20 +62,19 @@ def bundles(context: str | None, host: str, strategy: str, limit: int, canaries:
         return list((await client.call(f"{SERVICE}/ListBundles", request, pb.ListBundlesResponse)).bundles)
 
     async def follow(client: Client) -> None:
-        wanted = pb.WatchBundlesRequest(host=request.host, canaries=canaries)
+        # The newest come first, after each break, too.
+        wanted = pb.WatchBundlesRequest(host=request.host, strategy=strategy, canaries=canaries, newest=limit)
         changes = client.watch(f"{SERVICE}/WatchBundles", wanted, pb.Bundle)
         if form != "table":
             async for bundle in changes:
-                if strategy in ("", bundle.strategy):
-                    print_line(as_data(bundle), form)
+                print_line(as_data(bundle), form)
             return
-        shown = {one.name: one for one in reversed(await once(client))}
-        with Live(_table(list(shown.values())), console=console, auto_refresh=False) as view:
+        shown: dict[str, pb.Bundle] = {}
+        with Live(_table([]), console=console, auto_refresh=False) as view:
             async for bundle in changes:
-                if strategy in ("", bundle.strategy):
-                    shown[bundle.name] = bundle
-                    while len(shown) > limit:
-                        del shown[next(iter(shown))]
+                shown[bundle.name] = bundle
+                while len(shown) > limit:
+                    del shown[next(iter(shown))]
                 view.update(_table(list(shown.values())), refresh=True)
 
     if watch:

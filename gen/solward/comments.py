@@ -1369,6 +1369,8 @@ COMMENTS: dict[str, str] = {
     'solward.jito.v1.WatchBundlesRequest': 'WatchBundlesRequest chooses bundles.',
     'solward.jito.v1.WatchBundlesRequest.canaries': 'Only canaries, which agents send of their own; else none of them.',
     'solward.jito.v1.WatchBundlesRequest.host': '"hosts/{host}"; empty means all that the caller may see.',
+    'solward.jito.v1.WatchBundlesRequest.newest': 'How many of the newest are told first, as they stand, the oldest of them first: who watches again after a break has missed none of these.',
+    'solward.jito.v1.WatchBundlesRequest.strategy': 'Only of this strategy; empty means all.',
     'solward.metrics.v1.Aggregation': 'Aggregation is what is made of the samples of one step.',
     'solward.metrics.v1.Aggregation.AGGREGATION_COUNT': 'How many there are.',
     'solward.metrics.v1.Aggregation.AGGREGATION_LAST': 'The newest.',

@@ -4,8 +4,10 @@ import asyncio
 import socket
 
 import grpc
+import pytest
 from aiohttp import ClientSession
 
+from controlplane.gateway import replies
 from controlplane.gateway.server import build_app
 from tests.conformance.toy import SERVICE
 from tests.support.stand import TRUST, Stand, serving
@@ -25,6 +27,27 @@ async def test_a_reader_that_stops_reading_is_dropped(stand: Stand) -> None:
         await asyncio.get_running_loop().sock_sendall(client, head)
         async with asyncio.timeout(5):
             await stand.toy.cancelled.wait()
+
+
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "text/event-stream"])
+async def test_a_stream_that_has_nothing_to_say_yet_is_begun(
+    stand: Stand, accept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "FIRST_S", 0.1)
+    monkeypatch.setattr(replies, "QUIET_S", 0.2)
+    began = asyncio.get_running_loop().time()
+    url, headers = f"http://127.0.0.1:{stand.port}/v1/stream", {"Accept": accept}
+    asked = {"count": "1", "waitMs": "1000", "failCode": "9"}
+    async with stand.session.get(url, params=asked, headers=headers) as response:
+        assert asyncio.get_running_loop().time() - began < 0.5
+        assert (response.status, response.content_type) == (200, accept)
+        text = await response.text()
+    # Events are kept alive with comments, which their readers pass over; lines are left as they are.
+    assert (text.count(":\n\n") >= 2) == (accept == "text/event-stream")
+    told = [line for line in text.splitlines() if "result" in line or "error" in line]
+    assert len(told) == 2
+    # What fails before anything was said, and soon, has a status of its own.
+    assert (await stand.send("GET", "/v1/stream?count=0&failCode=9")).status == 400
 
 
 async def test_responses_are_hardened(stand: Stand) -> None:

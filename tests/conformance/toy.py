@@ -150,6 +150,7 @@ class Toy(grpc.GenericRpcHandler):
         self.deadline_s = context.time_remaining()
         self.started.set()
         try:
+            await asyncio.sleep(request.wait_ms / 1000)
             for number in range(request.count):
                 yield message("Everything")(int32=number, text="x" * request.size)
                 await asyncio.sleep(request.pause_ms / 1000)

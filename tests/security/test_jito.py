@@ -12,7 +12,7 @@ from tests.peers.chain import ChainPeer, chain_peer
 from tests.security.test_reach import scoped
 from tests.support.bundles import tipping
 from tests.support.plane import Person, Plane, control_plane
-from tests.support.stream import entries, refused
+from tests.support.stream import agent_stream, entries, refused
 
 JITO = "solward.jito.v1.JitoService"
 
@@ -41,7 +41,13 @@ async def submit(plane: Plane, who: Person, host: str = "", **more: object) -> p
 
 async def test_nothing_is_spent_before_an_administrator_says_how_much(plane: Plane) -> None:
     admin, operator, viewer = await plane.sign_in(), await plane.sign_in("operator"), await plane.sign_in("viewer")
-    await plane.add_machine(admin, "sol-1")
+    machine = await plane.add_machine(admin, "sol-1")
+    assert (await refused(submit(plane, operator))).reason == "HOST_OFFLINE"
+    async with agent_stream(plane, machine):
+        await _nothing_is_spent(plane, admin, operator, viewer)
+
+
+async def _nothing_is_spent(plane: Plane, admin: Person, operator: Person, viewer: Person) -> None:
     assert (await refused(submit(plane, operator))).reason == "BUDGET_EXHAUSTED"
     for who in (operator, viewer):
         assert (await refused(budget(plane, who))).reason == "PERMISSION_MISSING"
@@ -54,11 +60,12 @@ async def test_nothing_is_spent_before_an_administrator_says_how_much(plane: Pla
 
 async def test_the_audit_log_tells_who_spent_what_and_holds_no_transaction(plane: Plane) -> None:
     admin = await plane.sign_in()
-    await plane.add_machine(admin, "sol-1")
+    machine = await plane.add_machine(admin, "sol-1")
     await budget(plane, admin)
     raw = tipping()
     request = pb.SubmitBundleRequest(transactions=[raw], strategy="arb")
-    bundle = await plane.call(f"{JITO}/SubmitBundle", request, pb.Bundle, admin)
+    async with agent_stream(plane, machine):
+        bundle = await plane.call(f"{JITO}/SubmitBundle", request, pb.Bundle, admin)
     told = [one for one in await entries(plane) if "Bundle" in str(one.get("method"))]
     assert any(bundle.name in json.dumps(one) for one in told), told
     whole = json.dumps(await entries(plane))
@@ -68,11 +75,11 @@ async def test_the_audit_log_tells_who_spent_what_and_holds_no_transaction(plane
 
 async def test_who_reaches_one_host_sees_and_spends_there_only(plane: Plane) -> None:
     admin = await plane.sign_in()
-    for name in ("sol-1", "sol-2"):
-        await plane.add_machine(admin, name)
+    first, second = [await plane.add_machine(admin, name) for name in ("sol-1", "sol-2")]
     await budget(plane, admin)
     carol = await scoped(plane, admin, "hosts/sol-1")
-    theirs, hers = await submit(plane, admin, "hosts/sol-2"), await submit(plane, carol, "hosts/sol-1")
+    async with agent_stream(plane, first), agent_stream(plane, second):
+        theirs, hers = await submit(plane, admin, "hosts/sol-2"), await submit(plane, carol, "hosts/sol-1")
     assert (await refused(submit(plane, carol, "hosts/sol-2"))).reason == "PERMISSION_MISSING"
     listed = await plane.call(f"{JITO}/ListBundles", pb.ListBundlesRequest(), pb.ListBundlesResponse, carol)
     assert [one.name for one in listed.bundles] == [hers.name]

@@ -57,6 +57,7 @@ class World:
         self.findings: list[str] = []
         self.counted: list[pb.Bundle] = []
         self.choices: list[Choice] = []
+        self.online = True
         self.limits: link_pb2.BundleLimits | None = None
         self.tips = TipFeed("", 10, lambda _: None)
         learning = Learning(self.tips, ModelRepository(engine))
@@ -65,7 +66,7 @@ class World:
         )
         self.submitter = Submitter(
             "mainnet", self.bundles, Chain(outside), self.tracker, learning, self._tell,
-            lambda _: self.limits, lambda _: self.choices,
+            lambda _: self.online, lambda _: self.limits, lambda _: self.choices,
         )  # fmt: skip
 
     def _tell(self, _: str, event: link_pb2.Event) -> None:

@@ -88,12 +88,16 @@ class ListBundlesResponse(_message.Message):
     def __init__(self, bundles: _Optional[_Iterable[_Union[Bundle, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchBundlesRequest(_message.Message):
-    __slots__ = ("host", "canaries")
+    __slots__ = ("host", "canaries", "newest", "strategy")
     HOST_FIELD_NUMBER: _ClassVar[int]
     CANARIES_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
     host: str
     canaries: bool
-    def __init__(self, host: _Optional[str] = ..., canaries: _Optional[bool] = ...) -> None: ...
+    newest: int
+    strategy: str
+    def __init__(self, host: _Optional[str] = ..., canaries: _Optional[bool] = ..., newest: _Optional[int] = ..., strategy: _Optional[str] = ...) -> None: ...
 
 class Bundle(_message.Message):
     __slots__ = ("name", "host", "requester", "strategy", "state", "signatures", "tip_lamports", "profit_lamports", "fee_lamports", "compute_units", "region", "tries", "last_valid_block_height", "slot", "reason", "message", "simulated_bid_lamports", "events", "create_time", "ack_time", "end_time", "observed", "expected_landing", "canary", "region_order", "region_reasons", "sends", "max_sends", "own_transactions", "wished_region")

@@ -109,6 +109,48 @@ async def test_a_host_that_is_away_after_a_restart_tells_nothing_of_what_was_sen
         await second.until(bundle, pb.BUNDLE_STATE_FINALIZED)
 
 
+async def test_what_an_earlier_life_left_is_sent_when_its_agent_is_back(make: Callable[[], World]) -> None:
+    first = make()
+    # Stored, and the control plane died before it was sent; it is to be sent once, whatever comes.
+    bundle = await first.submit(max_sends=1)
+    second = make()
+    answer, second.agent.answer = second.agent.answer, NotDelivered
+    async with running(second):
+        async with asyncio.timeout(10):
+            while len(second.agent.orders) < 2:
+                await asyncio.sleep(0.01)
+        second.agent.answer = answer
+        sent = await second.until(bundle, pb.BUNDLE_STATE_SENT)
+        # By the same step each time, which the agent's journal knows: nothing is sent twice.
+        assert {order.step for order in second.agent.orders} == {"send"}
+        assert sent.sends == 1
+
+
+async def test_for_a_host_that_is_away_nothing_is_stored_nor_reserved(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        world.online = False
+        with pytest.raises(SolwardError) as caught:
+            await world.submit()
+        assert caught.value.reason == "HOST_OFFLINE"
+        assert await world.bundles.page(None, "", None, 10) == []
+        assert (await world.bundles.budget()).reserved_lamports == 0
+
+
+async def test_what_has_just_failed_is_taken_anew_at_once(make: Callable[[], World]) -> None:
+    async with running(make()) as world:
+        answer, world.agent.answer, world.agent.refusal = world.agent.answer, {}, "RATE_LIMITED"
+        transaction = tipping()
+        bundle = await world.submit(transaction)
+        async with asyncio.timeout(10):
+            while not world.ended:
+                await asyncio.sleep(0)
+        world.agent.answer, world.agent.refusal = answer, ""
+        # The store may not know of the end yet.
+        assert (await world.submit(transaction)).state == pb.BUNDLE_STATE_SENDING
+        await world.until(bundle, pb.BUNDLE_STATE_SENT)
+        assert len(world.agent.orders) == 2
+
+
 async def test_an_end_that_cannot_be_noted_holds_up_no_other(make: Callable[[], World]) -> None:
     async with running(make()) as world:
 
@@ -178,7 +220,7 @@ async def test_without_a_chain_it_is_unknown_in_the_end_and_its_tip_counts(
 
 async def test_watchers_see_each_change_at_once_and_a_slow_one_holds_nobody_up(make: Callable[[], World]) -> None:
     async with running(make()) as world:
-        watch = world.bus.watch()
+        watch = world.bus.watch(world.bus.newest)
         first = asyncio.create_task(anext(watch))
         await asyncio.sleep(0)
         bundle = await world.submit()

@@ -205,6 +205,20 @@ async def test_changes_are_told_at_once_and_written_once_for_all_who_lack_the_sa
         assert quiet == {"before": "2", "newest": "2"}
 
 
+async def test_what_nothing_happens_to_is_told_once_a_second_with_the_time_that_it_is() -> None:
+    bus = BundleBus(7_000)
+    topics = Topics({}, pushed=(TOPIC, bus))
+
+    async def everything() -> View:
+        return Sees()
+
+    async with aclosing(topics.watch([Topic("bundles", "bundles")], everything)) as watch:
+        frames = [json.loads((await anext(watch)).frame) for _ in range(4)]
+    assert frames[0]["bundles"] == {"before": "7000", "newest": "7000"}
+    times = [frame["time"] for frame in frames]
+    assert len({text[:19] for text in times[1:]}) == 3, times
+
+
 async def test_who_misses_more_changes_than_are_kept_is_told_so() -> None:
     bus = BundleBus()
     for number in range(FRAME + 50):
