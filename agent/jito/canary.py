@@ -149,7 +149,7 @@ class Canary:
         Raises: Skipped, PurseError, RpcError; nothing was sent then.
         """
         spent = await self._disk(self._purse.read)
-        self._region = region = self._next(spent.region)
+        self._region = region = self._next(self._region or spent.region)
         account = await self._tip_account(region)
         blockhash, last_height = await self._blockhash()
         made = pay(self._habits.key, account, self._habits.tip_lamports, blockhash)

@@ -226,7 +226,7 @@ class Mender:
 
     async def _others_work(self, plan: UnitPlan, faults: Faults, tries: list[Try]) -> str:
         """Name what others did to the host's units since something is at fault, or are doing; empty: nothing."""
-        since_ms = min(faults.since_ms.values())
+        since_ms = min(faults.since_ms.values(), default=now_ms())
         own = [operation.name for one in tries if (operation := await self._operation(one))]
         for other in await self._engine.newest_on(plan.host_uid):
             running = other.state == operations_pb2.OPERATION_STATE_RUNNING

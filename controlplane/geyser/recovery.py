@@ -76,10 +76,13 @@ def decide(recovery: RecoverySettings, faults: Faults, tries: Sequence[Try], now
     if len(lately(tries, now_ms)) >= recovery.budget_per_hour:
         return Decision(f"{due[0].hop}: the budget of {recovery.budget_per_hour} tries an hour is used up")
     for cure in due:
-        done = len(_of_this_fault(cure.hop, faults, tries))
-        if done < len(cure.steps):
-            step = cure.steps[done]
-            return Decision(f"{cure.hop}: {step} is due", cure.hop, step)
+        steps = list(cure.steps)
+        # Of several cures of a hop each has its own steps; one that they share is tried once for all of them.
+        for one in _of_this_fault(cure.hop, faults, tries):
+            if one.step in steps:
+                steps.remove(one.step)
+        if steps:
+            return Decision(f"{cure.hop}: {steps[0]} is due", cure.hop, steps[0])
     return Decision(f"{due[0].hop}: every step was tried, and it is still at fault: a person must look")
 
 

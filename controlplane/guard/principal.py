@@ -9,6 +9,8 @@ from controlplane.guard.rate import RateLimit
 from controlplane.identity.principals import Principals
 
 TICKET_KEY = "solward-ticket"
+# Said only of what this control plane has signed.
+_OVER = ("TOKEN_EXPIRED", "SESSION_OVER")
 
 
 class Authenticate(Link):
@@ -28,9 +30,9 @@ class Authenticate(Link):
             )
         try:
             await self.recheck(call)
-        except SolwardError:
+        except SolwardError as error:
             # Guessing is not free, and neither are the lines it leaves in the log: the address pays.
-            await self._rate.enter(call)
+            await (self._rate.spend_as_over(call) if error.reason in _OVER else self._rate.enter(call))
             raise
 
     async def recheck(self, call: Call) -> None:

@@ -18,6 +18,8 @@ LISTED_SECONDS = 10
 # What was told of the next leader is believed for so long: it is asked for every two seconds.
 LEADER_SECONDS = 5
 SLOTS_A_SECOND = 2.5
+# What an agent told that has not been heard for so long says nothing of how it reaches regions.
+DEAF_SECONDS = 20
 STREAM, WAIT, ERRORS = "jito_results_stream_up", "jito_limiter_wait_seconds", "jito_region_errors"
 
 
@@ -32,7 +34,9 @@ def regions(ingest: Ingest, hosts: list[str], landings: Landings, unix_s: float)
     """
     found = []
     for host in hosts:
-        if feed := ingest.feeds.get(host):
+        if (feed := ingest.feeds.get(host)) and _deaf(feed.ring, unix_s):
+            found += [_silent(host, name) for name in _names(feed.ring)]
+        elif feed:
             rows = {name: _region(feed.ring, host, name) for name in _names(feed.ring)}
             for place, choice in enumerate(_ranked(feed.ring, rows, landings, unix_s), 1):
                 row = rows[choice.region]
@@ -46,12 +50,20 @@ def regions(ingest: Ingest, hosts: list[str], landings: Landings, unix_s: float)
 
 
 def choices(ingest: Ingest, host: str, landings: Landings, unix_s: float) -> list[Choice]:
-    """Put a host's regions in order, the best first; none where its agent has told of none. `host` is its id."""
+    """Put a host's regions in order, the best first; none where its agent tells of none now. `host` is its id."""
     feed = ingest.feeds.get(host)
-    if feed is None:
+    if feed is None or _deaf(feed.ring, unix_s):
         return []
     rows = {name: _region(feed.ring, host, name) for name in _names(feed.ring)}
     return _ranked(feed.ring, rows, landings, unix_s)
+
+
+def _deaf(ring: HostRing, unix_s: float) -> bool:
+    return unix_s - ring.received_ms / 1000 > DEAF_SECONDS
+
+
+def _silent(host: str, region: str) -> pb.Region:
+    return pb.Region(host=host_name(host), region=region, reasons=["its agent tells nothing"])
 
 
 def _ranked(ring: HostRing, rows: dict[str, pb.Region], landings: Landings, unix_s: float) -> list[Choice]:

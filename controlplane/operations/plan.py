@@ -177,8 +177,8 @@ class UnitPlan(NamedTuple):
             if vote.enable:
                 return f"Turn voting on, with the voters that root listed on {self.host}"
             return "Turn voting off until the next start; leader slots go on as before"
-        verb = _VERBS[self.kind][1]
-        if self.kind != "validator.restart" and self.state.partition("/")[0] == self._wanted:
+        does, verb = _VERBS[self.kind]
+        if does != link_pb2.UNIT_VERB_RESTART and self.state.partition("/")[0] == self._wanted:
             return f"{verb} {self.unit}: it is already {self._wanted}, so nothing will change"
         graceful = link_pb2.ActionRequest.FromString(self.request).unit.graceful
         how = ", by its own exit," if graceful else ""

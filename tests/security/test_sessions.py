@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -20,7 +21,7 @@ from sqlalchemy import update
 from controlplane.guard.roles import SELF
 from controlplane.identity.cache import ShortCache
 from controlplane.store.tables import users
-from tests.support.plane import Person, Plane, Refused
+from tests.support.plane import Person, Plane, Refused, control_plane
 from tests.support.stream import entries, refused, shift
 
 AUTH = "solward.auth.v1.AuthService"
@@ -85,6 +86,19 @@ async def test_case_22_forged_and_foreign_tokens_are_refused(plane: Plane) -> No
     for changes in ({"sid": others["sid"]}, {"sub": others["sub"]}):
         assert (await refused(whoami(plane, signed(changes)))).reason == "SESSION_OVER"
     assert (await whoami(plane, signed({}))).username == admin.name
+
+
+async def test_who_repeats_a_token_that_is_over_keeps_nobody_from_signing_in(tmp_path: Path) -> None:
+    async with control_plane(tmp_path, rate_limits={"credential": "10/minute"}) as plane:
+        admin = await plane.sign_in()
+        await plane.call(f"{AUTH}/Logout", auth_pb2.LogoutRequest(), Empty, admin)
+        reasons = [(await refused(whoami(plane, admin.token))).reason for _ in range(12)]
+        # It is bounded, and by a budget of its own.
+        assert reasons == ["SESSION_OVER"] * 10 + ["RATE_LIMITED"] * 2
+        assert (await plane.login(admin)).access_token
+        # Guessing is paid for by the address, as ever.
+        guesses = [(await refused(whoami(plane, f"x.y.{number}"))).reason for number in range(10)]
+        assert (guesses[0], guesses[-1]) == ("TOKEN_INVALID", "RATE_LIMITED")
 
 
 async def test_case_24_refresh_token_reused_ends_the_whole_family(plane: Plane) -> None:

@@ -184,6 +184,17 @@ async def test_a_region_that_is_left_alone_loses_its_turn(tmp_path: Path) -> Non
         assert refused.value.reason == "REGIONS_LEFT_ALONE"
 
 
+async def test_a_region_that_refuses_loses_its_turn_only(tmp_path: Path) -> None:
+    async with nest(tmp_path, "ny", "slc") as (made, peer):
+        peer["ny"].faults.wrong_tip_accounts = True
+        with pytest.raises(Skipped):
+            await made.once()
+        assert (await made.once())[0].region == "slc"
+        with pytest.raises(Skipped):
+            await made.once()
+        assert (await made.once())[0].region == "slc"
+
+
 async def test_a_node_that_does_not_answer_costs_nothing(tmp_path: Path) -> None:
     async with nest(tmp_path) as (made, peer):
         gone = Canary(made.stand.engine, NodeRpc("http://127.0.0.1:1"), made.canary._habits, made.purse, made.worker)

@@ -26,7 +26,8 @@ def faults(*flows: tuple[pb.Flow, int]) -> Faults:
 
 
 def tried(*begun: int) -> list[Try]:
-    return [Try(str(number), "plugin", "reload_plugin", at) for number, at in enumerate(begun)]
+    steps = RECOVERY.cures[0].steps
+    return [Try(str(number), "plugin", steps[number], at) for number, at in enumerate(begun)]
 
 
 def test_a_fault_is_given_its_time() -> None:
@@ -50,6 +51,19 @@ def test_each_step_has_one_try_and_then_a_person_must_look() -> None:
     more = RECOVERY.model_copy(update={"budget_per_hour": 10})
     three = tried(NOW - 1_200_000, NOW - 900_000, NOW - 600_000)
     assert "a person must look" in decide(more, seen, three, NOW).message
+
+
+def test_two_cures_of_one_hop_have_their_own_steps() -> None:
+    slow = CureSettings(hop="plugin", flaws=("stalled",), steps=("reload_plugin",), for_seconds=5)
+    gone = CureSettings(hop="plugin", flaws=("down",), steps=("load_plugin",), for_seconds=5)
+    both = RECOVERY.model_copy(update={"cures": (slow, gone)})
+    seen = Faults()
+    for flow, at in ((OK, NOW - 400_000), (pb.FLOW_STALLED, NOW - 390_000), (DOWN, NOW - 200_000)):
+        seen.see(both.cures, {"plugin": flow}, at)
+    # The reload has lost it: what brings it back has not been tried.
+    assert decide(both, seen, tried(NOW - 300_000), NOW).step == "load_plugin"
+    lost = [Try("0", "plugin", "reload_plugin", NOW - 300_000), Try("1", "plugin", "load_plugin", NOW - 150_000)]
+    assert "a person must look" in decide(both, seen, lost, NOW).message
 
 
 def test_a_hop_that_flowed_in_between_begins_with_the_first_step() -> None:

@@ -7,7 +7,7 @@ from solward.hosts.v1 import link_pb2
 
 from common.clock import now_ms
 from controlplane.mev.landings import Landings
-from controlplane.mev.regions import choices, regions
+from controlplane.mev.regions import DEAF_SECONDS, choices, regions
 from controlplane.telemetry.ingest import Ingest
 
 
@@ -43,6 +43,17 @@ def test_the_order_is_told_with_its_reasons(ingest: Ingest) -> None:
     assert rows[0].worth > rows[1].worth > 0
     assert not rows[0].HasField("leader_here")
     assert choices(ingest, "gone", Landings(), 0.0) == []
+
+
+def test_an_agent_that_has_gone_tells_of_no_region(ingest: Ingest) -> None:
+    told(ingest, *RTTS, ("jito_region_leader_slots", "slc", 4), ("jito_results_stream_up", "slc", 1.0))
+    later = time.time() + DEAF_SECONDS + 1
+    rows = regions(ingest, ["sol-1"], Landings(), later)
+    assert [(one.region, one.rank, list(one.reasons)) for one in rows] == [
+        (name, 0, ["its agent tells nothing"]) for name in ("ny", "slc")
+    ]
+    assert not any(one.stream_up or one.HasField("rtt_ms") or one.HasField("leader_here") for one in rows)
+    assert choices(ingest, "sol-1", Landings(), later) == []
 
 
 def test_a_leader_counts_while_its_turn_may_last(ingest: Ingest) -> None:

@@ -90,6 +90,8 @@ def test_plan_shows_its_steps_and_hash() -> None:
     [
         ("validator.start", "active/running", "Start sol.service: it is already active, so nothing will change"),
         ("validator.stop", "inactive/dead", "Stop sol.service: it is already inactive, so nothing will change"),
+        # A restart does something whatever state it finds.
+        ("geyser.restart", "active/running", "Restart sol.service if it still is active/running, for at most 300 s"),
         ("validator.start", "inactive/dead", "Start sol.service if it still is inactive/dead, for at most 300 s"),
         ("validator.stop", "failed/failed", "Stop sol.service if it still is failed/failed, for at most 300 s"),
     ],
