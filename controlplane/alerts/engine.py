@@ -39,7 +39,10 @@ FORGET_MS = 3_600_000
 # Kinds of findings of one host that one rule tells apart.
 MAX_DETAILS = 32
 OTHER = "other"
-SUBJECTS = {"validator": pb.ALERT_SUBJECT_VALIDATOR, "monitor": pb.ALERT_SUBJECT_MONITOR}
+SUBJECTS = {
+    "validator": pb.ALERT_SUBJECT_VALIDATOR, "monitor": pb.ALERT_SUBJECT_MONITOR,
+    "pipeline": pb.ALERT_SUBJECT_PIPELINE, "bundles": pb.ALERT_SUBJECT_BUNDLES,
+}  # fmt: skip
 
 
 class Look(NamedTuple):

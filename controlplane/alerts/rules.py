@@ -89,7 +89,7 @@ class Rule(BaseModel, extra="forbid", frozen=True):
 
     name: Name
     severity: SeverityWord
-    subject: Literal["validator", "monitor"] = "validator"
+    subject: Literal["validator", "monitor", "pipeline", "bundles"] = "validator"
     summary: Annotated[str, Field(max_length=256)]
     advice: Annotated[str, Field(max_length=512)] = ""
     series: SeriesTrigger | None = None
@@ -230,22 +230,26 @@ BUILT_IN: tuple[Rule, ...] = (
     ),
     # Of bundles; their findings are of no severity of their own, so that each is told once.
     Rule(
-        name="bundle_partial", severity="critical", summary="part of a bundle landed alone", during_operations=True,
+        name="bundle_partial", severity="critical", subject="bundles",
+        summary="part of a bundle landed alone", during_operations=True,
         advice="ctl jito bundles; what was meant to happen as one did not: look at the positions",
         events=EventTrigger(kinds=("jito.partial",)), resolve_seconds=900,
     ),
     Rule(
-        name="shadow_drop", severity="error", summary="bundles are received, and nothing becomes of them",
+        name="shadow_drop", severity="error", subject="bundles",
+        summary="bundles are received, and nothing becomes of them",
         advice="ctl jito regions: calls beyond the limit are answered and dropped; pause for some minutes, then slower",
         events=EventTrigger(kinds=("jito.shadow_drop",)), resolve_seconds=600, during_operations=True,
     ),
     Rule(
-        name="acceptance_collapse", severity="warning", summary="far fewer bundles are accepted than before",
+        name="acceptance_collapse", severity="warning", subject="bundles",
+        summary="far fewer bundles are accepted than before",
         advice="ctl jito bundles tells why; ctl jito tips whether others tip more",
         events=EventTrigger(kinds=("jito.acceptance_collapse",)), resolve_seconds=600, during_operations=True,
     ),
     Rule(
-        name="tip_budget", severity="warning", summary="bundles are refused: the budget for tips is used up",
+        name="tip_budget", severity="warning", subject="bundles",
+        summary="bundles are refused: the budget for tips is used up",
         advice="ctl jito budget", events=EventTrigger(kinds=("jito.budget_exhausted",)), resolve_seconds=600,
         during_operations=True,
     ),
@@ -256,27 +260,32 @@ BUILT_IN: tuple[Rule, ...] = (
     ),
     # Of Geyser pipelines; told each half minute while they last.
     Rule(
-        name="pipeline_broken", severity="error", summary="a Geyser pipeline is broken", during_operations=True,
+        name="pipeline_broken", severity="error", subject="pipeline",
+        summary="a Geyser pipeline is broken", during_operations=True,
         advice="ctl geyser explain PIPELINE names the hop and says why",
         events=EventTrigger(kinds=("geyser.down", "geyser.stalled")), resolve_seconds=90,
     ),
     Rule(
-        name="pipeline_losing", severity="error", summary="a Geyser pipeline loses events", during_operations=True,
+        name="pipeline_losing", severity="error", subject="pipeline",
+        summary="a Geyser pipeline loses events", during_operations=True,
         advice="ctl geyser explain PIPELINE names the hop and says why",
         events=EventTrigger(kinds=("geyser.losing",)), resolve_seconds=90,
     ),
     Rule(
-        name="pipeline_slow", severity="warning", summary="a Geyser pipeline is late", during_operations=True,
+        name="pipeline_slow", severity="warning", subject="pipeline",
+        summary="a Geyser pipeline is late", during_operations=True,
         advice="ctl geyser explain PIPELINE names the hop and says why",
         events=EventTrigger(kinds=("geyser.slow",)), resolve_seconds=90,
     ),
     Rule(
-        name="pipeline_recovery", severity="warning", summary="a Geyser pipeline mends itself", during_operations=True,
+        name="pipeline_recovery", severity="warning", subject="pipeline",
+        summary="a Geyser pipeline mends itself", during_operations=True,
         advice="ctl operations list shows what was done", resolve_seconds=600,
         events=EventTrigger(kinds=("geyser.recovery",)),
     ),
     Rule(
-        name="pipeline_recovery_refused", severity="error", during_operations=True, resolve_seconds=3600,
+        name="pipeline_recovery_refused", severity="error", subject="pipeline",
+        during_operations=True, resolve_seconds=3600,
         summary="a Geyser pipeline does not mend itself: nobody who may answers for it",
         advice="ctl geyser recovery PIPELINE on, by an administrator",
         events=EventTrigger(kinds=("geyser.recovery_refused",)),

@@ -35,6 +35,8 @@ class Judged:
     figures: dict[str, float] = field(default_factory=dict)
     # Whether it keeps what is before it from going on, and so is the reason why that stands still.
     holds_up: bool = False
+    # Whether it is known by what comes after it that nothing comes out of it.
+    idle: bool = False
 
 
 def judge(pipeline: PipelineSettings, signs: Mapping[str, Signs]) -> tuple[dict[str, Judged], str, str]:
@@ -52,6 +54,8 @@ def judge(pipeline: PipelineSettings, signs: Mapping[str, Signs]) -> tuple[dict[
         above = found.get(before[hop.name])
         judged = _hop(hop, signs[hop.name])
         _place(judged, above)
+        if above is not None and judged.flow == STALLED and not judged.holds_up:
+            _find_idle(above)
         if above is not None and _gives_nothing(above) and judged.flow in (OK, STALLED) and not judged.holds_up:
             judged.flow, judged.message = STARVED, f"nothing comes from {before[hop.name]}"
         elif judged.flow == OK and judged.own_s is not None and judged.own_s > hop.slow_s:
@@ -86,10 +90,24 @@ def _place(judged: Judged, above: Judged | None) -> None:
         judged.behind_s = before + (judged.own_s or 0.0)
 
 
-def _gives_nothing(above: Judged) -> bool:
-    """Whether nothing comes out of a hop, also before that has lasted for so long that it has stalled."""
-    waits = above.figures.get("kafka_lag_messages", 0.0) > 0
-    return above.flow in _DRY or (above.rate == 0 and waits)
+def _gives_nothing(hop: Judged) -> bool:
+    return hop.flow in _DRY or hop.idle
+
+
+def _find_idle(hop: Judged) -> None:
+    """Find a consumer idle, before whose standing still what comes after it stands still, and messages wait.
+
+    These are two signs of one thing, so it need not have lasted for as long as one of them alone would have to.
+    """
+    waits = hop.figures.get("kafka_lag_messages", 0.0)
+    if hop.rate != 0 or not waits or hop.flow not in (OK, SLOW):
+        return
+    hop.idle = True
+    if hop.figures.get("kafka_group_up", 1.0) < 1:
+        # Whoever restarts it now begins another rebalance.
+        hop.flow, hop.message = SLOW, f"it is amid a rebalance, and {waits:.0f} messages wait"
+    else:
+        hop.flow, hop.message = STALLED, f"{waits:.0f} messages wait, and none is committed"
 
 
 def _node(signs: Signs) -> Judged:

@@ -146,7 +146,8 @@ def _read(place: int, raw: bytes, cluster: str) -> Read:
         transaction.sanitize()
         signed = transaction.verify_with_results()
     except (ValueError, SanitizeError) as error:
-        raise _refused(field, f"is no transaction as on the wire ({type(error).__name__})") from None
+        form = "send its bytes, in JSON and in files as base64, not base58"
+        raise _refused(field, f"is no transaction as on the wire ({type(error).__name__}): {form}") from None
     if bytes(transaction) != raw:
         raise _refused(field, "has bytes behind its end")
     if not all(signed):

@@ -75,7 +75,7 @@ def show(context: str | None, alert: str, form: Form) -> None:
     found = run(context, work)
     pairs = [
         ("alert", cell(found.name)), ("host", cell(found.host)), ("group", cell(found.group) or "-"),
-        ("rule", view.rule(found)), ("severity", view.severity(found.severity)), ("subject", view.about(found)),
+        ("rule", view.rule(found)), ("severity", view.severity(found.severity)), ("subject", view.about(found.subject)),
         ("state", view.state(found)), ("what", cell(found.summary)), ("evidence", cell(found.evidence) or "-"),
         ("advice", cell(found.advice) or "-"), ("since", when(found.start_time, " UTC")),
         ("fired", f"{when(found.fire_time, ' UTC')} (time {found.times} within its cooldown)"),
@@ -150,7 +150,7 @@ def rules(context: str | None, form: Form) -> None:
 def _rule_row(rule: pb.AlertRule) -> list[str]:
     return [
         cell(rule.name), view.severity(rule.severity),
-        "monitor" if rule.subject == pb.ALERT_SUBJECT_MONITOR else "validator", cell(rule.condition),
+        view.about(rule.subject), cell(rule.condition),
         f"{rule.for_seconds} s", cell(rule.summary),
     ]  # fmt: skip
 

@@ -99,7 +99,8 @@ def lag(
     def draw(found: list[pb.ConsumerGroup]) -> Table:
         return table_of(found, views.GROUP_HEADINGS, views.group_row)
 
-    nothing = "agents look at Kafka where agent.yaml has geyser.kafka"
+    narrow = "leave out --group and --host; " if group or host else ""
+    nothing = f"{narrow}agents look at Kafka where agent.yaml has geyser.kafka"
     live.show(context, once, draw, form, watch=watch, nothing=nothing)
 
 

@@ -29,6 +29,7 @@ from ctl.output import (
     safe,
     table_of,
 )  # fmt: skip
+from ctl.prompts import confirm
 from ctl.views import jito as views
 
 SERVICE = "solward.jito.v1.JitoService"
@@ -82,7 +83,8 @@ def bundles(context: str | None, host: str, strategy: str, limit: int, canaries:
         return
     found = run(context, once)
     print_messages(found, form, views.BUNDLE_HEADINGS, views.bundle_row)
-    found_nothing(not found, "leave out --host and --strategy; bundles are submitted with ctl jito submit, or REST")
+    sent = "agents send canaries where agent.yaml has jito.canary" if canaries else "see ctl jito submit"
+    found_nothing(not found, f"leave out --host and --strategy; {sent}")
 
 
 def _table(found: list[pb.Bundle]) -> Table:
@@ -123,11 +125,14 @@ def show(context: str | None, bundle: str, form: Form) -> None:
 @click.option("--max-sends", type=click.IntRange(0, 16), default=0,
               help="So often at most, while it can land and has lost an auction; 0: 3 times.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check it, and do not send it.")
+@click.option("--wait", is_flag=True, help="Stay until it has ended; the exit code is 0 only if it landed for good.")
+@click.option("--request-id", type=click.UUID, default=uuid.uuid4, metavar="UUID",
+              help="Names this request: a second of the same name sends nothing; by default a fresh one.")  # fmt: skip
 @output_option
 @click.pass_obj
 def submit(
     context: str | None, files: tuple[Path, ...], host: str, strategy: str, profit: int, region: str, max_sends: int,
-    dry_run: bool, form: Form,
+    dry_run: bool, wait: bool, request_id: uuid.UUID, form: Form,
 ) -> None:  # fmt: skip
     """Submit the signed transactions in FILES, in their order, as one bundle.
 
@@ -136,14 +141,28 @@ def submit(
     """
     request = pb.SubmitBundleRequest(
         host=names.host(host), transactions=[_transaction(path) for path in files], strategy=strategy,
-        profit_lamports=profit, region=region, validate_only=dry_run, request_id=str(uuid.uuid4()),
+        profit_lamports=profit, region=region, validate_only=dry_run,
+        request_id=str(request_id),
         max_sends=max_sends,
     )  # fmt: skip
 
     async def work(client: Client) -> pb.Bundle:
-        return await client.call(f"{SERVICE}/SubmitBundle", request, pb.Bundle)
+        bundle = await client.call(f"{SERVICE}/SubmitBundle", request, pb.Bundle)
+        return await _ended(client, bundle) if wait and not dry_run else bundle
 
-    _print(run(context, work), form)
+    bundle = run(context, work)
+    _print(bundle, form)
+    if wait and not dry_run and bundle.state != pb.BUNDLE_STATE_FINALIZED:
+        exits.fail(f"{bundle.name} has not landed: {bundle.reason}", exits.FAILED)
+
+
+async def _ended(client: Client, bundle: pb.Bundle) -> pb.Bundle:
+    """Follow a bundle to its end."""
+    wanted = pb.WatchBundlesRequest(host=bundle.host, newest=200)
+    async for one in client.watch(f"{SERVICE}/WatchBundles", wanted, pb.Bundle):
+        if one.name == bundle.name and one.HasField("end_time"):
+            return one
+    return bundle
 
 
 @jito.command(short_help="Tell how hosts reach the block engine's regions.")
@@ -259,15 +278,21 @@ def budget(ctx: click.Context, form: Form) -> None:
 
 @budget.command("set", short_help="Set how much may be tipped.")
 @click.argument("daily", type=LAMPORTS, metavar="LAMPORTS_A_DAY")
-@click.option("--bundle", "one", type=LAMPORTS, default=0, metavar="LAMPORTS",
-              help="One bundle may tip so much; by default what is left of the day.")  # fmt: skip
+@click.option("--bundle", "one", type=LAMPORTS, default=None, metavar="LAMPORTS",
+              help="One bundle may tip so much, 0: what is left of the day; by default as before.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do not ask before more may be tipped than before.")
 @output_option
 @click.pass_obj
-def set_budget(context: str | None, daily: int, one: int, form: Form) -> None:
+def set_budget(context: str | None, daily: int, one: int | None, yes: bool, form: Form) -> None:
     """Set how much may be tipped a day (UTC), in lamports; 0 stops all sending."""
-    request = pb.UpdateBudgetRequest(daily_lamports=daily, bundle_lamports=one)
 
     async def work(client: Client) -> pb.Budget:
+        before = await client.call(f"{SERVICE}/GetBudget", pb.GetBudgetRequest(), pb.Budget)
+        bundle = before.bundle_lamports if one is None else one
+        click.echo(views.budget_change(before, daily, bundle), err=True)
+        if 0 < before.daily_lamports < daily and not yes:
+            confirm("More may be tipped than before. Set it?")
+        request = pb.UpdateBudgetRequest(daily_lamports=daily, bundle_lamports=bundle)
         return await client.call(f"{SERVICE}/UpdateBudget", request, pb.Budget)
 
     _print_budget(run(context, work), form)

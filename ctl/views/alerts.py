@@ -35,9 +35,9 @@ def state(alert: pb.Alert) -> str:
     return ", ".join(words)
 
 
-def about(alert: pb.Alert) -> str:
-    """Say what is in trouble: the validator, or whoever watches it."""
-    return "monitor" if alert.subject == pb.ALERT_SUBJECT_MONITOR else "validator"
+def about(subject: pb.AlertSubject) -> str:
+    """Say what is in trouble: the validator, whoever watches it, or something else."""
+    return pb.AlertSubject.Name(subject).removeprefix("ALERT_SUBJECT_").lower().replace("_", " ")
 
 
 def rule(alert: pb.Alert) -> str:
@@ -48,7 +48,7 @@ def rule(alert: pb.Alert) -> str:
 def row(alert: pb.Alert) -> list[str]:
     """Give the cells of one alert in a table."""
     return [
-        cell(names.short(alert.name)), severity(alert.severity), about(alert), cell(names.short(alert.host)),
+        cell(names.short(alert.name)), severity(alert.severity), about(alert.subject), cell(names.short(alert.host)),
         rule(alert), state(alert), when(alert.start_time), cell(alert.summary),
     ]  # fmt: skip
 
@@ -62,6 +62,6 @@ def group_line(group: list[pb.Alert]) -> Text:
     short = cell(names.short(first.name)) if len(group) == 1 else f"{len(group)} hosts"
     evidence = f" [dim]{cell(first.evidence)}[/]" if first.evidence else ""
     return Text.from_markup(
-        f"{when(stamp)}  {severity(first.severity)}  {state(first)}  {about(first)}  [bold]{rule(first)}[/] on "
+        f"{when(stamp)}  {severity(first.severity)}  {state(first)}  {about(first.subject)}  [bold]{rule(first)}[/] on "
         f"{hosts}{more}: {cell(safe(first.summary))}{evidence}  [dim]{short}[/]"
     )

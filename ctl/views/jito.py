@@ -6,7 +6,7 @@ from ctl.output import cell, when
 
 BUNDLE_HEADINGS = ("BUNDLE", "HOST", "STRATEGY", "STATE", "TIP", "SLOT", "REGION", "WHY", "ASKED UTC")
 REGION_HEADINGS = ("HOST", "RANK", "REGION", "RTT", "P99", "UP", "RESULTS", "WAIT", "ERRORS", "WHY")
-SPEND_HEADINGS = ("STRATEGY", "SENT", "LANDED", "RATE", "TIPPED", "PROFIT", "OVERPAID", "RETURN", "UNKNOWN")
+SPEND_HEADINGS = ("STRATEGY", "SENT", "LANDED", "RATE", "TIPPED", "PROFIT", "FEES", "OVERPAID", "RETURN", "UNKNOWN")
 FEE_HEADINGS = ("LEVEL", "PERCENTILE", "MICRO-LAMPORTS A UNIT", "LAMPORTS")
 _COLOURS = {
     pb.BUNDLE_STATE_LANDED: "green", pb.BUNDLE_STATE_FINALIZED: "green", pb.BUNDLE_STATE_ACCEPTED: "cyan",
@@ -78,7 +78,8 @@ def region_row(one: pb.Region) -> tuple[str, ...]:
 def spend_row(one: pb.StrategySpend) -> tuple[str, ...]:
     """Show one strategy as a row."""
     rate = f"{one.landing_rate:.0%} ({one.landing_low:.0%} to {one.landing_high:.0%})"
-    money = [lamports(amount) for amount in (one.tipped_lamports, one.profit_lamports, one.overpaid_lamports)]
+    amounts = (one.tipped_lamports, one.profit_lamports, one.fee_lamports, one.overpaid_lamports)
+    money = [lamports(amount) for amount in amounts]
     counts = str(one.sent), str(one.landed)
     unknown = f"{one.unknown}: up to {lamports(one.unknown_lamports)}" if one.unknown else "0"
     return (cell(one.strategy or "-"), *counts, rate, *money, f"{one.return_per_lamport:.2f}", unknown)
@@ -132,6 +133,19 @@ def budget_pairs(budget: pb.Budget) -> list[tuple[str, str]]:
         ("may land yet", lamports(budget.reserved_lamports)), ("left", lamports(left)), ("set", set_by),
     ]  # fmt: skip
     return [(name, value) for name, value in pairs if value]
+
+
+def budget_change(before: pb.Budget, daily: int, bundle: int) -> str:
+    """Say how a budget changes, in a line."""
+
+    def change(what: str, old: int, new: int, zero: str) -> str:
+        was, becomes = (lamports(amount) if amount else zero for amount in (old, new))
+        return f"{what}: {becomes}, as before" if old == new else f"{what}: {becomes}, before: {was}"
+
+    return "; ".join((
+        change("a day", before.daily_lamports, daily, "nothing"),
+        change("one bundle", before.bundle_lamports, bundle, "what is left of the day"),
+    ))  # fmt: skip
 
 
 def lamports(amount: int) -> str:

@@ -6,6 +6,8 @@ import os
 import random
 import uuid
 
+import grpc
+import grpc.aio
 from solders.keypair import Keypair
 from solward.jito.v1 import jito_pb2 as pb
 
@@ -40,7 +42,7 @@ async def search(fleet: Cluster, engine: Peer) -> None:
     async with Client(load(None)) as client:
         while True:
             # Whoever tries things may stop its host, or its budget: it goes on when that is over.
-            with contextlib.suppress(Failure, TimeoutError):
+            with contextlib.suppress(Failure, TimeoutError, grpc.aio.AioRpcError):
                 await send_one(client, engine)
             await asyncio.sleep(PERIOD_S)
 

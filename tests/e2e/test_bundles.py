@@ -5,6 +5,7 @@ import base64
 import json
 import signal
 import time
+import uuid
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -142,16 +143,24 @@ async def test_a_bundle_goes_out_lands_and_is_told_of_at_each_step(tmp_path: Pat
         assert [one["rank"] for one in rows] == [1, 2]
         assert all(one["reasons"] for one in rows)
         best = Bundle(tmp_path, peer)
-        asked = json.loads((await made.ctl("jito", "submit", *best.files, "--output", "json")).out)
-        assert asked["regionReasons"][0].startswith("round trip")
-        shown = await until_state(made, best, FINAL)
-        assert shown["region"] == asked["regionOrder"][0]
+        # Who waits is told of its end.
+        ended = await made.ctl_json("jito", "submit", *best.files, "--wait", "--request-id", str(uuid.uuid4()))
+        assert ended["state"] in FINAL
+        assert ended["regionReasons"][0].startswith("round trip")
+        assert ended["region"] == ended["regionOrder"][0]
         # What a tip is worth is asked with the way of a region, too; a region that is not there is named.
         for more in (["--host", "sol-1"], ["--host", "sol-1", "--region", "slc"]):
             said = await made.ctl_json("jito", "ev", "--profit", "5000000", *more)
             # Nothing is advised that root of the host does not allow.
             assert int(said["best"]["tipLamports"]) <= 50_000
             assert "root of hosts/sol-1 allows 50,000 lamports a bundle" in said["reasons"]
+        # A cap of one bundle outlives another daily sum, and nothing more may be tipped unasked.
+        await made.ctl("jito", "budget", "set", "1000000", "--bundle", "40000")
+        assert (await made.ctl("jito", "budget", "set", "2000000", answers=("n",), check=False)).code == 1
+        changed = await made.ctl("jito", "budget", "set", "2000000", "-o", "json", answers=("y",))
+        assert "a day: 2,000,000, before: 1,000,000; one bundle: 40,000, as before" in changed.err
+        budget = json.loads(changed.out)
+        assert (budget["dailyLamports"], budget["bundleLamports"]) == ("2000000", "40000")
         for more, words in (
             (["--region", "ny"], "region needs the host"),
             (["--host", "sol-1", "--region", "tokyo"], "sol-1 knows ny, slc"),

@@ -25,6 +25,8 @@ class AlertSubject(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALERT_SUBJECT_VALIDATOR: _ClassVar[AlertSubject]
     ALERT_SUBJECT_MONITOR: _ClassVar[AlertSubject]
     ALERT_SUBJECT_CONTROL_PLANE: _ClassVar[AlertSubject]
+    ALERT_SUBJECT_PIPELINE: _ClassVar[AlertSubject]
+    ALERT_SUBJECT_BUNDLES: _ClassVar[AlertSubject]
 ALERT_STATE_UNSPECIFIED: AlertState
 ALERT_STATE_FIRING: AlertState
 ALERT_STATE_RESOLVED: AlertState
@@ -32,6 +34,8 @@ ALERT_SUBJECT_UNSPECIFIED: AlertSubject
 ALERT_SUBJECT_VALIDATOR: AlertSubject
 ALERT_SUBJECT_MONITOR: AlertSubject
 ALERT_SUBJECT_CONTROL_PLANE: AlertSubject
+ALERT_SUBJECT_PIPELINE: AlertSubject
+ALERT_SUBJECT_BUNDLES: AlertSubject
 
 class Alert(_message.Message):
     __slots__ = ("name", "rule", "host", "group", "detail", "subject", "severity", "state", "summary", "advice", "evidence", "start_time", "fire_time", "last_time", "resolve_time", "times", "unsure", "acknowledged_by", "acknowledge_time", "comment", "silence")

@@ -15,7 +15,7 @@ def test_built_in_rules_are_whole() -> None:
         assert rule.trigger.words()
         # Whoever watches is judged also while an operation is at work; it is not the operation that blinds it.
         assert rule.during_operations or rule.subject == "validator"
-    assert {rule.subject for rule in BUILT_IN} == {"validator", "monitor"}
+    assert {rule.subject for rule in BUILT_IN} == {"validator", "monitor", "pipeline", "bundles"}
 
 
 def test_ones_own_rule_takes_the_place_of_a_built_in_one() -> None:
