@@ -1,7 +1,6 @@
 """The live door: WebSockets that are sent topics once a second, ten thousand of them from a few streams."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -13,7 +12,7 @@ from aiohttp import hdrs, web
 
 from common.breaker import Breaker
 from common.errors import SolwardError
-from controlplane.gateway import errors
+from controlplane.gateway import errors, strict_json
 from controlplane.gateway.browser import BrowserSessions
 from controlplane.gateway.errors import GatewayError, bad_request
 from controlplane.gateway.headers import Metadata
@@ -359,9 +358,11 @@ def _offered(request: web.Request) -> str:
 
 def _read(text: str) -> dict[str, Any]:
     try:
-        wish = json.loads(text)
-    except (ValueError, RecursionError):
-        raise bad_request("a message is a JSON object") from None
+        wish = strict_json.loads(text)
+    except RecursionError:
+        raise bad_request("a message is nested too deeply") from None
+    except ValueError as error:
+        raise bad_request(f"a message is a JSON object: {error}") from None
     if not isinstance(wish, dict) or not wish.keys() & {"subscribe", "unsubscribe"}:
         raise bad_request('a message is {"subscribe": [TOPIC, ...]} or {"unsubscribe": [TOPIC, ...]}')
     if unknown := sorted(wish.keys() - {"subscribe", "unsubscribe", "id"}):

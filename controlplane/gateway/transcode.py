@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from controlplane.gateway import values
+from controlplane.gateway import strict_json, values
 from controlplane.gateway.errors import bad_request
 from controlplane.gateway.routes import FieldPath, Match, Route
 
@@ -136,22 +136,11 @@ def _read_body(match: Match, message: Message, body: bytes) -> Any:
 
 def _parse_json(body: bytes) -> Any:
     try:
-        return json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return strict_json.loads(body.decode())
     except RecursionError:
         raise bad_request("the body is nested too deeply") from None
     except ValueError as error:
         raise bad_request(f"the body is not JSON: {error}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice in one object")
-    return found
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is written as a string")
 
 
 def _refuse_in_body(value: Any, path: FieldPath) -> None:

@@ -350,3 +350,11 @@ async def test_an_expectation_that_nobody_knows_is_refused_in_json(stand: Stand,
     assert head.startswith(b"HTTP/1.1 417 ")
     assert json.loads(body)["details"][0]["reason"] == "EXPECTATION_UNKNOWN"
     assert b"secret" not in reply
+
+
+@pytest.mark.parametrize("path", ["/v1/echo", "/solward.toy.v1.Toy/Echo"])
+async def test_half_of_a_surrogate_pair_is_refused_and_fills_no_log(stand: Stand, path: str) -> None:
+    for text in (r'{"\ud800":1}', r'{"text":"\ud800"}', r'{"text":"\udc00\ud800"}'):
+        response = await stand.send("POST", path, data=text.encode(), headers={"Content-Type": "application/json"})
+        assert response.status == 400
+        assert "surrogate" in await response.text()
