@@ -86,7 +86,9 @@ class Journal:
             "INSERT INTO steps (operation, step, request_sha256, start_unix_ms, before) VALUES (?, ?, ?, ?, ?)",
             (permit.operation, permit.step, permit.request_sha256, start_unix_ms, before.SerializeToString()),
         )
-        self._write("DELETE FROM steps WHERE number <= (SELECT max(number) FROM steps) - ?", (KEEP_STEPS,))
+        # What has no receipt may have been done: it is never forgotten, however much comes after it.
+        old = "number <= (SELECT max(number) FROM steps) - ? AND receipt IS NOT NULL"
+        self._write(f"DELETE FROM steps WHERE {old}", (KEEP_STEPS,))  # noqa: S608
 
     def end(self, permit: link_pb2.Permit, receipt: link_pb2.SignedReceipt) -> None:
         """Remember a step's receipt, durably; a step that was refused before it began is remembered whole."""

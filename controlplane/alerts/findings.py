@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 MAX_A_MINUTE = 2_000
 # One agent's own lines within a minute: it makes far fewer, unless it was away for long.
 MAX_LINES_A_MINUTE = 1_000
+# Of what block engines tell of a host's bundles: far more than it may send.
+MAX_RESULTS_A_MINUTE = 60_000
 KEEP_MS = 30 * 86_400_000
 KEEP_OF_A_HOST = 20_000
 KEEP_ALERTS_MS = 90 * 86_400_000
@@ -52,8 +54,8 @@ class Findings:
         self.bundles: Callable[[str, list[link_pb2.Event]], None] | None = None
         # Takes what agents say of bundles of their own, before anything that was said of those.
         self.canaries: Callable[[str, str, list[link_pb2.Event]], Awaitable[None]] | None = None
-        # What a host has used of a minute, its findings and its agent's lines apart.
-        self._room: dict[tuple[str, bool], tuple[int, int]] = {}
+        # What a host has used of a minute: its findings, its agent's lines and its bundles' results apart.
+        self._room: dict[tuple[str, str], tuple[int, int]] = {}
 
     async def take(self, host_uid: str, host: str, spool_id: str, batch: link_pb2.EventBatch) -> None:
         """Keep a batch and judge it; one that came before changes nothing."""
@@ -74,10 +76,13 @@ class Findings:
             await self._engine.take(host, [event for event in events if event.kind != AGENT_LOG])
 
     async def _pass_on(self, host_uid: str, host: str, batch: link_pb2.EventBatch) -> None:
-        canaries = [event for event in batch.events if event.kind == CANARY]
+        told = [event for event in batch.events if event.kind in (BUNDLE, CANARY)]
+        events = told[: self._take_room(host_uid, "bundles", len(told), MAX_RESULTS_A_MINUTE)]
+        _EVENTS.labels("dropped").inc(len(told) - len(events))
+        canaries = [event for event in events if event.kind == CANARY]
         if self.canaries and canaries:
             await self.canaries(host_uid, host, canaries)
-        if self.bundles and (results := [event for event in batch.events if event.kind == BUNDLE]):
+        if self.bundles and (results := [event for event in events if event.kind == BUNDLE]):
             self.bundles(host_uid, results)
 
     async def run(self) -> None:
@@ -91,14 +96,21 @@ class Findings:
             await asyncio.sleep(PRUNE_SECONDS)
 
     def _allowed(self, host_uid: str, events: Iterable[link_pb2.Event]) -> list[link_pb2.Event]:
+        return [
+            event
+            for event in events
+            if (
+                self._take_room(host_uid, "lines", 1, MAX_LINES_A_MINUTE)
+                if event.kind == AGENT_LOG
+                else self._take_room(host_uid, "findings", 1, MAX_A_MINUTE)
+            )
+        ]
+
+    def _take_room(self, host_uid: str, what: str, wanted: int, most: int) -> int:
+        """Take of what a host may tell in a minute; gives how many there is room for."""
         minute = int(time.monotonic() // 60)
-        allowed = []
-        for event in events:
-            own_log = event.kind == AGENT_LOG
-            began, used = self._room.get((host_uid, own_log), (minute, 0))
-            used = used if began == minute else 0
-            if used < (MAX_LINES_A_MINUTE if own_log else MAX_A_MINUTE):
-                allowed.append(event)
-                used += 1
-            self._room[host_uid, own_log] = (minute, used)
-        return allowed
+        began, used = self._room.get((host_uid, what), (minute, 0))
+        used = used if began == minute else 0
+        taken = min(wanted, most - used)
+        self._room[host_uid, what] = (minute, used + taken)
+        return taken

@@ -54,7 +54,7 @@ class JitoApi(JitoServiceServicer):
 
     async def SubmitBundle(self, request: pb.SubmitBundleRequest, context: Context) -> pb.Bundle:
         host = await find_only_host(self._hosts, request.host)
-        bundle = await self._submitter.submit(request, host, caller().name)
+        bundle = await self._submitter.submit(request, host, caller().name, (await Reach.of_caller(self._hosts)).sees)
         current_call().notes.update(bundle=bundle.name, tip_lamports=str(bundle.tip_lamports))
         return bundle
 

@@ -28,6 +28,10 @@ _OF_LAG = (
 )  # fmt: skip
 
 
+# A series of a source: its name, its labels, and its column.
+_Row = tuple[str, dict[str, str], int]
+
+
 def consumer_groups(ingest: Ingest, hosts: Iterable[str], group: str) -> list[pb.ConsumerGroup]:
     """Report how far groups are behind, the furthest first.
 
@@ -47,27 +51,35 @@ def sources(ingest: Ingest, hosts: Iterable[str]) -> list[pb.Source]:
     found = []
     for host in hosts:
         if feed := ingest.feeds.get(host):
-            names = {dict(labels).get("source", "") for (name, labels), _ in feed.ring.series if _is_ours(name)}
-            found += [_source(feed.ring, host, name) for name in sorted(names - {""})]
+            rows: dict[str, list[_Row]] = defaultdict(list)
+            for (name, labels), column in feed.ring.series:
+                if _is_ours(name) and (source := (named := dict(labels)).get("source")):
+                    rows[source].append((name, named, column))
+            found += [_source(feed.ring, host, source, rows[source]) for source in sorted(rows)]
     return found
 
 
 def _group(ring: HostRing, host: str, labels: dict[str, str]) -> pb.ConsumerGroup | None:
+    if not {"source", "group", "topic"} <= labels.keys():
+        # No agent of ours tells it so.
+        return None
     own = {key: labels[key] for key in ("source", "group", "topic")}
     of_group = {key: labels[key] for key in ("source", "group")}
-    now, _ = figures(ring, [(name, own) for name in _OF_LAG])
+    now, _ = figures(ring, [(name, own) for name in _OF_LAG], find=ring.exactly)
     if "kafka_lag_messages" not in now:
         return None
-    more, _ = figures(ring, [("geyser_kafka_group_up", of_group), ("geyser_kafka_group_members", of_group)])
-    written, _ = figures(ring, [("geyser_kafka_produce_rate", {"source": labels["source"], "topic": labels["topic"]})])
+    names = ("geyser_kafka_group_up", "geyser_kafka_group_members")
+    more, _ = figures(ring, [(name, of_group) for name in names], find=ring.exactly)
+    topic = {"source": labels["source"], "topic": labels["topic"]}
+    written, _ = figures(ring, [("geyser_kafka_produce_rate", topic)], find=ring.exactly)
     up = more.get("kafka_group_up")
     row = pb.ConsumerGroup(
         host=host_name(host), source=own["source"], group=own["group"], topic=own["topic"],
         lag_messages=now["kafka_lag_messages"],
         max_lag_messages=now.get("kafka_lag_max_messages", 0.0), consume_rate=now.get("kafka_consume_rate", 0.0),
-        members=int(more.get("kafka_group_members", 0)), lost_messages=now.get("kafka_lost_messages", 0.0),
-        stalled_partitions=int(now.get("kafka_stalled_partitions", 0)),
-        uncommitted_partitions=int(now.get("kafka_uncommitted_partitions", 0)),
+        members=_count(more.get("kafka_group_members")), lost_messages=now.get("kafka_lost_messages", 0.0),
+        stalled_partitions=_count(now.get("kafka_stalled_partitions")),
+        uncommitted_partitions=_count(now.get("kafka_uncommitted_partitions")),
         state="" if up is None else "stable" if up >= 1 else "rebalancing" if up > 0 else "down",
     )  # fmt: skip
     if "kafka_lag_seconds" in now:
@@ -77,13 +89,14 @@ def _group(ring: HostRing, host: str, labels: dict[str, str]) -> pb.ConsumerGrou
     return row
 
 
-def _source(ring: HostRing, host: str, source: str) -> pb.Source:
+def _count(value: float | None) -> int:
+    return max(0, min(int(value or 0), 2**31 - 1))
+
+
+def _source(ring: HostRing, host: str, source: str, rows: list[_Row]) -> pb.Source:
     found = pb.Source(host=host_name(host), source=source)
     errors: dict[str, float] = defaultdict(float)
-    for (name, labels), column in ring.series:
-        named = dict(labels)
-        if named.get("source") != source or not _is_ours(name):
-            continue
+    for name, named, column in rows:
         if name == _ERRORS:
             errors[named.get("class", "")] += float(np.nansum(ring.window([column], min(ERRORS_S, ring.seconds))))
             continue
@@ -97,7 +110,7 @@ def _source(ring: HostRing, host: str, source: str) -> pb.Source:
         elif name == _RATE:
             found.rates[named.get("kind", "")] = value
         elif name == _SLOT:
-            found.newest_slot = max(0, int(value))
+            found.newest_slot = max(0, min(int(value), 2**53))
         else:
             found.figures[_label(name, named)] = value
     found.errors.update({kind: times for kind, times in errors.items() if times})
@@ -119,7 +132,7 @@ def _label(name: str, labels: dict[str, str]) -> str:
 
 
 def _labels(ring: HostRing, name: str) -> list[dict[str, str]]:
-    return [dict(labels) for (series, labels), _ in ring.series if series == name]
+    return [labels for labels, _ in ring.named(name)]
 
 
 def _is_ours(name: str) -> bool:

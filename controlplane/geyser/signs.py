@@ -1,6 +1,6 @@
 """Signs: what agents told lately of one hop, read from the live ring."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -120,12 +120,21 @@ def _told(feed: HostFeed, name: str, labels: dict[str, str]) -> tuple[Floats, Fl
     return times.astype(np.float64), values[rows]
 
 
-def figures(ring: HostRing, wanted: Iterable[tuple[str, dict[str, str]]]) -> tuple[dict[str, float], dict[str, float]]:
-    """Read the newest values of series, and the sums of those that count; the greatest of several of one name."""
+def figures(
+    ring: HostRing, wanted: Iterable[tuple[str, dict[str, str]]],
+    find: Callable[[str, dict[str, str]], list[int]] | None = None,
+) -> tuple[dict[str, float], dict[str, float]]:  # fmt: skip
+    """Read the newest values of series, and the sums of those that count; the greatest of several of one name.
+
+    Args:
+        wanted: names and labels.
+        find: gives the columns of a series; by default every one of its name that bears the labels.
+    """
+    find = find or ring.columns
     now: dict[str, float] = {}
     sums: dict[str, float] = {}
     for name, labels in wanted:
-        columns = np.array(ring.columns(name, labels), dtype=np.int64)
+        columns = np.array(find(name, labels), dtype=np.int64)
         if not len(columns):
             continue
         short = name.removeprefix("geyser_").removeprefix("solana_")

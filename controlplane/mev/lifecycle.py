@@ -4,6 +4,7 @@ The chain is the truth. What a block engine tells is provisional: its stream may
 and a bundle that lost one auction may win the next. A state that is an end is never left.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from solward.jito.v1 import jito_pb2 as pb
 from controlplane.store.bundles import ENDED
 
 MOST_EVENTS = 64
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 # Blocks past the last valid one until nothing can be on its way any more.
 MARGIN_BLOCKS = 8
 # Without an answer of any chain for so long, nothing more will be known.
@@ -50,14 +52,21 @@ class Seen(NamedTuple):
     behind: bool = False
 
 
+def is_region(text: str) -> bool:
+    """Whether a text may be the name of a region."""
+    return bool(_REGION.fullmatch(text))
+
+
 def told(bundle: pb.Bundle, event: pb.BundleEvent) -> bool:
     """Take in what a block engine tells; says whether the bundle has changed."""
     if event in bundle.events:
         return False
-    if len(bundle.events) < MOST_EVENTS:
+    kept = len(bundle.events) < MOST_EVENTS
+    if kept:
         bundle.events.append(event)
+    before = bundle.state
     if bundle.state in ENDED:
-        return True
+        return kept
     if event.kind == "accepted" and bundle.state not in _FORWARDED:
         bundle.state = pb.BUNDLE_STATE_ACCEPTED
         _because(bundle, "")
@@ -68,7 +77,7 @@ def told(bundle: pb.Bundle, event: pb.BundleEvent) -> bool:
         bundle.state = pb.BUNDLE_STATE_REJECTED
         bundle.simulated_bid_lamports = event.bid_lamports or bundle.simulated_bid_lamports
         _because(bundle, REJECTIONS[event.kind], event.message)
-    return True
+    return kept or bundle.state != before
 
 
 def _dropped(bundle: pb.Bundle, event: pb.BundleEvent) -> bool:

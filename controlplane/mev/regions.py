@@ -18,6 +18,7 @@ LISTED_SECONDS = 10
 # What was told of the next leader is believed for so long: it is asked for every two seconds.
 LEADER_SECONDS = 5
 SLOTS_A_SECOND = 2.5
+MOST_REGIONS = 64
 # What an agent told that has not been heard for so long says nothing of how it reaches regions.
 DEAF_SECONDS = 20
 STREAM, WAIT, ERRORS = "jito_results_stream_up", "jito_limiter_wait_seconds", "jito_region_errors"
@@ -99,7 +100,9 @@ def _leader_slots(ring: HostRing, region: str) -> int | None:
 
 def _names(ring: HostRing) -> list[str]:
     kinds = (RTT, STREAM, ERRORS)
-    return sorted({dict(labels).get("region", "") for (name, labels), _ in ring.series if name in kinds} - {""})
+    named = {dict(labels).get("region", "") for (name, labels), _ in ring.series if name in kinds} - {""}
+    # The block engine has a dozen; an agent that tells of thousands does not keep everybody waiting.
+    return sorted(named)[:MOST_REGIONS]
 
 
 def _region(ring: HostRing, host: str, region: str) -> pb.Region:
@@ -116,16 +119,15 @@ def _region(ring: HostRing, host: str, region: str) -> pb.Region:
         row.left_alone = bool(alone[-1] > 0)
     if len(listed := _values(ring, LISTED, region)):
         row.listed = bool(listed[-1] > 0)
-    for (name, labels), column in ring.series:
-        named = dict(labels)
-        if name == ERRORS and named.get("region") == region:
-            row.errors[named.get("class", "")] = int(np.nansum(ring.window([column], WINDOW_SECONDS)))
+    for labels, column in ring.named(ERRORS):
+        if labels.get("region") == region:
+            row.errors[labels.get("class", "")] = int(np.nansum(ring.window([column], WINDOW_SECONDS)))
     return row
 
 
 def _listed_besides(ring: HostRing) -> list[str]:
     names = sorted({dict(labels).get("region", "") for (name, labels), _ in ring.series if name == UNKNOWN} - {""})
-    return [name for name in names if len(_values(ring, UNKNOWN, name, LISTED_SECONDS))]
+    return [name for name in names[:MOST_REGIONS] if len(_values(ring, UNKNOWN, name, LISTED_SECONDS))]
 
 
 def _unknown(host: str, region: str) -> pb.Region:

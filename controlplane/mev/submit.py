@@ -67,28 +67,39 @@ class Submitter:
         """Put a host's regions in order, without those that its root does not allow."""
         return [one for one in self._choose(host) if limits is None or one.region in limits.regions]
 
-    async def submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
+    async def submit(
+        self, request: pb.SubmitBundleRequest, host: HostRow, requester: str, sees: Callable[[str], bool]
+    ) -> pb.Bundle:
         """Take a bundle in; one that is there already is given as it stands.
 
         Args:
             request: as it was asked.
             host: whose agent sends it.
-            requester: who asked, "users/NAME" or "services/NAME".
+            requester: who asked, by the name of the principal.
+            sees: whether that reaches a host, by resource name.
 
-        Raises: SolwardError BUNDLE_INVALID, HOST_OFFLINE, BLOCKHASH_DEAD, SIMULATION_FAILED, BUDGET_EXHAUSTED,
-            CHAIN_UNSET, CHAIN_UNREACHABLE, TOO_MANY_BUNDLES, and what `check_limits` refuses.
+        Raises: SolwardError BUNDLE_INVALID, BUNDLE_EXISTS, HOST_OFFLINE, BLOCKHASH_DEAD, SIMULATION_FAILED,
+            BUDGET_EXHAUSTED, CHAIN_UNSET, CHAIN_UNREACHABLE, TOO_MANY_BUNDLES, and what `check_limits` refuses.
         """
         try:
-            return await self._submit(request, host, requester)
+            return await self._submit(request, host, requester, sees)
         except SolwardError as error:
             figures.REFUSED.labels(error.reason).inc()
             raise
 
-    async def _submit(self, request: pb.SubmitBundleRequest, host: HostRow, requester: str) -> pb.Bundle:
+    async def _submit(
+        self, request: pb.SubmitBundleRequest, host: HostRow, requester: str, sees: Callable[[str], bool]
+    ) -> pb.Bundle:
         read = read_bundle(request.transactions, self._cluster)
         key = f"{requester} {request.request_id}" if request.request_id else None
         await self._tracker.settle(read.uid)
         known = await self._bundles.find(read.uid, key)
+        if known and known.bundle.canary:
+            known = None
+        if known and not sees(known.bundle.host):
+            raise SolwardError(
+                grpc.StatusCode.ALREADY_EXISTS, "BUNDLE_EXISTS", "it was submitted by a host that is out of your reach"
+            )
         if known and (known.bundle.state != pb.BUNDLE_STATE_FAILED or await self._bundles.find("", key)):
             return self._as_it_stands(known)
         self._check_online(host)

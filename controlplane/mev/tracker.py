@@ -18,8 +18,8 @@ from controlplane.links.dispatch import Dispatch, NoReceipt, NotDelivered, Order
 from controlplane.mev import figures
 from controlplane.mev.again import send_again, wait_s
 from controlplane.mev.bus import BundleBus
-from controlplane.mev.chain import BLOCKHASH_LIVES, MOST_SIGNATURES, Chain
-from controlplane.mev.lifecycle import UNKNOWN_S, Seen, Status, given_up, on_chain, sent, told
+from controlplane.mev.chain import BLOCKHASH_LIVES, MOST_SIGNATURES, Chain, Height
+from controlplane.mev.lifecycle import UNKNOWN_S, Seen, Status, given_up, is_region, on_chain, sent, told
 from controlplane.mev.order import InOrder
 from controlplane.operations.outside import OutsideTrouble
 from controlplane.store.bundles import ENDED, BundleRepository, Stored, uid_of
@@ -92,7 +92,8 @@ class Tracker:
         Args:
             anew: no earlier life of a control plane may have sent it.
         """
-        if stored.uid in self._followed:
+        known = self._followed.get(stored.uid)
+        if known is not None and known.bundle.canary == stored.bundle.canary:
             # Submitted while what an earlier life left was still being read: both find it in the store.
             return
         self._followed[stored.uid] = stored
@@ -142,19 +143,28 @@ class Tracker:
         # The height first: what is not there when it was not over may come yet.
         height = await self._chain.height()
         figures.FOLLOWED.set(len(followed))
-        for part in _parts(followed):
-            names = [name for stored in part for name in stored.bundle.signatures]
-            slot, statuses = await self._chain.statuses(names)
-            self._answered = time.monotonic()
-            for stored in part:
-                mine, statuses = _split(statuses, len(stored.bundle.signatures))
-                bundle, seen = stored.bundle, Seen(mine, height.block_height, behind=slot < height.slot)
-                # No blockhash lives longer, whatever an agent said, or a node when it was asked first.
-                most = height.block_height + BLOCKHASH_LIVES
-                bundle.last_valid_block_height = min(bundle.last_valid_block_height, most)
-                if stored.uid in self._followed and on_chain(bundle, seen):
-                    self._note(bundle)
+        for part in _parts([one for one in followed if not one.bundle.canary]):
+            await self._look_at(part, height)
+        try:
+            # Apart: what agents say that they sent is not to keep ours from being asked about.
+            for part in _parts([one for one in followed if one.bundle.canary]):
+                await self._look_at(part, height)
+        except OutsideTrouble as trouble:
+            log.warning("the chain does not tell of canaries", why=str(trouble))
         self._give_up("the chain stands still")
+
+    async def _look_at(self, part: list[Stored], height: Height) -> None:
+        names = [name for stored in part for name in stored.bundle.signatures]
+        slot, statuses = await self._chain.statuses(names)
+        self._answered = time.monotonic()
+        for stored in part:
+            mine, statuses = _split(statuses, len(stored.bundle.signatures))
+            bundle, seen = stored.bundle, Seen(mine, height.block_height, behind=slot < height.slot)
+            # No blockhash lives longer, whatever an agent said, or a node when it was asked first.
+            most = height.block_height + BLOCKHASH_LIVES
+            bundle.last_valid_block_height = min(bundle.last_valid_block_height, most)
+            if stored.uid in self._followed and on_chain(bundle, seen):
+                self._note(bundle)
 
     def _plan(self, bundle: pb.Bundle) -> None:
         """Plan when it is sent again, if it is."""
@@ -266,7 +276,10 @@ class Tracker:
                 self._fail(bundle, reason, receipt.message)
             return
         told_of = receipt.figures
-        event = pb.BundleEvent(kind="sent", region=told_of.get("region", ""), message=told_of.get("via", ""))
+        region = told_of.get("region", "")
+        event = pb.BundleEvent(
+            kind="sent", region=region if is_region(region) else "", message=told_of.get("via", "")[:64]
+        )
         event.time.FromMilliseconds(whole(told_of.get("ack_unix_ms", "")) or receipt.end_unix_ms)
         sent(bundle, event.region, whole(told_of.get("tries", "")) or 1, event)
         # The stream's state is that of the last try: it was up throughout where there was one try of each send.

@@ -18,7 +18,8 @@ from common.errors import SolwardError
 
 MOST_TRANSACTIONS = 5
 MOST_BYTES = 1232
-LEAST_TIP = 1_000
+# The most is what a budget can be at the most.
+LEAST_TIP, MOST_TIP = 1_000, 10**15
 BASE_FEE = 5_000
 # Without a limit of its own a transaction reserves so many units for each instruction, and fewer for one of a program
 # that is built in (SIMD-0170).
@@ -115,6 +116,8 @@ def read_bundle(transactions: Sequence[bytes], cluster: str) -> Bundle:
         raise _refused("transactions", f"tip an account of {foreign}: this is {cluster}")
     if not any(one.names_tip_account for one in read):
         raise _refused("transactions", "must write a tip account, by its own key and not through a look-up table")
+    if tip > MOST_TIP:
+        raise _refused("transactions", f"must not tip over {MOST_TIP:,} lamports, and would tip {tip:,}")
     if tip < LEAST_TIP:
         words = f"must tip {LEAST_TIP} lamports at the least, by a plain transfer to a tip account, and tip {tip}"
         raise _refused("transactions", words)

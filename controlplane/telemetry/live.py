@@ -61,6 +61,15 @@ class HostRing:
         wanted = labels.items()
         return [self._columns[key] for key in self._named.get(name, ()) if wanted <= dict(key[1]).items()]
 
+    def named(self, name: str) -> list[tuple[dict[str, str], int]]:
+        """Give the labels and the column of every series of a name."""
+        return [(dict(key[1]), self._columns[key]) for key in self._named.get(name, ())]
+
+    def exactly(self, name: str, labels: dict[str, str]) -> list[int]:
+        """Give the column of the one series of a name that bears these labels and no others, however many there are."""
+        column = self._columns.get((name, tuple(sorted(labels.items()))))
+        return [] if column is None else [column]
+
     def is_count(self, column: int) -> bool:
         """Whether a column holds counts of a second rather than a state."""
         return bool(self._counts[column])

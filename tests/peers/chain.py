@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from solders.signature import Signature
 
 
 @dataclass
@@ -48,7 +49,11 @@ class ChainPeer:
             return web.Response(status=503)
         asked = await request.json()
         self.asked.append(asked["method"])
-        found = self._result(asked["method"], asked["params"])
+        try:
+            found = self._result(asked["method"], asked["params"])
+        except ValueError:
+            wrong = {"code": -32602, "message": "Invalid param: WrongSize"}
+            return web.json_response({"jsonrpc": "2.0", "id": asked["id"], "error": wrong})
         reply = {"result": found} if found is not None else {"error": {"code": -32601, "message": "Method not found"}}
         return web.json_response({"jsonrpc": "2.0", "id": asked["id"], **reply})
 
@@ -59,6 +64,9 @@ class ChainPeer:
         if method == "isBlockhashValid":
             return {"context": context, "value": params[0] not in self.dead}
         if method == "getSignatureStatuses":
+            for one in params[0]:
+                # For one that is none a node refuses the whole question (agave, rpc: verify_signature).
+                Signature.from_string(one)
             behind = {"slot": context["slot"] - self.behind}
             return {"context": behind, "value": [self.statuses.get(one) for one in params[0]]}
         if method == "getRecentPrioritizationFees":

@@ -58,6 +58,7 @@ class World:
         self.counted: list[pb.Bundle] = []
         self.choices: list[Choice] = []
         self.online = True
+        self.seen = {"hosts/sol-1"}
         self.limits: link_pb2.BundleLimits | None = None
         self.tips = TipFeed("", 10, lambda _: None)
         learning = Learning(self.tips, ModelRepository(engine))
@@ -75,7 +76,7 @@ class World:
     async def submit(self, *transactions: bytes, **more: Any) -> pb.Bundle:
         row = HostRow(**dict.fromkeys(HostRow._fields) | {"uid": HOST, "name": "sol-1"})
         request = pb.SubmitBundleRequest(transactions=transactions or (tipping(),), **more)
-        return await self.submitter.submit(request, row, "service:bot")
+        return await self.submitter.submit(request, row, "service:bot", lambda host: host in self.seen)
 
     async def stored(self, bundle: pb.Bundle) -> pb.Bundle:
         found = await self.bundles.find(bundle.name.partition("/")[2])

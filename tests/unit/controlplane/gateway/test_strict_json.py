@@ -34,7 +34,9 @@ def test_whatever_is_read_can_be_written(text: str) -> None:
         json.dumps(value, ensure_ascii=False).encode()
 
 
-@pytest.mark.parametrize(("text", "words"), [('{"a":1,"a":2}', "twice"), ("[NaN]", "NaN is written"), ("{", "Expecting")])
+@pytest.mark.parametrize(
+    ("text", "words"), [('{"a":1,"a":2}', "twice"), ("[NaN]", "NaN is written"), ("{", "Expecting")]
+)
 def test_what_two_readers_might_read_in_two_ways_is_refused(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         loads(text)

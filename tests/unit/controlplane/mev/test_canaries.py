@@ -4,16 +4,20 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from solders.transaction import VersionedTransaction
 from solward.hosts.v1 import link_pb2
 from solward.jito.v1 import jito_pb2 as pb
 
 from common.clock import now_ms
+from common.errors import SolwardError
 from controlplane.mev import canaries as canaries_module
 from controlplane.mev import figures
 from controlplane.mev.canaries import Canaries, read_canary
 from controlplane.mev.lifecycle import MARGIN_BLOCKS
 from controlplane.mev.transactions import bundle_id
+from controlplane.store.bundles import Stored
 from tests.support.bundle_world import HOST, World, running, told
+from tests.support.bundles import tipping
 
 SIGNATURE = "3bC2M9fiACSjkTXZDgeNAuQ4ScTsdKGwR42ytFdhUvikqTmBheUxfsR1fDVsM5ADCMMspuwGkdm1uKbU246x5aE3"
 UID = bundle_id([SIGNATURE])
@@ -117,3 +121,57 @@ async def test_canaries_are_listed_apart(world: tuple[World, Canaries], tmp_path
     assert [one.name for _, one in await made.bundles.page(None, "", None, 9)] == [ours.name]
     assert [one.canary for _, one in await made.bundles.page(None, "", None, 9, canaries=True)] == [True]
     assert [one.name for one in await made.bundles.since(0)] == [ours.name]
+
+
+async def test_who_has_it_signed_is_believed_before_an_agent_that_says_it_is_its_own(make: Callable[[], World]) -> None:
+    made = make()
+    transaction = tipping()
+    signature = str(VersionedTransaction.from_bytes(transaction).signatures[0])
+    async with running(made):
+        canaries = Canaries(made.bundles, made.tracker)
+        claim = sending(signature=signature, bundle=bundle_id([signature]))
+        await canaries.take("b" * 32, "evil", [claim])
+        bundle = await made.submit(transaction)
+        assert (bundle.canary, bundle.host) == (False, "hosts/sol-1")
+        await made.until(bundle, pb.BUNDLE_STATE_SENT)
+        assert len(made.agent.orders) == 1
+        # What the other says of it is believed no more.
+        await canaries.take("b" * 32, "evil", [claim, after("failed", reason="X", bundle=bundle_id([signature]))])
+        assert (await made.stored(bundle)).host == "hosts/sol-1"
+        made.chain.land(signature, final=True)
+        await made.until(bundle, pb.BUNDLE_STATE_FINALIZED)
+
+
+async def test_a_bundle_of_a_host_out_of_reach_is_not_told_of_nor_replaced(make: Callable[[], World]) -> None:
+    made = make()
+    transaction = tipping()
+    async with running(made):
+        bundle = await made.submit(transaction)
+        made.seen = {"hosts/sol-2"}
+        for more in ({}, {"validate_only": True}):
+            with pytest.raises(SolwardError) as caught:
+                await made.submit(transaction, **more)
+            assert caught.value.reason == "BUNDLE_EXISTS"
+            assert "sol-1" not in caught.value.message
+        assert len(await made.bundles.page(None, "", None, 10)) == 1
+        assert (await made.stored(bundle)).requester == bundle.requester
+
+
+async def test_what_a_node_refuses_of_canaries_keeps_nobody_from_being_told(make: Callable[[], World]) -> None:
+    made = make()
+    async with running(made):
+        canaries = Canaries(made.bundles, made.tracker)
+        # Of the right look, and of no 64 bytes: a node would refuse every signature that is asked for with it.
+        short = "2" * 70
+        await canaries.take(HOST, "sol-1", [sending(signature=short, bundle=bundle_id([short]))])
+        assert made.tracker.current(bundle_id([short])) is None
+        bundle = await made.submit()
+        await made.until(bundle, pb.BUNDLE_STATE_SENT)
+        # Whatever else one may hold that the node will not have.
+        wrong = pb.Bundle(name="bundles/" + "e" * 64, host="hosts/sol-1", canary=True, signatures=[short])
+        wrong.create_time.FromMilliseconds(now_ms())
+        wrong.state = pb.BUNDLE_STATE_SENT
+        wrong.last_valid_block_height = 10**9
+        made.tracker.follow(Stored(wrong, HOST, []))
+        made.chain.land(*bundle.signatures, final=True)
+        await made.until(bundle, pb.BUNDLE_STATE_FINALIZED)
