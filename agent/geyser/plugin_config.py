@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ import json5
 
 # More than anybody writes; the reader takes half a second for as much.
 MOST_BYTES: Final = 64 * 1024
+# As many as Linux follows (path_resolution(7)).
+MOST_LINKS: Final = 40
 
 
 class PluginConfigError(Exception):
@@ -24,9 +27,8 @@ def check_owners(path: Path) -> None:
     Raises: PluginConfigError.
     """
     try:
-        library = path.parent / _libpath(path, _config(path))
-        for one in (path, library):
-            for part in dict.fromkeys((one, *one.parents, *(real := one.resolve(strict=True)).parents, real)):
+        for one in (path, path.parent / _libpath(path, _config(path))):
+            for part in _passed(one):
                 _refuse_others(part)
     except OSError as error:
         raise PluginConfigError(f"{path}: {error.filename} cannot be seen: {error.strerror}") from None
@@ -101,13 +103,38 @@ def _refuse_open(path: Path) -> None:
         raise PluginConfigError(f"{path} must not be writable by everybody: chmod o-w {path}")
 
 
+def _passed(path: Path) -> Iterator[Path]:
+    """Give everything that the kernel passes on its way to a file: each folder, each link, and the file.
+
+    Raises: OSError: a part is not there; PluginConfigError: more links than the kernel follows.
+    """
+    way, links = list(path.absolute().parts), 0
+    at = Path(way.pop(0))
+    yield at
+    while way:
+        part = way.pop(0)
+        if part == "..":
+            at = at.parent
+            continue
+        at /= part
+        yield at
+        if at.is_symlink():
+            links += 1
+            if links > MOST_LINKS:
+                raise PluginConfigError(f"{path} leads through over {MOST_LINKS} links")
+            to = at.readlink()
+            at = Path("/") if to.is_absolute() else at.parent
+            way[:0] = [one for one in to.parts if one != "/"]
+
+
 def _refuse_others(path: Path) -> None:
     """Refuse what another user than root and our own owns or may write; in a sticky folder nobody moves others'."""
-    found = path.stat()
+    found = path.lstat()
     if found.st_uid not in (0, os.geteuid()):
         raise PluginConfigError(f"{path} must belong to root, or to the user that the validator runs as")
-    sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+    # The mode of a link says nothing: it is changed by who may write its folder.
+    fixed = stat.S_ISLNK(found.st_mode) or (stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX)
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not fixed:
         raise PluginConfigError(f"{path} must be writable by its owner alone: chmod go-w {path}")
 
 

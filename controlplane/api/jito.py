@@ -19,6 +19,7 @@ from controlplane.mev.choice import Standing
 from controlplane.mev.landings import Landings
 from controlplane.mev.learning import Learning
 from controlplane.mev.priority_fees import CAVEAT, advise
+from controlplane.mev.recent_fees import RecentFees
 from controlplane.mev.regions import regions
 from controlplane.mev.spend import NEAR_MS, spend
 from controlplane.mev.submit import Submitter
@@ -45,7 +46,7 @@ class JitoApi(JitoServiceServicer):
         self._bundles = bundles
         self._tips = tips
         self._learning = learning
-        self._outside = outside
+        self._fees = RecentFees(outside)
         self._ingest = ingest
         self._landings = landings
         self._submitter = submitter
@@ -119,7 +120,7 @@ class JitoApi(JitoServiceServicer):
 
     async def GetPriorityFees(self, request: pb.GetPriorityFeesRequest, context: Context) -> pb.PriorityFees:
         try:
-            answer = await self._outside.call("getRecentPrioritizationFees", list(request.accounts))
+            answer = await self._fees.of(request.accounts)
             advice = advise(answer, request.compute_units)
         except (OutsideTrouble, ValueError) as trouble:
             raise unreachable(trouble) from None

@@ -53,7 +53,7 @@ def advise(answer: Any, compute_units: int) -> Advice:
 
 def cost(micro_lamports: int, compute_units: int) -> int:
     """Give what a price of compute units comes to, in lamports: what is begun of one is paid (Solana's fee rule)."""
-    return math.ceil(micro_lamports * compute_units / 1_000_000)
+    return -(-micro_lamports * compute_units // 1_000_000)
 
 
 def _prices(answer: Any) -> list[int]:

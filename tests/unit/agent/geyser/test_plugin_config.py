@@ -89,3 +89,29 @@ def test_what_belongs_to_somebody_else_is_not_loaded(config: Path) -> None:
         with pytest.raises(PluginConfigError, match=f"{path} must belong to root"):
             check_owners(config)
         os.chown(path, 0, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_nobody_elses_link_is_followed(config: Path, tmp_path: Path) -> None:
+    # In a sticky folder everybody may have a link of his own, and point it elsewhere later.
+    (shared := tmp_path / "shared").mkdir()
+    shared.chmod(0o1777)
+    (link := shared / "lib.so").symlink_to(config.parent / "lib.so")
+    os.chown(link, 12345, 12345, follow_symlinks=False)
+    config.write_text(json.dumps({"libpath": str(link)}))
+    with pytest.raises(PluginConfigError, match=f"{link} must belong to root"):
+        check_owners(config)
+    # Nor is one of root's that leads through a folder of somebody else's.
+    (theirs := tmp_path / "theirs").mkdir()
+    (theirs / "here").symlink_to(config.parent)
+    os.chown(theirs, 12345, 12345)
+    (mine := tmp_path / "mine.so").symlink_to("theirs/here/lib.so")
+    config.write_text(json.dumps({"libpath": str(mine)}))
+    with pytest.raises(PluginConfigError, match=f"{theirs} must belong to root"):
+        check_owners(config)
+    os.chown(theirs, 0, 0)
+    check_owners(config)
+    (round_ := tmp_path / "round").symlink_to("round")
+    config.write_text(json.dumps({"libpath": str(round_)}))
+    with pytest.raises(PluginConfigError, match="links"):
+        check_owners(config)
