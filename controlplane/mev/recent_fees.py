@@ -1,4 +1,4 @@
-"""What an RPC node says of recent priority fees, asked seldom: the same node tells gates and bundles how the chain is."""
+"""What an RPC node says of recent priority fees, asked seldom: gates and bundles depend on the same node."""
 
 import time
 from collections import deque
