@@ -130,7 +130,9 @@ def _read_body(match: Match, message: Message, body: bytes) -> Any:
     try:
         json_format.ParseDict(wrapped, message, max_recursion_depth=_MAX_DEPTH)
     except (json_format.Error, TypeError, ValueError, RecursionError) as error:
-        raise bad_request(f"the body does not fit: {str(error)[:_MAX_WORDS]}") from None
+        # What a field is called is in the OpenAPI document: the parser's own list of them is long, and in other words.
+        words = str(error).replace("\n", " ").partition(" Available Fields")[0]
+        raise bad_request(f"the body does not fit: {words[:_MAX_WORDS]}") from None
     return value
 
 
