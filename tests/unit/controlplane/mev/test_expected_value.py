@@ -1,6 +1,5 @@
 """What tips are worth: within every bound, and never less than nothing."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
