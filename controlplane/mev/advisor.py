@@ -10,7 +10,6 @@ from controlplane.mev.landing.model import Forecast, Model
 from controlplane.mev.tips import LEAST_TIP, Floor
 
 MOST_AWAITED = 10_000
-CURIOSITY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +126,11 @@ class Advisor:
     Args:
         margin: what is to remain of the profit at least, in lamports.
         least_value: nothing is advised that is worth less on average, in lamports.
-        curiosity: deviations by which chances are raised when tips are compared; 0: none is tried to learn of it.
     """
 
-    def __init__(self, margin: int = 0, least_value: int = 1, curiosity: float = CURIOSITY) -> None:
+    def __init__(self, margin: int = 0, least_value: int = 1) -> None:
         self._model = Model()
         self._margin = margin
-        self._curiosity = curiosity
         self._least_value = least_value
         self._awaited: OrderedDict[str, tuple[Opportunity, Floor, int]] = OrderedDict()
 
@@ -154,7 +151,7 @@ class Advisor:
             opportunity.cap or None, budget, self._least_value,
         )  # fmt: skip
         context = opportunity.context()
-        choice = choose(stake, lambda tips: self._model.spread(context, floor, tips), self._curiosity)
+        choice = choose(stake, lambda tips: self._model.chances(context, floor, tips))
         reasons = list(choice.reasons)
         best = asked = None
         if choice.tip is not None:

@@ -72,25 +72,20 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def choose(stake: Stake, chances: Callable[[Floats], tuple[Floats, Floats]], curiosity: float = 0.0) -> Choice:
+def choose(stake: Stake, chances: Callable[[Floats], Floats]) -> Choice:
     """Choose a tip on a logarithmic grid from the least tip to the most that may be tipped.
 
     Args:
-        chances: gives the chance to land of each tip, and its standard deviation.
-        curiosity: deviations by which chances are raised when tips are compared, so that tips of which little is known
-            are tried; what is told, and the least value, go by the chances as they are.
+        chances: gives the chance to land of each tip.
     """
     most, bound = stake.most
     if most < LEAST_TIP:
         return Choice(None, 0.0, (f"not sent: {bound} leaves {max(0, most)} lamports of {LEAST_TIP} at least",))
     tips = grid(most)
-    found, deviations = chances(tips)
+    found = chances(tips)
     values = _values(stake, tips, found)
-    hoped = _values(stake, tips, np.minimum(1.0, found + curiosity * deviations))
-    best = int(np.argmax(hoped))
+    best = int(np.argmax(values))
     least = max(1, stake.least_value)
-    if values[best] < least:
-        best = int(np.argmax(values))
     if values[best] < least:
         worth = f"the best tip, {int(tips[best])} lamports, is worth {int(np.floor(values[best]))} on average"
         return Choice(None, 0.0, (f"not sent: {worth}, and {least} is asked for",))

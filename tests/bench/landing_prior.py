@@ -33,7 +33,7 @@ def main() -> None:
             play(World(market, seed, ATTEMPTS), advisor)
             steady = advisor._model._experts[0]
             means.append(steady.mean)
-            laws.append(steady.hunters.weights[1 : 1 + len(STRATEGIES)])
+            laws.append(steady.hunters.weights[1 : 1 + len(STRATEGIES)].sum(axis=1))
     PLACE.write_text(_written(np.array(means), np.concatenate(laws).mean(axis=0)))
 
 

@@ -8,12 +8,13 @@ A and B are learnt by the filter of a dynamic generalised linear model (extended
 outcome). It gives the covariance of what is known, and by the noise that it assumes it forgets.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from controlplane.mev.landing.features import CEILING, CROWD, CROWD_POWERS, Floats, Known, crowd_ramps
-from controlplane.mev.landing.hunters import LAWS, Hunters
+from controlplane.mev.landing.hunters import STATE_EACH, STATE_ONCE, Hunters
 
 RAMPS = len(CROWD_POWERS)
 _D = slice(0, CEILING)
@@ -35,6 +36,7 @@ class Pace:
         crowd_noise: variance that the crowd's weights gain.
         ceiling_noise: variance that the ceiling's weights gain.
         gives_way: chance that another law of those after the same profit takes over.
+        shift_noise: variance that the shift of all their bids gains.
     """
 
     level_keeps: float = 0.985
@@ -42,6 +44,7 @@ class Pace:
     crowd_noise: float = 1e-5
     ceiling_noise: float = 1e-6
     gives_way: float = 2e-5
+    shift_noise: float = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +77,21 @@ class Expert:
     def __init__(self, pace: Pace, mean: Floats, spread: Floats) -> None:
         self.mean = mean.copy()
         self.cover = np.diag(spread**2)
-        self.hunters = Hunters(pace.gives_way)
+        self.hunters = Hunters(pace.gives_way, pace.shift_noise)
         self._prior = spread**2
         self._noise = np.zeros(SIZE)
         self._noise[_D], self._noise[_W], self._noise[LEVEL] = pace.ceiling_noise, pace.crowd_noise, pace.level_noise
         self._keeps = pace.level_keeps
 
-    def foretell(self, slot: int, told: Known, tips: Floats) -> Foretold:
-        """Foretell for tips."""
-        return self._foretell(slot, told, tips)[0]
+    def foretell(self, slot: int, told: Known, tips: Floats, ramps: Floats) -> Foretold:
+        """Foretell for tips, whose `crowd_ramps` these are."""
+        return self._foretell(slot, told, tips, ramps)[0]
 
     def learn(self, slot: int, told: Known, tip: float, landed: bool) -> float:
         """Learn from one outcome; gives the chance that was expected."""
         self._pass()
-        found, slopes = self._foretell(slot, told, np.array([tip]))
+        tips = np.array([tip])
+        found, slopes = self._foretell(slot, told, tips, crowd_ramps(tips, told))
         chance = float(found.chance[0])
         bounded = min(0.98, max(0.02, chance))
         spread = self.cover @ slopes[0]
@@ -95,7 +99,7 @@ class Expert:
         scale = bounded * (1 - bounded) + float(found.variance[0])
         step = spread * ((landed - chance) / scale)
         rest = found.ceiling * float(np.exp(-found.crowd[0]))
-        self.hunters.learn(slot, tip / told.profit, rest, landed)
+        self.hunters.learn(slot, told, tip, rest, landed)
         self.mean += step * min(1.0, _STEP / max(float(np.abs(step).max()), 1e-12))
         np.clip(self.mean, -12, 6, out=self.mean)
         self.cover -= np.outer(spread, spread) / scale
@@ -103,30 +107,29 @@ class Expert:
 
     def state(self, slots: int) -> Floats:
         """Give all that is known of so many strategies, as `state_size` numbers."""
-        return np.concatenate([self.mean, self.cover[_UPPER], self.hunters.weights[:slots].ravel()])
+        return np.concatenate([self.mean, self.cover[_UPPER], self.hunters.state(slots)])
 
     def restore(self, slots: int, state: Floats) -> None:
         """Take up what `state` gave.
 
         Raises: ValueError when these are numbers that no expert has.
         """
-        mean, upper, weights = np.split(state, [SIZE, SIZE + len(_UPPER[0])])
+        mean, upper, hunters = np.split(state, [SIZE, SIZE + len(_UPPER[0])])
         cover = np.zeros((SIZE, SIZE))
         cover[_UPPER] = upper
         cover += np.triu(cover, 1).T
-        laws = weights.reshape(slots, LAWS)
-        if np.any(np.diag(cover) < 0) or np.any(laws < 0) or not np.allclose(laws.sum(axis=1), 1, atol=1e-6):
+        if np.any(np.diag(cover) < 0):
             raise ValueError("model: numbers that no model has")
+        self.hunters.restore(slots, hunters)
         self.mean, self.cover = mean.copy(), cover
-        self.hunters.restore(laws)
 
-    def _foretell(self, slot: int, told: Known, tips: Floats) -> tuple[Foretold, Floats]:
+    def _foretell(self, slot: int, told: Known, tips: Floats, ramps: Floats) -> tuple[Foretold, Floats]:
         """Foretell, and give what each parameter adds to each chance."""
-        ceiling = float(1 / (1 + np.exp(-np.clip(self.mean[_D] @ told.ceiling, -30, 30))))
+        ceiling = 1 / (1 + math.exp(-min(30.0, max(-30.0, float(self.mean[_D] @ told.ceiling)))))
         scale = self.mean[_A] @ told.crowd
-        crowd = np.exp(np.clip(self.mean[_W] + scale, -20, 6))[:, None] * crowd_ramps(tips, told)
+        crowd = np.exp(np.minimum(np.maximum(self.mean[_W] + scale, -20), 6))[:, None] * ramps
         above = crowd.sum(axis=0)
-        alone, doubt = self.hunters.none_above(slot, tips / told.profit)
+        alone, doubt = self.hunters.none_above(slot, told, tips)
         rest = ceiling * np.exp(-above)
         chance = rest * alone
         slopes = np.empty((SIZE, len(tips)))
@@ -148,4 +151,4 @@ class Expert:
 
 def state_size(slots: int) -> int:
     """Say how many numbers hold an expert that knows so many strategies."""
-    return SIZE + len(_UPPER[0]) + slots * LAWS
+    return SIZE + len(_UPPER[0]) + STATE_ONCE + slots * STATE_EACH

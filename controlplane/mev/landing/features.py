@@ -55,6 +55,7 @@ class Known:
         logs: logarithms of the least tip and of the percentiles, rising.
         slope: how fast the tail beyond the last thins out, with the logarithm of the tip.
         profit: in lamports.
+        ratio: logarithm of what the market pays, the geometric mean of the percentiles, over the profit.
     """
 
     ceiling: Floats
@@ -62,6 +63,7 @@ class Known:
     logs: Floats
     slope: float
     profit: float
+    ratio: float
 
 
 def known(context: Context, floor: Floor) -> Known:
@@ -86,7 +88,8 @@ def known(context: Context, floor: Floor) -> Known:
     points = np.log(np.maximum(LEAST_TIP, np.array((LEAST_TIP, *floor.tips), dtype=np.float64)))
     points = np.maximum.accumulate(points) + 1e-6 * np.arange(6)
     slope = math.log(5) / max(0.05, points[5] - points[4])
-    return Known(ceiling, crowd, points, slope, float(context.profit))
+    ratio = float(points[1:].mean()) - math.log(context.profit)
+    return Known(ceiling, crowd, points, slope, float(context.profit), ratio)
 
 
 def crowd_ramps(tips: Floats, told: Known) -> Floats:

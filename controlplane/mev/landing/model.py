@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from controlplane.mev.landing import prior
-from controlplane.mev.landing.expert import Expert, Pace, state_size
-from controlplane.mev.landing.features import Context, Floats, known
+from controlplane.mev.landing.expert import Expert, Foretold, Pace, state_size
+from controlplane.mev.landing.features import Context, Floats, crowd_ramps, known
 from controlplane.mev.landing.hunters import SLOTS
 from controlplane.mev.tips import Floor
 
-VERSION = 1
+VERSION = 2
 _MAGIC = b"SWLM"
 _HEAD = struct.Struct(">4sHIII")
 _MOST_BYTES = 4 * 1024 * 1024
@@ -24,8 +24,8 @@ _Z = 1.6448536269514722
 # A steady one, one that forgets within some hundreds of outcomes, and one that forgets within some dozens.
 PACES = (
     Pace(),
-    Pace(crowd_noise=3e-4, ceiling_noise=1e-5, gives_way=2e-3),
-    Pace(level_noise=0.05, crowd_noise=2e-3, ceiling_noise=1e-4, gives_way=2e-2),
+    Pace(crowd_noise=3e-4, ceiling_noise=1e-5, gives_way=2e-3, shift_noise=1e-3),
+    Pace(level_noise=0.05, crowd_noise=2e-3, ceiling_noise=1e-4, gives_way=2e-2, shift_noise=4e-3),
 )
 # Share of the ear given to each that is shared out anew, so that who was wrong for long may be heard again.
 _SHARED_OUT = 0.0005
@@ -64,27 +64,14 @@ class Model:
 
     def chances(self, context: Context, floor: Floor, tips: Floats) -> Floats:
         """Foretell the chance to land of each tip, in lamports from 1,000; never falling with the tip."""
-        return self.spread(context, floor, tips)[0]
-
-    def spread(self, context: Context, floor: Floor, tips: Floats) -> tuple[Floats, Floats]:
-        """Foretell the chance of each tip, and its standard deviation."""
-        told, slot = known(context, floor), self._slot(context.strategy)
-        found = [expert.foretell(slot, told, tips) for expert in self._experts]
-        chances = np.array([one.chance for one in found])
-        variances = np.array([one.variance for one in found])
-        chance = self._heard @ chances
-        return chance, np.sqrt(self._heard @ (variances + (chances - chance) ** 2))
+        return self._mixed(self._foretold(context, floor, tips))[0]
 
     def forecast(self, context: Context, floor: Floor, tip: float) -> Forecast:
         """Foretell of one tip, with how unsure that is and what it is made of."""
-        one = np.array([float(tip)])
-        (chance,), (deviation,) = (found.tolist() for found in self.spread(context, floor, one))
+        told = self._foretold(context, floor, np.array([float(tip)]))
+        (chance,), (deviation,) = (found.tolist() for found in self._mixed(told))
         low, high = max(0.0, chance - _Z * deviation), min(1.0, chance + _Z * deviation)
-        told, slot = known(context, floor), self._slot(context.strategy)
-        heard = [
-            (weight, expert.foretell(slot, told, one))
-            for weight, expert in zip(self._heard.tolist(), self._experts, strict=True)
-        ]
+        heard = list(zip(self._heard.tolist(), told, strict=True))
         return Forecast(
             chance, low, high,
             ceiling=sum(weight * found.ceiling for weight, found in heard),
@@ -127,6 +114,19 @@ class Model:
             expert.restore(len(names) + 1, numbers[len(PACES) + place * each :][:each])
         self._experts, self._heard, self.learnt = fresh._experts, heard, learnt
         self._slots = {name: place + 1 for place, name in enumerate(names)}
+
+    def _foretold(self, context: Context, floor: Floor, tips: Floats) -> list[Foretold]:
+        """Give what each expert foretells."""
+        told, slot = known(context, floor), self._slot(context.strategy)
+        ramps = crowd_ramps(tips, told)
+        return [expert.foretell(slot, told, tips, ramps) for expert in self._experts]
+
+    def _mixed(self, found: list[Foretold]) -> tuple[Floats, Floats]:
+        """Give the chances over all experts as they are heard, and their standard deviations."""
+        chances = np.array([one.chance for one in found])
+        variances = np.array([one.variance for one in found])
+        chance = self._heard @ chances
+        return chance, np.sqrt(self._heard @ (variances + (chances - chance) ** 2))
 
     def _slot(self, strategy: str, *, keep: bool = False) -> int:
         """Give the place of a strategy; what has none, having come late or never, shares the first."""
