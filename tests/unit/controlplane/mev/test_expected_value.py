@@ -43,7 +43,7 @@ def test_the_best_tip_is_found_to_within_a_thousandth_of_its_worth() -> None:
     choice = choose(stake, chances)
     tips = np.arange(LEAST_TIP, stake.break_even, 50, dtype=np.float64)
     best = (chances(tips) * (stake.break_even - tips)).max()
-    assert choice.value == pytest.approx(best, rel=3e-3)
+    assert choice.value == pytest.approx(best, rel=1e-3)
     assert "one lamport more costs" in choice.reasons[0]
 
 
