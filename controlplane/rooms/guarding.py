@@ -53,8 +53,9 @@ class Guarding:
                 Authenticate(identities.principals, rate),
                 rate,
                 policy,
-                factor,
+                # Nobody is asked for a code, nor others for approval, of what is refused anyhow.
                 Validation(),
+                factor,
                 Audit(auditing.log),
             ),
         )

@@ -42,7 +42,15 @@ class Stores(NamedTuple):
         """Give what agent.yaml has under geyser."""
         return {
             "kafka": {"main": {"brokers": [self.broker.address], "period_seconds": 1, "kinds": {TOPIC: "slot"}}},
-            "sinks": {"db": {"postgresql": {"url_file": str(self.secret), "period_seconds": 1}}},
+            "sinks": {
+                "db": {
+                    "postgresql": {
+                        "url_file": str(self.secret),
+                        "period_seconds": 1,
+                        "budget": {"queries_per_minute": 600},
+                    }
+                }
+            },
         }
 
     def consumer(self, folder: Path) -> list[str]:
