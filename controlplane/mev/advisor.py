@@ -161,7 +161,8 @@ class Advisor:
         if opportunity.tip:
             asked, words = self._asked(stake, context, floor, opportunity.tip)
             reasons += words
-        reasons.append(f"the model has learnt from {self.learnt} outcomes")
+        none = f", none of strategy {opportunity.strategy}" if not self._model.knows(opportunity.strategy) else ""
+        reasons.append(f"the model has learnt from {self.learnt} outcomes{none if opportunity.strategy else ''}")
         return Advice(best, asked, max(0, stake.break_even), tuple(reasons), self.learnt)
 
     def sent(self, bundle: str, opportunity: Opportunity, floor: Floor, tip: int) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from controlplane.mev.tips import LEAST_TIP
 
 Floats = NDArray[np.float64]
-POINTS, FINE = 64, 33
+POINTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,6 @@ def choose(stake: Stake, chances: Callable[[Floats], Floats]) -> Choice:
     if most < LEAST_TIP:
         return Choice(None, 0.0, (f"not sent: {bound} leaves {max(0, most)} lamports of {LEAST_TIP} at least",))
     tips = grid(most)
-    rough = int(np.argmax(_values(stake, tips, chances(tips))))
-    # Then once more between its neighbours: what is asked about beside it is to be worth no more.
-    tips = np.unique(np.floor(np.linspace(tips[max(0, rough - 1)], tips[min(POINTS - 1, rough + 1)], FINE)))
     found = chances(tips)
     values = _values(stake, tips, found)
     best = int(np.argmax(values))
@@ -92,7 +89,18 @@ def choose(stake: Stake, chances: Callable[[Floats], Floats]) -> Choice:
     if values[best] < least:
         worth = f"the best tip, {int(tips[best])} lamports, is worth {int(np.floor(values[best]))} on average"
         return Choice(None, 0.0, (f"not sent: {worth}, and {least} is asked for",))
-    return Choice(int(tips[best]), float(values[best]), (_held(best, tips, found, stake, bound, most),))
+    return Choice(_between(best, tips, values), float(values[best]), (_held(best, tips, found, stake, bound),))
+
+
+def _between(best: int, tips: Floats, values: Floats) -> int:
+    """Give the tip at the top of the parabola through the best point and its neighbours, over the tip's logarithm."""
+    if not 0 < best < len(tips) - 1:
+        return int(tips[best])
+    below, top, above = values[best - 1 : best + 2]
+    bend = below - 2 * top + above
+    offset = 0.5 * (below - above) / bend if bend < 0 else 0.0
+    beside = tips[best + 1] if offset > 0 else tips[best - 1]
+    return int(tips[best] * (beside / tips[best]) ** abs(offset))
 
 
 def _values(stake: Stake, tips: Floats, chances: Floats) -> Floats:
@@ -107,13 +115,13 @@ def grid(most: int) -> Floats:
     return np.clip(tips, LEAST_TIP, most)
 
 
-def _held(best: int, tips: Floats, chances: Floats, stake: Stake, bound: str, most: int) -> str:
+def _held(best: int, tips: Floats, chances: Floats, stake: Stake, bound: str) -> str:
     """Say what keeps the tip where it is: a bound, or that more buys less than it costs."""
-    if tips[best] >= most:
-        return f"held by {bound}: {most} lamports"
+    if tips[best] >= tips[-1]:
+        return f"held by {bound}: {int(tips[-1])} lamports"
     if tips[best] <= LEAST_TIP:
         return f"the least tip, {LEAST_TIP} lamports, is worth the most"
-    nearby = slice(max(0, best - 1), best + 2)
+    nearby = slice(best - 1, best + 2)
     steps = np.gradient(chances[nearby], tips[nearby]) if np.all(np.diff(tips[nearby]) > 0) else np.zeros(3)
     bought = float(steps[1]) * (stake.break_even - tips[best] + stake.failure_cost)
     return f"one lamport more costs {chances[best]:.2f} on average and buys {bought:.2f}"

@@ -128,6 +128,10 @@ class Model:
         chance = self._heard @ chances
         return chance, np.sqrt(self._heard @ (variances + (chances - chance) ** 2))
 
+    def knows(self, strategy: str) -> bool:
+        """Whether an outcome of a strategy was learnt from."""
+        return strategy in self._slots
+
     def _slot(self, strategy: str, *, keep: bool = False) -> int:
         """Give the place of a strategy; what has none, having come late or never, shares the first."""
         if strategy not in self._slots and len(self._slots) < SLOTS - 1:
