@@ -197,6 +197,8 @@ async def test_metrics_and_logs_arrive_by_otlp(tmp_path: Path) -> None:
         await peer.until(lambda: any(line.body.string_value == "operation ended" for line in peer.lines))
         (line,) = [line for line in peer.lines if line.body.string_value == "operation ended"]
         assert (line.severity_number, line.severity_text) == (9, "INFO")
+        # Spans and lines come by batches of their own.
+        await peer.until(lambda: any(one.name == "validator.restart" for one in peer.spans))
         operation = next(one for one in peer.spans if one.name == "validator.restart")
         assert (line.trace_id, line.span_id) == (operation.span.trace_id, operation.span.span_id)
 

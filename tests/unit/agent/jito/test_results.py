@@ -33,7 +33,8 @@ async def test_every_kind_of_rejection_is_told_with_its_bid_and_words() -> None:
         assert stand.outcomes(lost) == ["state_auction_bid_rejected"]
         assert [one.bid_lamports for one in stand.results if one.bundle == lost] == [1_000]
 
-        peer["ny"].region.batch_units = 300_000
+        # One of them fits, two do not.
+        peer["ny"].region.batch_units = 4_000
         low, high = stand.bundle(tip=1_000), stand.bundle(tip=50_000)
         await in_one_auction(stand, low, high)
         lost = read_bundle(low).ident
