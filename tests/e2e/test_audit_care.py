@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.cluster import Cluster, cluster
 
-WAIT_S = 15.0
+WAIT_S = 60
 
 
 async def witnessed(fleet: Cluster, verdict: str) -> dict[str, object]:
